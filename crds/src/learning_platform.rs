@@ -1,0 +1,83 @@
+//! The root of the resource and the rules that need more than one item.
+
+use crate::{prometheus::Prometheus, status::LearningPlatformStatus, tiers::app::App};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// A learning platform: its apps and how they scale. Apply one, and the operator makes it so and keeps it so.
+#[derive(CustomResource, KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[kube(
+    group = "learningplatform.dev",
+    version = "v1alpha1",
+    kind = "LearningPlatform",
+    plural = "learningplatforms",
+    singular = "learningplatform",
+    shortname = "lp",
+    category = "learning",
+    namespaced,
+    status = "LearningPlatformStatus",
+    derive = "PartialEq",
+    derive = "Default",
+    doc = "A learning platform: its apps, their scaling, and what they need.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].reason"),
+    printcolumn(name = "Apps", type_ = "string", json_path = ".status.summary.apps", description = "Ready apps of all apps"),
+    printcolumn(name = "Pods", type_ = "string", json_path = ".status.summary.pods", description = "Ready pods of wanted pods"),
+    printcolumn(
+        name = "Metrics",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"MetricsAvailable\")].status",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Message",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].message",
+        priority = 1
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    validation = Rule::new("self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')").message(
+        "metadata.name: children are named after it, so use lower-case letters, digits and '-', starting with a letter"
+    ),
+    validation = Rule::new("!has(self.spec.apps) || self.spec.apps.all(a, size(self.metadata.name) + size(a.name) <= 51)").message(
+        "metadata.name and spec.apps[].name together may have at most 51 characters, because children are called <platform>-<app>: shorten one of them"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+pub struct LearningPlatformSpec {
+    /// The Prometheus (or a server that speaks its query API) that scaling reads from. Without it the operator's
+    /// own default server is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prometheus: Option<Prometheus>,
+
+    /// The apps of the platform, a map by `name`. Removing an app removes what was made for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 50))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub apps: Vec<App>,
+}
+
+/// A reference to one key of a Secret in the resource's own namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretKey {
+    /// Name of the Secret, in the namespace of the resource.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key inside the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}
+
+/// A reference to one key of a ConfigMap in the resource's own namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ConfigMapKey {
+    /// Name of the ConfigMap, in the namespace of the resource.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// Key inside the ConfigMap.
+    #[schemars(length(min = 1, max = 253))]
+    pub key: String,
+}

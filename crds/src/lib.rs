@@ -1,0 +1,31 @@
+//! The `LearningPlatform` resource: its types, the rules that admission enforces, its status and the generated
+//! CustomResourceDefinition. No client and no async runtime lives here, so that everything may depend on it.
+
+#![deny(missing_docs)]
+
+mod learning_platform;
+pub mod prometheus;
+mod schema;
+pub mod status;
+pub mod tiers;
+
+pub use learning_platform::{ConfigMapKey, LearningPlatform, LearningPlatformSpec, SecretKey};
+pub use schema::{Violation, crd, validate};
+
+/// The API group of every resource and the prefix of every annotation and label of this project.
+pub const GROUP: &str = "learningplatform.dev";
+/// The served and stored version.
+pub const VERSION: &str = "v1alpha1";
+
+/// Annotation: while `"true"`, a pass observes and reports, but writes nothing but the status.
+pub const SUSPEND_ANNOTATION: &str = "learningplatform.dev/suspend";
+/// Annotation: any new value (usually a time) asks for a pass now.
+pub const RECONCILE_AT_ANNOTATION: &str = "learningplatform.dev/reconcile-at";
+/// Prefix of the annotation that holds an app's floor up for a time; the app's name follows. The value is a
+/// [`status::Hold`] as JSON.
+pub const HOLD_ANNOTATION_PREFIX: &str = "learningplatform.dev/hold.";
+
+/// All CustomResourceDefinitions of the project, in the order of installation.
+pub fn all_crds() -> Vec<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition> {
+    vec![crd()]
+}

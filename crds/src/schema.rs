@@ -1,0 +1,189 @@
+//! Schema fragments that the derives cannot express, the finished CRD, and its rules evaluated without a server.
+
+use crate::LearningPlatform;
+use k8s_openapi::{
+    api::autoscaling::v2::{HorizontalPodAutoscalerBehavior, MetricSpec},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
+use kube::CustomResourceExt;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+use std::sync::LazyLock;
+
+/// What Kubernetes takes for a quantity that is not negative.
+const QUANTITY: &str = r"^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$";
+
+/// A Go duration without a sign, as `200ms` or `1h30m`.
+const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$";
+
+pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 32, "pattern": DURATION })
+}
+
+pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "x-kubernetes-int-or-string": true, "pattern": QUANTITY, "maxLength": 32 })
+}
+
+pub(crate) fn quantities(generate: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "maxProperties": 16, "additionalProperties": quantity(generate) })
+}
+
+pub(crate) fn int_or_percent(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "x-kubernetes-int-or-string": true, "maxLength": 5, "pattern": "^([0-9]{1,4}|[0-9]{1,2}%|100%)$",
+    })
+}
+
+pub(crate) fn short_strings(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 16,
+        "additionalProperties": { "type": "string", "maxLength": 1024 },
+    })
+}
+
+pub(crate) fn hosts(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 16,
+        "items": {
+            "type": "string", "minLength": 1, "maxLength": 253,
+            "pattern": r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        },
+    })
+}
+
+pub(crate) fn free_object(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
+}
+
+pub(crate) fn metric_specs(generate: &mut SchemaGenerator) -> Schema {
+    let mut schema: Value = generate.subschema_for::<Vec<MetricSpec>>().into();
+    schema["maxItems"] = json!(10);
+    schema.try_into().unwrap_or_default()
+}
+
+/// The HPA's behavior with the bounds that the HPA's own admission checks, so that a bad value is refused here too.
+pub(crate) fn behavior(generate: &mut SchemaGenerator) -> Schema {
+    generate.subschema_for::<HorizontalPodAutoscalerBehavior>()
+}
+
+/// The CustomResourceDefinition of `LearningPlatform`, as it is installed.
+pub fn crd() -> CustomResourceDefinition {
+    let mut crd = LearningPlatform::crd();
+    for version in &mut crd.spec.versions {
+        if let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
+            let Ok(mut value) = serde_json::to_value(&*root) else { continue };
+            finish(&mut value, &mut Vec::new());
+            if let Ok(finished) = serde_json::from_value(value) {
+                *root = finished;
+            }
+        }
+    }
+    crd
+}
+
+/// Completes what Kubernetes' own generated types leave out: quantities may be written as numbers, and the HPA's
+/// behavior is bounded as the HPA bounds it.
+fn finish(schema: &mut Value, path: &mut Vec<String>) {
+    let parent =
+        |path: &[String], back: usize| path.len().checked_sub(back).map(|i| path[i].clone()).unwrap_or_default();
+    let (key, owner) = (parent(path, 1), parent(path, 2));
+    let in_behavior = path.iter().any(|p| p == "behavior");
+    let is_quantity = matches!(key.as_str(), "averageValue" | "sizeLimit" | "divisor" | "tolerance")
+        || (key == "value" && owner == "target");
+    let Some(object) = schema.as_object_mut() else { return };
+    if is_quantity && object.get("type") == Some(&json!("string")) {
+        object.remove("type");
+        object.insert("x-kubernetes-int-or-string".into(), json!(true));
+        object.insert("pattern".into(), json!(QUANTITY));
+        object.insert("maxLength".into(), json!(32));
+    }
+    let bounds: &[(&str, Value)] = match key.as_str() {
+        "stabilizationWindowSeconds" if in_behavior => &[("minimum", json!(0)), ("maximum", json!(3600))],
+        "periodSeconds" if in_behavior => &[("minimum", json!(1)), ("maximum", json!(1800))],
+        "value" if in_behavior => &[("minimum", json!(1))],
+        "selectPolicy" if in_behavior => &[("enum", json!(["Max", "Min", "Disabled"]))],
+        "type" if in_behavior => &[("enum", json!(["Pods", "Percent"]))],
+        "policies" if in_behavior => &[("minItems", json!(1)), ("maxItems", json!(10))],
+        _ => &[],
+    };
+    for (name, value) in bounds {
+        object.insert((*name).into(), value.clone());
+    }
+    for holder in ["items", "additionalProperties"] {
+        if let Some(inner) = object.get_mut(holder) {
+            finish(inner, path);
+        }
+    }
+    if let Some(properties) = object.get_mut("properties").and_then(Value::as_object_mut) {
+        for (name, inner) in properties {
+            path.push(name.clone());
+            finish(inner, path);
+            path.pop();
+        }
+    }
+}
+
+/// The schema of the served version as JSON.
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    crd()
+        .spec
+        .versions
+        .into_iter()
+        .next()
+        .and_then(|v| v.schema)
+        .and_then(|s| s.open_api_v3_schema)
+        .and_then(|s| serde_json::to_value(s).ok())
+        .unwrap_or_default()
+});
+
+/// A broken rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Where, such as `spec.apps[0].autoscaling`.
+    pub path: String,
+    /// What is wrong and how to mend it.
+    pub message: String,
+}
+
+impl std::fmt::Display for Violation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+impl std::error::Error for Violation {}
+
+/// Evaluates every CEL rule of the CRD on a resource, without a server. Types, patterns and the zone names of schedules
+/// are left to the server, or to whoever parses the value.
+///
+/// # Errors
+/// One entry per broken rule.
+pub fn validate(platform: &Value) -> Result<(), Vec<Violation>> {
+    let errors = match kube_cel::Validator::new().validate(&SCHEMA, platform, None) {
+        Ok(()) => return Ok(()),
+        Err(errors) => errors.into_vec(),
+    };
+    Err(errors
+        .into_iter()
+        .map(|error| {
+            // A rule that cannot be evaluated (no such date) counts as broken, as in the API server; the evaluator
+            // then reports its own words, so the rule's message is looked up.
+            let message = message_of(&SCHEMA, &error.field_path, &error.rule).unwrap_or(error.message);
+            Violation { path: error.field_path, message }
+        })
+        .collect())
+}
+
+/// The message of a rule at a path such as `spec.apps[0].port`.
+fn message_of(schema: &Value, path: &str, rule: &str) -> Option<String> {
+    let mut at = schema;
+    for step in path.split('.').filter(|s| !s.is_empty()) {
+        let (name, index) = step.split_once('[').map_or((step, false), |(name, _)| (name, true));
+        at = &at["properties"][name];
+        if index {
+            at = if at["items"].is_object() { &at["items"] } else { &at["additionalProperties"] };
+        }
+    }
+    let rules = at["x-kubernetes-validations"].as_array()?;
+    rules.iter().find(|r| r["rule"] == rule)?["message"].as_str().map(str::to_owned)
+}

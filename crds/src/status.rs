@@ -1,0 +1,276 @@
+//! What the operator reports: conditions by the kstatus conventions, the state of each app, why it has as many pods as
+//! it has, and the inventory of what was applied.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Status of a platform; written by the operator alone.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct LearningPlatformStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// `Ready`, and what it is made of. `Reconciling` and `Stalled` are present only while true.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Counts for `kubectl get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub summary: Option<Summary>,
+    /// The apps, a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub apps: Vec<AppStatus>,
+    /// What the operator has applied for this platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inventory: Option<Inventory>,
+    /// Version of the time zone database that schedules are computed with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_zone_database: Option<String>,
+}
+
+/// Counts for `kubectl get`.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// Ready apps of all apps: `2/3`.
+    pub apps: String,
+    /// Ready pods of wanted pods: `7/8`.
+    pub pods: String,
+}
+
+/// State of one app.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct AppStatus {
+    /// Name of the app.
+    pub name: String,
+    /// The image that the pods run, or are on their way to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// Pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replicas: Option<Replicas>,
+    /// `AppReady`, `AutoscalingReady`, `MetricsAvailable`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// Why the app has as many pods as it has; absent without autoscaling.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<Scaling>,
+}
+
+/// Numbers of pods.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Replicas {
+    /// Wanted now.
+    pub desired: i32,
+    /// Of them ready.
+    pub ready: i32,
+    /// Of them on the newest template.
+    pub updated: i32,
+}
+
+/// The last change of an app's bounds, and why. Live values come from the operator's read endpoint
+/// (`lpctl explain`).
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Scaling {
+    /// Fewest pods now: the `minReplicas` of the HPA.
+    pub floor: i32,
+    /// Most pods now: the `maxReplicas` of the HPA.
+    pub cap: i32,
+    /// One sentence: what decides now.
+    pub reason: String,
+    /// The steps from the first wish to the floor, each with the number before and after it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
+    /// The last ten changes of the bounds, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub decisions: Vec<PastDecision>,
+    /// The manual hold in force.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Hold>,
+}
+
+/// One step of a decision.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Stage {
+    /// Name of the step.
+    pub name: String,
+    /// Pods before it.
+    pub before: i32,
+    /// Pods after it.
+    pub after: i32,
+    /// Why it moved the number, or left it.
+    pub why: String,
+}
+
+/// A change of the bounds.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PastDecision {
+    /// When, RFC 3339.
+    pub at: String,
+    /// Fewest pods from then on.
+    pub floor: i32,
+    /// Most pods from then on.
+    pub cap: i32,
+    /// Why.
+    pub reason: String,
+}
+
+/// A floor that somebody asked for by hand, until a time. The value of the hold annotation.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Hold {
+    /// Fewest pods.
+    pub floor: i32,
+    /// When it ends by itself, RFC 3339.
+    pub until: String,
+    /// Why, in the words of whoever asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// Who asked.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+}
+
+/// What the operator has applied, in the form that `flux tree` reads.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Inventory {
+    /// The objects, sorted.
+    pub entries: Vec<InventoryEntry>,
+}
+
+/// One applied object.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InventoryEntry {
+    /// `<namespace>_<name>_<group>_<kind>`.
+    pub id: String,
+    /// API version.
+    pub v: String,
+}
+
+macro_rules! names {
+    ($(#[$doc:meta])* $name:ident { $($(#[$item:meta])* $variant:ident),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $name { $($(#[$item])* $variant),* }
+
+        impl $name {
+            /// Every value, in order of declaration.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// The word as it stands in the resource.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => stringify!($variant)),* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+    };
+}
+
+names! {
+    /// Types of conditions.
+    ConditionType {
+        /// Everything asked for is there and serves.
+        Ready,
+        /// Work is under way; present only while true.
+        Reconciling,
+        /// No progress without a change of the spec; present only while true.
+        Stalled,
+        /// The pods of the apps are there and ready.
+        AppReady,
+        /// The bounds of the apps are computed and written.
+        AutoscalingReady,
+        /// The signals that scaling reads have values. Never part of `Ready`.
+        MetricsAvailable,
+    }
+}
+
+names! {
+    /// Reasons of conditions, one per cause.
+    Reason {
+        /// All is as asked for.
+        Succeeded,
+        /// Work is under way.
+        Progressing,
+        /// Something it needs is missing or not ready.
+        DependencyNotReady,
+        /// The user has suspended it.
+        Suspended,
+        /// The spec cannot be carried out as written.
+        InvalidSpec,
+        /// The API server or another service failed.
+        ProviderError,
+        /// The operator may not do what is needed.
+        PermissionDenied,
+        /// It is being deleted.
+        Deleting,
+        /// A Secret, ConfigMap, class or API that the spec names does not exist.
+        NotFound,
+        /// An object of this name belongs to somebody else.
+        NameConflict,
+        /// Another autoscaler already scales the Deployment.
+        AutoscalerConflict,
+        /// A field cannot be changed in place.
+        ImmutableField,
+        /// The API server refused an object.
+        Rejected,
+        /// The container image cannot be pulled.
+        ImagePull,
+        /// Containers stop again after their start.
+        CrashLoop,
+        /// The container's configuration cannot be carried out on the node, a non-numeric user for instance.
+        ContainerConfig,
+        /// The scheduler finds no node.
+        Unschedulable,
+        /// A quota or an admission policy keeps pods from being made.
+        PodsRefused,
+        /// A rollout made no progress within its deadline.
+        RolloutStuck,
+        /// Autoscaling is not configured.
+        NotConfigured,
+        /// Actuation is paused.
+        Paused,
+        /// A first value, or values after an outage: they may raise but not lower yet.
+        Settling,
+        /// The query succeeded without a series.
+        NoSeries,
+        /// The value is NaN, infinite or negative.
+        NotANumber,
+        /// The newest sample is too old.
+        StaleSample,
+        /// More than one series where one was expected.
+        AmbiguousResult,
+        /// The server cannot be reached or fails.
+        SourceUnavailable,
+        /// The server refuses the query or the credentials, or may not be named.
+        SourceMisconfigured,
+        /// The selector has never matched a series.
+        SeriesNeverSeen,
+        /// More pods did not lower the latency.
+        LatencyNotHelpedByPods,
+        /// The histogram's buckets cannot tell the budget.
+        BudgetNotResolvable,
+        /// A schedule's floor is above another's cap.
+        ScheduleConflict,
+        /// Demand vanished suddenly; the floor is held.
+        DemandCollapsed,
+        /// A manual hold keeps the floor up.
+        Held,
+    }
+}

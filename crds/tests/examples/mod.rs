@@ -1,0 +1,229 @@
+//! The good platform, the bad ones made from it, and the rules of the CRD: shared by the local test and the one against a
+//! real API server.
+
+use learningplatform_crds::crd;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+/// What only a real API server evaluates: the local evaluator ignores the zone of `getHours`.
+pub const SERVER_ONLY: &str = "not in the IANA database";
+
+/// A platform that uses every part that has a rule, and breaks none.
+pub fn good() -> Value {
+    let source = json!({"server": "central", "metric": "requests_total", "labels": {"service": "story-web"}});
+    json!({
+        "apiVersion": "learningplatform.dev/v1alpha1",
+        "kind": "LearningPlatform",
+        "metadata": {"name": "story", "namespace": "learning"},
+        "spec": {
+            "prometheus": {
+                "url": "http://prometheus.monitoring:9090",
+                "scrapeInterval": "15s",
+                "matchers": {"cluster": "eu"},
+                "headers": {"X-Scope-OrgID": "school"},
+                "auth": {"bearerToken": {"name": "prom", "key": "token"}},
+                "servers": [{
+                    "name": "central", "url": "https://thanos.example", "scrapeInterval": "30s",
+                    "matchers": {"cluster": "eu"}, "headers": {"X-Scope-OrgID": "school"},
+                    "auth": {"basic": {"username": {"name": "a", "key": "u"}, "password": {"name": "a", "key": "p"}}},
+                }],
+            },
+            "apps": [{
+                "name": "web", "image": "web:1", "port": 3000,
+                "resources": {"requests": {"cpu": 1, "memory": "512Mi"}, "limits": {"cpu": "2000m", "memory": "0.5Gi"}},
+                "health": {"path": "/api/health", "startupTimeout": "2m"},
+                "metrics": {"path": "/api/metrics", "interval": "5s"},
+                "exposure": {"gateway": {
+                    "parentRefs": [{"name": "public"}], "hosts": ["story.example"],
+                    "paths": [{"path": "/", "timeout": "30s"}],
+                }},
+                "rollout": {"maxUnavailable": 0, "maxSurge": "25%", "progressDeadline": "5m", "minReady": "5s"},
+                "draining": {"delay": "5s", "gracePeriod": "40s"},
+                "disruptionBudget": {"maxUnavailable": 1},
+                "spread": {"disabled": true},
+                "autoscaling": {
+                    "minReplicas": 3, "maxReplicas": 20,
+                    "cpu": {"utilization": 70}, "memory": {"utilization": 80},
+                    "requestRate": {"perPod": 100, "activation": "500m", "alternatives": [source.clone()]},
+                    "concurrency": {"perPod": "10", "alternatives": [source]},
+                    "latency": {"percentile": 95, "budget": "200ms", "labels": {"service": "story-web"}},
+                    "collapseHold": "10m",
+                    "fallback": {"replicas": 6},
+                    "schedules": [
+                        {"name": "exams", "start": "2026-12-07T07:30", "end": "2026-12-11T18:00:00",
+                         "timeZone": "Europe/Berlin", "minReplicas": 12, "ramp": "10m"},
+                        {"name": "lessons", "timeZone": "America/Argentina/Buenos_Aires", "expected": {"students": 900, "requestsPerStudent": "50m"},
+                         "weekly": {"days": ["Mon"], "start": "07:30", "end": "24:00", "from": "2026-09-01", "until": "2026-12-18"}},
+                        {"name": "term", "calendar": {"configMap": {"name": "term", "key": "term.ics"}},
+                         "expected": {"requestsPerSecond": 400}, "maxReplicas": 20},
+                    ],
+                },
+            }],
+        },
+    })
+}
+
+/// The good platform with one value set (or, with `null`, removed) at each pointer.
+pub fn with(changes: &[(&str, Value)]) -> Value {
+    let mut platform = good();
+    for (pointer, value) in changes {
+        let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
+        let parent = platform.pointer_mut(parent).unwrap_or_else(|| panic!("no {parent}"));
+        match (parent, value) {
+            (Value::Object(object), Value::Null) => drop(object.remove(key)),
+            (Value::Object(object), value) => drop(object.insert(key.into(), value.clone())),
+            (other, _) => panic!("{pointer} points into {other}"),
+        }
+    }
+    platform
+}
+
+/// Bad examples: what is changed in the good platform, and what the message must name.
+pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
+    let mut cases = Vec::new();
+    let mut case = |changes: &[(&str, Value)], named: &'static str| {
+        cases.push((changes.iter().map(|(p, v)| ((*p).to_owned(), v.clone())).collect(), named));
+    };
+    let app = |path: &str| format!("/spec/apps/0{path}");
+    let scaling = |path: &str| app(&format!("/autoscaling{path}"));
+    let none = Value::Null;
+
+    case(&[("/metadata/name", json!("story.example"))], "metadata.name");
+    case(&[("/metadata/name", json!("s".repeat(50)))], "51 characters");
+    case(&[("/spec/prometheus/servers/0/name", json!("default"))], "servers[].name");
+    case(&[("/spec/prometheus/servers/0/url", none.clone())], "servers[].url");
+    for server in ["/spec/prometheus", "/spec/prometheus/servers/0"] {
+        let at = |path: &str| format!("{server}{path}");
+        case(&[(&at("/scrapeInterval"), json!("100ms"))], "scrapeInterval");
+        case(&[(&at("/matchers"), json!({"not a label": "x"}))], "matchers");
+        case(&[(&at("/headers"), json!({"Authorization": "Bearer x"}))], "headers");
+        case(&[(&at("/auth"), json!({}))], "auth");
+    }
+    case(&[(&app("/replicas"), json!(3))], "replicas and autoscaling");
+    case(&[(&app("/ports"), json!([{"name": "http", "port": 80}]))], "set port");
+    case(&[(&app("/port"), none.clone())], "exposure needs a port");
+    case(&[(&app("/port"), none.clone())], "metrics needs a port");
+    case(&[(&app("/port"), none.clone())], "health.path needs a port");
+    case(&[(&app("/resources/requests/cpu"), none.clone())], "requests.cpu");
+    case(&[(&app("/resources/requests/memory"), none.clone())], "requests.memory");
+    case(&[(&app("/resources/limits/cpu"), json!("900m"))], "request must not be above its limit");
+    case(&[(&app("/health"), json!({}))], "health");
+    case(&[(&app("/health"), json!({"port": "http", "liveness": {}}))], "health.port");
+    case(&[(&app("/health/startupTimeout"), json!("3h"))], "startupTimeout");
+    case(&[(&app("/metrics/interval"), json!("10ms"))], "metrics.interval");
+    case(&[(&app("/exposure"), json!({}))], "gateway (Gateway API) or ingress");
+    case(&[(&app("/exposure/gateway/paths/0/webSocket"), json!(true))], "WebSocket");
+    case(&[(&app("/exposure/gateway/paths/0/timeout"), json!("25h"))], "timeout");
+    case(&[(&app("/rollout"), json!({"maxUnavailable": "0%", "maxSurge": 0}))], "cannot both be 0");
+    case(&[(&app("/rollout"), json!({"maxSurge": 0}))], "rollout.maxSurge 0");
+    case(&[(&app("/rollout"), json!({"minReady": "11m"}))], "rollout.minReady must be shorter");
+    case(&[(&app("/rollout"), json!({"progressDeadline": "25h"}))], "rollout.progressDeadline");
+    case(
+        &[(&app("/rollout"), json!({"minReady": "2h", "progressDeadline": "3h"}))],
+        "rollout.minReady must be at most",
+    );
+    case(&[(&app("/draining"), json!({"delay": "5s", "lifecycle": {"preStop": {}}}))], "delay or lifecycle.preStop");
+    case(&[(&app("/draining"), json!({"delay": "50s", "gracePeriod": "40s"}))], "make gracePeriod longer");
+    case(&[(&app("/draining"), json!({"delay": "50s"}))], "whose default is 30s");
+    case(&[(&app("/draining"), json!({"delay": "2h", "gracePeriod": "3h"}))], "draining.delay must be at most");
+    case(&[(&app("/draining"), json!({"gracePeriod": "25h"}))], "draining.gracePeriod must be between");
+    case(&[(&app("/disruptionBudget"), json!({"maxUnavailable": 1, "minAvailable": 1}))], "disruptionBudget");
+    case(&[(&app("/spread"), json!({"disabled": true, "constraints": []}))], "spread");
+
+    case(&[(&scaling("/minReplicas"), json!(21))], "minReplicas must not be above maxReplicas");
+    case(&[(&app("/autoscaling"), json!({"minReplicas": 1, "maxReplicas": 2}))], "nothing to scale on");
+    case(&[(&scaling("/minReplicas"), json!(0))], "minReplicas: 0");
+    case(&[(&scaling("/requestRate"), none.clone())], "autoscaling.latency");
+    case(&[(&scaling("/requestRate"), none.clone())], "schedules[].expected is turned into pods");
+    case(&[(&scaling("/fallback/replicas"), json!(21))], "fallback.replicas");
+    case(
+        &[(
+            &app("/autoscaling"),
+            json!({"minReplicas": 1, "maxReplicas": 2, "cpu": {"utilization": 70}, "fallback": {"replicas": 1}}),
+        )],
+        "autoscaling.fallback acts",
+    );
+    case(&[(&scaling("/schedules/0/minReplicas"), json!(21))], "schedules[].minReplicas");
+    case(&[(&scaling("/collapseHold"), json!("25h"))], "collapseHold");
+    for resource in ["/cpu", "/memory"] {
+        case(&[(&scaling(&format!("{resource}/averageValue")), json!("1"))], "exactly one of utilization");
+    }
+    for signal in ["/requestRate", "/concurrency"] {
+        case(&[(&scaling(&format!("{signal}/perPod")), json!("0"))], "perPod must be above 0");
+    }
+    case(&[(&scaling("/latency/mean"), json!(true))], "exactly one of percentile");
+    case(&[(&scaling("/latency/budget"), json!("2h"))], "latency.budget");
+    for source in
+        ["/requestRate", "/concurrency", "/latency", "/requestRate/alternatives/0", "/concurrency/alternatives/0"]
+    {
+        let at = |path: &str| scaling(&format!("{source}{path}"));
+        case(&[(&at("/query"), json!("x")), (&at("/preset"), json!("App"))], "query is a whole expression");
+        case(&[(&at("/freshness"), json!("x"))], "freshness names");
+        case(&[(&at("/labels"), json!({"not a label": "x"}))], "label names");
+    }
+    let schedule = |path: &str| scaling(&format!("/schedules/0{path}"));
+    case(
+        &[(&schedule("/weekly"), json!({"days": ["Mon"], "start": "07:30", "end": "08:30"}))],
+        "exactly one of start and end",
+    );
+    case(&[(&schedule("/end"), none.clone())], "needs both start and end");
+    case(&[(&schedule("/end"), json!("2026-12-01T00:00"))], "end must be after start");
+    case(&[(&schedule("/minReplicas"), none.clone())], "changes nothing");
+    case(&[(&schedule("/timeZone"), none.clone())], "timeZone is missing");
+    case(&[(&schedule("/timeZone"), json!("Europe/Atlantis"))], "not in the IANA database");
+    case(&[(&schedule("/start"), json!("2026-02-30T00:00"))], "start is no date");
+    case(&[(&schedule("/end"), json!("2027-13-01T00:00"))], "end is no date");
+    case(&[(&schedule("/ramp"), json!("25h"))], "ramp");
+    let weekly = |path: &str| scaling(&format!("/schedules/1/weekly{path}"));
+    case(&[(&weekly("/end"), json!("07:30"))], "start and end are equal");
+    case(&[(&weekly("/until"), json!("2026-08-01"))], "until must not be before from");
+    case(&[(&weekly("/from"), json!("2026-00-01"))], "weekly.from is no date");
+    case(&[(&weekly("/until"), json!("2026-12-32"))], "weekly.until is no date");
+    let expected = |path: &str| scaling(&format!("/schedules/1/expected{path}"));
+    case(&[(&expected("/requestsPerSecond"), json!(5))], "exactly one of requestsPerSecond");
+    case(&[(&expected("/requestsPerStudent"), none)], "belong together");
+    case(&[(&expected("/requestsPerStudent"), json!(0))], "requestsPerStudent must be above 0");
+    case(&[(&scaling("/schedules/2/expected/requestsPerSecond"), json!(0))], "requestsPerSecond must be above 0");
+    cases
+}
+
+/// Every rule of a schema, as `path: message`; list items and map values are `[]`.
+fn rules(schema: &Value, path: &str, found: &mut BTreeSet<(String, String)>) {
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        let message = rule["message"].as_str().unwrap_or_else(|| panic!("{path}: a rule without a message: {rule}"));
+        assert!(found.insert((path.to_owned(), message.to_owned())), "{path}: twice the same rule: {message}");
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        rules(property, format!("{path}.{name}").trim_start_matches('.'), found);
+    }
+    for holder in ["items", "additionalProperties"] {
+        if schema[holder].is_object() {
+            rules(&schema[holder], &format!("{path}[]"), found);
+        }
+    }
+}
+
+pub fn all_rules() -> BTreeSet<(String, String)> {
+    let crd = serde_json::to_value(crd()).expect("JSON");
+    let mut found = BTreeSet::new();
+    rules(&crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"], "", &mut found);
+    found
+}
+
+/// `spec.apps[0].x` as `spec.apps[].x`.
+pub fn without_indices(path: &str) -> String {
+    let mut out = String::new();
+    let mut inside = false;
+    for c in path.chars() {
+        match c {
+            '[' => {
+                inside = true;
+                out.push_str("[]");
+            }
+            ']' => inside = false,
+            c if !inside => out.push(c),
+            _ => {}
+        }
+    }
+    out
+}

@@ -1,0 +1,37 @@
+//! The decision core: how many pods an app needs, and why.
+//!
+//! [`decide`] is a pure function of a [`Policy`] (what the user asked for), a [`State`] (what earlier ticks
+//! left behind) and an [`Input`] (what the world shows now). It reads no clock, opens no socket and draws no
+//! random number, so the operator, `lpctl simulate` and the tests run the very same code and get the same
+//! answer. Its result is a floor and a cap for a `HorizontalPodAutoscaler`, with an explanation per stage.
+//!
+//! The rule behind all others: absence of data is never zero load. Only a fresh, finite, unambiguous value
+//! from a source that is trusted again may lower anything ([`Sample`], [`Trust`]).
+
+mod behavior;
+pub mod calendar;
+mod decide;
+mod decision;
+mod explain;
+mod input;
+mod policy;
+mod sample;
+mod schedule;
+mod state;
+mod time;
+mod tunables;
+
+pub use behavior::{Behavior, PolicyType, RuleSpec, ScalingPolicy, ScalingRules, SelectPolicy};
+pub use decide::{advance, decide};
+pub use decision::{
+    Decision, Finding, FailureState, Hint, HeldBy, LatencyReport, MetricsAvailable, MetricsReason, SignalReport, SignalState,
+    Stage, StageName, Write,
+};
+pub use explain::{Reason, Why};
+pub use input::{DemandInput, HpaMetric, Input, LatencyInput, ManualHold, Replicas, Rollout, SourceReading};
+pub use policy::{Demand, Latency, Name, Pause, Policy, PolicyError};
+pub use sample::{Doubt, NotANumber, Sample, SourceError, SourceErrorKind, Trust, Value};
+pub use schedule::{Bound, Schedule, ScheduleError, Weekday, When, Window};
+pub use state::{Adopted, State};
+pub use time::{Duration, Time};
+pub use tunables::Tunables;

@@ -1,0 +1,240 @@
+package node
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+)
+
+// Down removes the node: its processes and pods, mounts, network, control
+// groups and files. It is content with any state that an earlier run left.
+func (n *Node) Down() error {
+	if os.Geteuid() != 0 {
+		return errors.New("the project's node needs root: run this as root, or name a cluster with KUBECONFIG")
+	}
+	if err := n.checkFolder(); err != nil {
+		return err
+	}
+	known, err := n.readRecord()
+	if err != nil {
+		return err
+	}
+	if err := kill(n.parts(known)); err != nil {
+		return err
+	}
+	if err := kill(n.podProcesses()); err != nil {
+		return err
+	}
+	if err := n.unmount(); err != nil {
+		return err
+	}
+	if err := removeNetwork(); err != nil {
+		return err
+	}
+	n.removePodCgroups()
+	n.removeTraces()
+	for _, folder := range []string{runDir, n.Dir} {
+		// Nothing is mounted in there any more: unmount has made sure.
+		if err := os.RemoveAll(folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// parts are the recorded processes and, where the record was lost, those
+// whose command line names the node's folders.
+func (n *Node) parts(known *record) []process {
+	found := slices.Clone(known.Processes)
+	eachProcess(func(pid int, now stat) {
+		arguments := commandLine(pid)
+		ours := slices.ContainsFunc(arguments, func(argument string) bool {
+			return strings.Contains(argument, n.Dir+"/") || strings.Contains(argument, runDir+"/")
+		})
+		if !ours || pid == os.Getpid() || len(arguments) == 0 {
+			return
+		}
+		// Only what the node starts: not an editor or a `tail -f` of a log.
+		switch filepath.Base(arguments[0]) {
+		case "kubernetes", "containerd", "containerd-shim-runc-v2", "containerd-shim":
+			found = append(found, process{Name: filepath.Base(arguments[0]), PID: pid, Started: now.started})
+		}
+	})
+	return found
+}
+
+// podProcesses are those in a control group of a container of ours. Their
+// shim may be gone already, so nothing else connects them to the node.
+func (n *Node) podProcesses() []process {
+	containers, err := os.ReadDir(n.tasks())
+	if err != nil {
+		return nil
+	}
+	ids := map[string]bool{}
+	for _, container := range containers {
+		ids[container.Name()] = true
+	}
+	var found []process
+	eachProcess(func(pid int, now stat) {
+		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
+		if err != nil {
+			return
+		}
+		for line := range strings.Lines(string(content)) {
+			for name := range strings.SplitSeq(strings.TrimSpace(line), "/") {
+				if ids[name] {
+					found = append(found, process{Name: "container " + name, PID: pid, Started: now.started})
+					return
+				}
+			}
+		}
+	})
+	return found
+}
+
+func eachProcess(visit func(pid int, now stat)) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	for _, entry := range entries {
+		pid, err := strconv.Atoi(entry.Name())
+		if err != nil {
+			continue
+		}
+		if now, found := readStat(pid); found {
+			visit(pid, now)
+		}
+	}
+}
+
+func commandLine(pid int) []string {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || len(content) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(content), "\x00"), "\x00")
+}
+
+// mounts are the mount points at or below the node's folders, the last first.
+func (n *Node) mounts() ([]string, error) {
+	file, err := os.Open("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	unescape := strings.NewReplacer(`\040`, " ", `\011`, "\t", `\012`, "\n", `\134`, `\`)
+	var found []string
+	lines := bufio.NewScanner(file)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 5 {
+			continue
+		}
+		point := unescape.Replace(fields[4])
+		if strings.HasPrefix(point, n.Dir+"/") || strings.HasPrefix(point, runDir+"/") {
+			found = append(found, point)
+		}
+	}
+	slices.Reverse(found)
+	return found, lines.Err()
+}
+
+func (n *Node) unmount() error {
+	points, err := n.mounts()
+	if err != nil {
+		return err
+	}
+	for _, point := range points {
+		if err := syscall.Unmount(point, syscall.MNT_DETACH); err != nil && !errors.Is(err, syscall.EINVAL) {
+			return fmt.Errorf("unmount %s: %w", point, err)
+		}
+	}
+	left, err := n.mounts()
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("still mounted: %s", strings.Join(left, ", "))
+	}
+	return err
+}
+
+// removePodCgroups removes the empty control groups that the kubelet left.
+// A group with a process in it cannot be removed, so none of another node is
+// touched that is in use.
+func (n *Node) removePodCgroups() {
+	roots, err := filepath.Glob("/sys/fs/cgroup/*/kubepods")
+	if err != nil {
+		return
+	}
+	roots = append(roots, "/sys/fs/cgroup/kubepods")
+	for _, root := range roots {
+		var folders []string
+		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.IsDir() {
+				folders = append(folders, path)
+			}
+			return nil
+		})
+		slices.Reverse(folders)
+		for _, folder := range folders {
+			_ = syscall.Rmdir(folder)
+		}
+	}
+}
+
+// removeTraces removes what the parts write outside the node's folders, at
+// places that are fixed in them.
+func (n *Node) removeTraces() {
+	for _, pattern := range []string{
+		"/var/lib/cni/results/" + cniName + "-*",
+		"/var/lib/cni/cache/results/" + cniName + "-*",
+	} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			continue
+		}
+		for _, file := range files {
+			_ = os.Remove(file)
+		}
+	}
+	links, err := filepath.Glob("/var/log/containers/*.log")
+	if err != nil {
+		return
+	}
+	for _, link := range links {
+		if target, err := os.Readlink(link); err == nil && strings.HasPrefix(target, n.Dir+"/") {
+			_ = os.Remove(link)
+		}
+	}
+}
+
+// marker is the file by which Down knows that a folder is the node's.
+const marker = ".learningplatform-node"
+
+// checkFolder refuses a folder that holds something else: Down deletes it.
+func (n *Node) checkFolder() error {
+	entries, err := os.ReadDir(n.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := os.Stat(n.path(marker)); err != nil && len(entries) > 0 {
+		return fmt.Errorf("LP_NODE_DIR: %s is not empty and was not made for the node: name a new folder, for `down` deletes it", n.Dir)
+	}
+	return nil
+}
+
+func (n *Node) makeFolder() error {
+	if err := os.MkdirAll(n.Dir, 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(n.path(marker), nil, 0o644)
+}

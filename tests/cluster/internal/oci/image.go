@@ -1,0 +1,153 @@
+// Package oci packs container images without a container engine: files and
+// Debian packages become a root filesystem of one layer in an OCI archive.
+package oci
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+var platform = v1.Platform{OS: "linux", Architecture: runtime.GOARCH}
+
+// Spec is what goes into an image.
+type Spec struct {
+	// Name is the full reference, such as localhost/sample-app:dev.
+	Name string
+	// Files are copied to their destination, folders with all they hold.
+	Files []File
+	// Packages are Debian packages to unpack, without their dependencies.
+	Packages []string
+	// Entrypoint is the command; Args are its defaults.
+	Entrypoint, Args []string
+	// Env are lines of the form NAME=value.
+	Env []string
+	// User is a numeric user, or user:group. Numeric, because the kubelet
+	// cannot prove runAsNonRoot for a name.
+	User    string
+	Workdir string
+	Labels  map[string]string
+}
+
+// File is a file or folder of the host and its place in the image.
+type File struct{ Source, Destination string }
+
+func (s *Spec) validate() error {
+	repository, tag, found := strings.Cut(s.Name[strings.LastIndex(s.Name, "/")+1:], ":")
+	if !found || repository == "" || tag == "" {
+		return fmt.Errorf("image name %q: write it as repository:tag, such as localhost/sample-app:dev", s.Name)
+	}
+	if len(s.Entrypoint) == 0 {
+		return fmt.Errorf("image %s has no entrypoint: name the program it starts", s.Name)
+	}
+	if strings.Trim(s.User, "0123456789:") != "" {
+		return fmt.Errorf("image %s: user %q must be numeric, such as 65532", s.Name, s.User)
+	}
+	for _, line := range s.Env {
+		if !strings.Contains(line, "=") {
+			return fmt.Errorf("image %s: environment %q must have the form NAME=value", s.Name, line)
+		}
+	}
+	return nil
+}
+
+// Build makes the image. The same input gives the same digest.
+func (s *Spec) Build() (v1.Image, error) {
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	root, err := s.root()
+	if err != nil {
+		return nil, fmt.Errorf("image %s: %w", s.Name, err)
+	}
+	var layer bytes.Buffer
+	if err := root.writeTar(&layer); err != nil {
+		return nil, fmt.Errorf("image %s: %w", s.Name, err)
+	}
+	// Not compressed: the archive never leaves this machine, and gzip would
+	// cost more time than all the rest.
+	image := mutate.MediaType(empty.Image, types.OCIManifestSchema1)
+	image = mutate.ConfigMediaType(image, types.OCIConfigJSON)
+	image, err = mutate.AppendLayers(image, static.NewLayer(layer.Bytes(), types.OCIUncompressedLayer))
+	if err != nil {
+		return nil, err
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	config.OS, config.Architecture = platform.OS, platform.Architecture
+	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()}
+	config.History = nil
+	config.Config = v1.Config{
+		Entrypoint: s.Entrypoint, Cmd: s.Args, User: s.User, WorkingDir: s.Workdir, Labels: s.Labels,
+		Env: append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, s.Env...),
+	}
+	return mutate.ConfigFile(image, config)
+}
+
+// root is the image's root filesystem: what every program expects, then the
+// packages, then the files.
+func (s *Spec) root() (*tree, error) {
+	root := newTree()
+	for _, folder := range []string{"usr/bin", "usr/sbin", "usr/lib", "usr/lib64", "etc", "run", "var"} {
+		root.makeFolder(folder, 0o755)
+	}
+	root.makeFolder("tmp", 0o1777)
+	for _, link := range []string{"bin", "sbin", "lib", "lib64"} {
+		root.addLink(link, "usr/"+link)
+	}
+	root.addBytes("etc/passwd", []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n"), 0o644)
+	root.addBytes("etc/group", []byte("root:x:0:\nnonroot:x:65532:\n"), 0o644)
+	root.addBytes("etc/nsswitch.conf", []byte("passwd: files\ngroup: files\nhosts: files dns\n"), 0o644)
+	for _, name := range slices.Sorted(slices.Values(s.Packages)) {
+		file, err := DebianPackage(name)
+		if err != nil {
+			return nil, err
+		}
+		if err := root.addPackage(file); err != nil {
+			return nil, err
+		}
+	}
+	if err := root.addCertificates(); err != nil {
+		return nil, err
+	}
+	for _, file := range s.Files {
+		if err := root.addPath(file.Source, file.Destination); err != nil {
+			return nil, err
+		}
+	}
+	return root, nil
+}
+
+// Pack builds the image and writes it as an archive. An archive that holds
+// the same image already is left alone.
+func (s *Spec) Pack(output string) (digest string, err error) {
+	image, err := s.Build()
+	if err != nil {
+		return "", err
+	}
+	hash, err := image.Digest()
+	if err != nil {
+		return "", err
+	}
+	name, present, err := ReadArchive(output)
+	if err == nil && name == s.Name && present == hash.String() {
+		return present, nil
+	}
+	if err != nil && !os.IsNotExist(err) {
+		fmt.Fprintf(os.Stderr, "cluster: replacing %s: %v\n", output, err)
+	}
+	return hash.String(), WriteArchive(image, s.Name, output)
+}
