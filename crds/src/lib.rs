@@ -5,11 +5,13 @@
 
 mod learning_platform;
 pub mod prometheus;
+mod reference;
 mod schema;
 pub mod status;
 pub mod tiers;
 
 pub use learning_platform::{ConfigMapKey, LearningPlatform, LearningPlatformSpec, SecretKey};
+pub use reference::reference;
 pub use schema::{Violation, crd, validate};
 
 /// The API group of every resource and the prefix of every annotation and label of this project.

@@ -73,6 +73,8 @@ pub fn crd() -> CustomResourceDefinition {
         if let Some(root) = version.schema.as_mut().and_then(|s| s.open_api_v3_schema.as_mut()) {
             let Ok(mut value) = serde_json::to_value(&*root) else { continue };
             finish(&mut value, &mut Vec::new());
+            // kstatus takes an object without any status for finished: until the first pass it must not be.
+            value["properties"]["status"]["default"] = json!({ "observedGeneration": -1 });
             if let Ok(finished) = serde_json::from_value(value) {
                 *root = finished;
             }
@@ -124,7 +126,7 @@ fn finish(schema: &mut Value, path: &mut Vec<String>) {
 }
 
 /// The schema of the served version as JSON.
-static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
     crd()
         .spec
         .versions

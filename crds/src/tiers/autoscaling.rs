@@ -254,7 +254,7 @@ pub struct Source {
 }
 
 /// Metric names and labels of a known exporter.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, JsonSchema)]
 pub enum Preset {
     /// The app's own exposition, with the usual names.
     #[default]

@@ -1,9 +1,16 @@
 //! The table of stages.
 
-use crate::decision::{Decision, HeldBy, Write};
-use crate::explain::Reason;
+use crate::bound::{bound, caps, raise};
+use crate::decision::{Decision, Stage, StageName};
+use crate::explain::Why;
+use crate::hold::hold;
 use crate::input::Input;
+use crate::latency::Verdict;
+use crate::plan::Plan;
 use crate::policy::Policy;
+use crate::report;
+use crate::signal::{Signal, observe_latency};
+use crate::size::{correct, restrain, size};
 use crate::state::State;
 
 /// Decides one tick: a pure function, total for every input.
@@ -17,20 +24,84 @@ pub fn decide(policy: &Policy, state: &State, input: &Input) -> (Decision, State
 
 /// [`decide`] in place.
 pub fn advance(policy: &Policy, state: &mut State, input: &Input) -> Decision {
-    let _ = policy;
-    let (floor, cap) = (state.floor, state.cap);
+    let tick = state.begin(policy, input);
+
+    // Classify: what every signal says, and how far it may be trusted.
+    let frozen = state.rollout(&tick);
+    let mut signals: Vec<Signal<'_>> = Vec::with_capacity(policy.demand.len());
+    for (index, (memory, demand)) in state.signals.iter_mut().zip(&policy.demand).enumerate() {
+        let (signal, clear) = memory.observe(&tick, demand, input.demand.get(index));
+        if clear {
+            state.history.clear_down(tick.now);
+        }
+        signals.push(signal);
+    }
+    let resolvable = input.latency.as_ref().is_none_or(|latency| latency.resolvable);
+    let latency = policy.latency.as_ref().map(|_| observe_latency(&tick, &mut state.latency.health, input.latency.as_ref()));
+    let verdict = match (&policy.latency, &latency) {
+        (Some(budget), Some(latency)) if resolvable => state.latency.judge(&tick, budget, latency, &signals, frozen),
+        _ => {
+            state.latency.reset();
+            Verdict::NEUTRAL
+        }
+    };
+    let judged = latency.as_ref().filter(|_| resolvable).map(|latency| (latency, &verdict));
+    let k = verdict.k;
+    let plan = Plan::at(&tick, k);
+    let caps = caps(&tick, &plan, &state.pace, state.is_adopting());
+
+    // Each stage moves the number in one direction only, and says why.
+    let mut stages = Stages::new(tick.floor);
+    stages.add(StageName::Size, |_| size(&tick, &signals));
+    stages.add(StageName::Correct, |wanted| correct(&tick, &signals, k, wanted));
+    stages.add(StageName::Restrain, |wanted| restrain(&tick, &signals, k, frozen, wanted));
+    stages.add(StageName::Raise, |wanted| raise(&tick, &signals, &plan, wanted));
+    let mut held = false;
+    stages.add(StageName::Hold, |wanted| {
+        let (after, why, is_held) = hold(&tick, &signals, judged, frozen, wanted);
+        held = is_held;
+        (after, why)
+    });
+    stages.add(StageName::Stabilise, |wanted| state.history.stabilise(&tick, &signals, wanted, held));
+    stages.add(StageName::Ramp, |wanted| state.pace.ramp(&tick, wanted));
+    stages.add(StageName::Bound, |wanted| bound(&tick, &caps, wanted));
+
+    // Gate: a pause suppresses writes, never the recommendation.
+    let floor = stages.number;
+    let write = report::write(&tick, floor, caps.now);
+    state.wrote(write.floor, write.cap);
+
     Decision {
-        at: input.now,
+        at: tick.now,
         floor,
-        cap,
-        write: Write { floor, cap, disable_scale_up: false, disable_scale_down: false, scale: None },
-        reason: Reason::Minimum,
-        signals: Vec::new(),
-        latency: None,
-        stages: Vec::new(),
-        metrics: None,
-        findings: Vec::new(),
-        held_by: HeldBy::Floor { floor },
-        would_scale_if: Vec::new(),
+        cap: caps.now,
+        write,
+        reason: report::reason(&stages.done),
+        would_scale_if: report::hints(&tick, &signals, k, floor, caps.target),
+        metrics: report::metrics(&signals, policy.latency.as_ref(), judged),
+        held_by: report::held_by(&tick, &write),
+        findings: report::findings(&tick, &signals, &verdict, resolvable, frozen, caps.conflict),
+        latency: report::latency(policy.latency.as_ref(), latency, &verdict),
+        signals: report::signals(&tick, signals, k),
+        stages: stages.done,
+    }
+}
+
+/// The number on its way through the stages.
+struct Stages {
+    number: u32,
+    done: Vec<Stage>,
+}
+
+impl Stages {
+    fn new(floor: u32) -> Self {
+        Self { number: floor, done: Vec::with_capacity(8) }
+    }
+
+    fn add(&mut self, name: StageName, stage: impl FnOnce(u32) -> (u32, Why)) {
+        let before = self.number;
+        let (after, why) = stage(before);
+        self.number = after;
+        self.done.push(Stage { name, before, after, why });
     }
 }

@@ -298,27 +298,6 @@ pub struct Hint {
     pub lowers_at: Option<f64>,
 }
 
-impl Decision {
-    /// Whether status has anything new to tell: what is written, the count's bounds, or a condition. Values, ages and
-    /// sentences change all the time and count for nothing here, so that a steady app causes no writes.
-    pub fn differs_in_meaning(&self, previous: &Self) -> bool {
-        let metrics = |decision: &Self| decision.metrics.as_ref().map(|metrics| (metrics.status, metrics.reason));
-        let same_findings = self.findings.len() == previous.findings.len()
-            && self.findings.iter().zip(&previous.findings).all(|(a, b)| a.reason() == b.reason());
-        self.floor != previous.floor
-            || self.cap != previous.cap
-            || self.write != previous.write
-            || metrics(self) != metrics(previous)
-            || !same_findings
-    }
-
-    /// Why the floor is what it is, in one sentence.
-    pub fn sentence(&self) -> String {
-        let decisive = self.stages.iter().rev().find(|stage| stage.before != stage.after).or(self.stages.first());
-        decisive.map(|stage| stage.why.to_string()).unwrap_or_default()
-    }
-}
-
 impl SignalState {
     /// Whether it may lower.
     pub fn is_full(&self) -> bool {

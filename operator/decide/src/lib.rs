@@ -9,17 +9,29 @@
 //! from a source that is trusted again may lower anything ([`Sample`], [`Trust`]).
 
 mod behavior;
+mod bound;
 pub mod calendar;
 mod decide;
 mod decision;
 mod explain;
+mod health;
+mod hold;
 mod input;
+mod latency;
+mod plan;
 mod policy;
+mod ramp;
+mod report;
 mod sample;
 mod schedule;
+mod signal;
+mod size;
+mod stabilise;
 mod state;
+mod tick;
 mod time;
 mod tunables;
+mod window;
 
 pub use behavior::{Behavior, PolicyType, RuleSpec, ScalingPolicy, ScalingRules, SelectPolicy};
 pub use decide::{advance, decide};
@@ -31,7 +43,7 @@ pub use explain::{Reason, Why};
 pub use input::{DemandInput, HpaMetric, Input, LatencyInput, ManualHold, Replicas, Rollout, SourceReading};
 pub use policy::{Demand, Latency, Name, Pause, Policy, PolicyError};
 pub use sample::{Doubt, NotANumber, Sample, SourceError, SourceErrorKind, Trust, Value};
-pub use schedule::{Bound, Schedule, ScheduleError, Weekday, When, Window};
+pub use schedule::{Bound, Schedule, ScheduleError, Weekday, When, Window, time_zone};
 pub use state::{Adopted, State};
 pub use time::{Duration, Time};
 pub use tunables::Tunables;

@@ -57,10 +57,10 @@ fn change(mut settings: Settings, query: &str) -> Result<Settings, String> {
             "metrics" => MetricsMode::from_str(value, false)
                 .map(|v| settings.metrics = v)
                 .map_err(|_| "must be ok, nan, absent or error".to_owned()),
-            _ => Err(
-                "is not known; take capacity_rps, extra_latency_ms, cpu_ms_per_request, health or metrics"
-                    .to_owned(),
-            ),
+            _ => {
+                Err("is not known; take capacity_rps, extra_latency_ms, cpu_ms_per_request, health or metrics"
+                    .to_owned())
+            }
         }
         .map_err(|what| format!("{name} {what}"))?;
     }
@@ -82,16 +82,10 @@ fn pairs(query: &str) -> Result<Vec<(&str, &str)>, String> {
     query
         .split('&')
         .filter(|part| !part.is_empty())
-        .map(|part| {
-            part.split_once('=')
-                .ok_or_else(|| format!("{part} has no value; write {part}=..."))
-        })
+        .map(|part| part.split_once('=').ok_or_else(|| format!("{part} has no value; write {part}=...")))
         .collect()
 }
 
 fn name(value: impl ValueEnum) -> String {
-    value
-        .to_possible_value()
-        .map(|v| v.get_name().to_owned())
-        .unwrap_or_default()
+    value.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
 }

@@ -28,19 +28,11 @@ struct Route {
 }
 
 const fn get(template: &'static str, answer: fn(&str) -> Value) -> Route {
-    Route {
-        method: Method::GET,
-        template,
-        answer,
-    }
+    Route { method: Method::GET, template, answer }
 }
 
 const fn post(template: &'static str, answer: fn(&str) -> Value) -> Route {
-    Route {
-        method: Method::POST,
-        template,
-        answer,
-    }
+    Route { method: Method::POST, template, answer }
 }
 
 /// The paths that the platform guides' load tests ask for.
@@ -50,19 +42,10 @@ static ROUTES: [Route; 13] = [
         "/api/stories",
         |_| json!({"stories": (1..=5).map(|id| json!({"id": id, "title": format!("Story {id}")})).collect::<Vec<_>>()}),
     ),
-    get(
-        "/api/stories/{id}",
-        |id| json!({"id": id, "title": format!("Story {id}"), "text": "Once upon a time."}),
-    ),
+    get("/api/stories/{id}", |id| json!({"id": id, "title": format!("Story {id}"), "text": "Once upon a time."})),
     post("/api/progress/update", |_| json!({"saved": true})),
-    get(
-        "/api/learning/exercises/story/{id}",
-        |id| json!({"story": id, "exercises": [{"id": 1, "kind": "gap"}]}),
-    ),
-    get(
-        "/api/vocabulary/recommendations",
-        |_| json!({"words": ["tree", "river"]}),
-    ),
+    get("/api/learning/exercises/story/{id}", |id| json!({"story": id, "exercises": [{"id": 1, "kind": "gap"}]})),
+    get("/api/vocabulary/recommendations", |_| json!({"words": ["tree", "river"]})),
     post("/api/vocabulary/progress", |_| json!({"saved": true})),
     get("/api/me/progress", |_| json!({"storiesRead": 7})),
     get("/api/me/analytics", |_| json!({"minutesThisWeek": 42})),
@@ -77,11 +60,7 @@ const UNMATCHED: &str = "unmatched";
 
 /// The label sets that exist from the start.
 pub fn known_labels() -> impl Iterator<Item = Labels> {
-    ROUTES.iter().map(|route| Labels {
-        method: method_label(&route.method),
-        path: route.template,
-        status: 200,
-    })
+    ROUTES.iter().map(|route| Labels { method: method_label(&route.method), path: route.template, status: 200 })
 }
 
 /// Answers one request on the public port.
@@ -97,9 +76,7 @@ where
     };
     if app.draining() {
         // A kept connection would go on bringing requests to a pod that is about to leave.
-        answer
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     answer
 }
@@ -113,26 +90,17 @@ where
     let method = method_label(request.method());
     let (path, answer) = match find(request.method(), request.uri().path()) {
         Ok((route, id)) => (route.template, serve(app, route, &id, request).await),
-        Err(Missing::Path) => (
-            UNMATCHED,
-            error(StatusCode::NOT_FOUND, "no such path; /api/stories is one"),
-        ),
+        Err(Missing::Path) => (UNMATCHED, error(StatusCode::NOT_FOUND, "no such path; /api/stories is one")),
         Err(Missing::Method(allowed, template)) => {
-            let mut answer = error(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "this path takes another method; see the Allow header",
-            );
+            let mut answer =
+                error(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method; see the Allow header");
             if let Ok(value) = HeaderValue::from_str(allowed.as_str()) {
                 answer.headers_mut().insert(header::ALLOW, value);
             }
             (template, answer)
         }
     };
-    let labels = Labels {
-        method,
-        path,
-        status: u32::from(answer.status().as_u16()),
-    };
+    let labels = Labels { method, path, status: u32::from(answer.status().as_u16()) };
     app.metrics().answered(&labels, begun.elapsed());
     drop(in_flight);
     answer
@@ -145,10 +113,7 @@ where
     let body = match Limited::new(request.into_body(), MAX_BODY).collect().await {
         Ok(body) => body.to_bytes(),
         Err(e) if e.is::<http_body_util::LengthLimitError>() => {
-            return error(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "the body has more than 65536 bytes; send less",
-            );
+            return error(StatusCode::PAYLOAD_TOO_LARGE, "the body has more than 65536 bytes; send less");
         }
         Err(_) => return error(StatusCode::BAD_REQUEST, "the body could not be read"),
     };
@@ -164,9 +129,7 @@ where
         Work::Refuse(after) => {
             let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait");
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            answer
-                .headers_mut()
-                .insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
             answer
         }
     }
@@ -193,9 +156,7 @@ fn find(method: &Method, path: &str) -> Result<(&'static Route, String), Missing
 /// The id in `path`, empty where the template has none; `None` where it does not match.
 fn matches<'p>(template: &str, path: &'p str) -> Option<&'p str> {
     match template.strip_suffix("{id}") {
-        Some(prefix) => path
-            .strip_prefix(prefix)
-            .filter(|id| !id.is_empty() && !id.contains('/')),
+        Some(prefix) => path.strip_prefix(prefix).filter(|id| !id.is_empty() && !id.contains('/')),
         None => (template == path).then_some(""),
     }
 }
@@ -231,9 +192,7 @@ fn metrics(app: &App) -> Answer {
         return error(StatusCode::INTERNAL_SERVER_ERROR, "no metrics");
     };
     let mut answer = Response::new(Full::from(text));
-    answer
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
     answer
 }
 
@@ -251,9 +210,6 @@ pub(crate) fn error(status: StatusCode, what: &str) -> Answer {
 pub(crate) fn json_answer(status: StatusCode, body: &Value) -> Answer {
     let mut answer = Response::new(Full::from(body.to_string()));
     *answer.status_mut() = status;
-    answer.headers_mut().insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("application/json"),
-    );
+    answer.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     answer
 }

@@ -110,8 +110,7 @@ impl App {
     /// Replaces the settings as a whole.
     pub fn set(&self, settings: Settings) {
         let mut live = self.live.lock();
-        live.1
-            .set_capacity(self.started.elapsed(), settings.capacity_rps);
+        live.1.set_capacity(self.started.elapsed(), settings.capacity_rps);
         live.0 = settings;
     }
 
@@ -124,12 +123,8 @@ impl App {
             Admission::Full(after) => Work::Refuse(after),
             Admission::Start(wait) => {
                 let n = self.sequence.fetch_add(1, Ordering::Relaxed);
-                let service =
-                    service_time(n, self.config.latency_ms, self.config.latency_jitter_ms);
-                Work::Serve {
-                    latency: wait + service + settings.extra_latency,
-                    cpu: settings.cpu_per_request,
-                }
+                let service = service_time(n, self.config.latency_ms, self.config.latency_jitter_ms);
+                Work::Serve { latency: wait + service + settings.extra_latency, cpu: settings.cpu_per_request }
             }
         }
     }
@@ -175,9 +170,7 @@ impl App {
     /// Holds so much more memory for ever; gives the sum, or `None` where that would be too much.
     pub fn grow_heap(&self, more_mib: u32) -> Option<u32> {
         let mut heap = self.heap.lock();
-        let sum = mib(&heap)
-            .checked_add(more_mib)
-            .filter(|sum| *sum <= MAX_HEAP_MIB)?;
+        let sum = mib(&heap).checked_add(more_mib).filter(|sum| *sum <= MAX_HEAP_MIB)?;
         heap.push(block(more_mib));
         Some(sum)
     }

@@ -126,9 +126,7 @@ pub fn rate(text: &str) -> Result<f64, String> {
 /// # Errors
 /// Where the text is not a number from 0 to 3600.
 pub fn seconds(text: &str) -> Result<Duration, String> {
-    number(text, MAX_SECONDS)
-        .map(Duration::from_secs_f64)
-        .map_err(|e| format!("{e}, in seconds"))
+    number(text, MAX_SECONDS).map(Duration::from_secs_f64).map_err(|e| format!("{e}, in seconds"))
 }
 
 /// Parses milliseconds.
@@ -167,9 +165,7 @@ mod tests {
             ("--heap-mib", "4097", "0..=4096"),
         ] {
             let argument = format!("{flag}={value}");
-            let error = Config::try_parse_from(["sample-app", &argument])
-                .unwrap_err()
-                .to_string();
+            let error = Config::try_parse_from(["sample-app", &argument]).unwrap_err().to_string();
             assert!(error.contains(flag), "{error}");
             assert!(error.contains(remedy), "{error}");
         }

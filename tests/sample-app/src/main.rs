@@ -24,10 +24,7 @@ fn main() -> ExitCode {
 
 fn start(config: Config) -> anyhow::Result<()> {
     // One thread: a pod's share of a core is far below one, and so is its memory.
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("starting the runtime")?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting the runtime")?;
     runtime.block_on(serve(config))
 }
 
@@ -62,10 +59,5 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 async fn bind(config: &Config, port: u16, setting: &str) -> anyhow::Result<TcpListener> {
     TcpListener::bind((config.host, port))
         .await
-        .with_context(|| {
-            format!(
-                "listening on {}:{port}; choose a free port by {setting}",
-                config.host
-            )
-        })
+        .with_context(|| format!("listening on {}:{port}; choose a free port by {setting}", config.host))
 }

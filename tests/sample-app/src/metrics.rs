@@ -16,9 +16,8 @@ use crate::config::MetricsMode;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Upper bounds in seconds: close together around a budget of 200 ms, wide up to a full queue.
-pub const BUCKETS: [f64; 16] = [
-    0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0,
-];
+pub const BUCKETS: [f64; 16] =
+    [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0];
 
 /// Labels of counter and histogram.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -57,8 +56,7 @@ impl Metrics {
     pub fn new(known: impl IntoIterator<Item = Labels>) -> Self {
         let mut registry = Registry::default();
         let requests = Family::<Labels, Counter>::default();
-        let duration =
-            Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
+        let duration = Family::<Labels, Histogram>::new_with_constructor(|| Histogram::new(BUCKETS));
         let in_flight = Gauge::default();
         registry.register(
             "http_requests",
@@ -70,21 +68,12 @@ impl Metrics {
             "Time from the request to its answer, waiting included",
             duration.clone(),
         );
-        registry.register(
-            "http_requests_in_flight",
-            "Requests of users that wait or are served",
-            in_flight.clone(),
-        );
+        registry.register("http_requests_in_flight", "Requests of users that wait or are served", in_flight.clone());
         for labels in known {
             drop(requests.get_or_create(&labels));
             drop(duration.get_or_create(&labels));
         }
-        Self {
-            registry,
-            requests,
-            duration,
-            in_flight,
-        }
+        Self { registry, requests, duration, in_flight }
     }
 
     /// Counts a request as in flight.
@@ -103,9 +92,7 @@ impl Metrics {
     /// Counts an answer.
     pub fn answered(&self, labels: &Labels, took: Duration) {
         self.requests.get_or_create(labels).inc();
-        self.duration
-            .get_or_create(labels)
-            .observe(took.as_secs_f64());
+        self.duration.get_or_create(labels).observe(took.as_secs_f64());
     }
 
     /// The exposition in the given mode; `None` where the scrape shall fail.

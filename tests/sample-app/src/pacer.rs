@@ -27,11 +27,7 @@ impl Pacer {
     /// `capacity_rps` is above 0; `queue_limit` is the number of requests that may wait.
     #[must_use]
     pub fn new(capacity_rps: f64, queue_limit: u32) -> Self {
-        Self {
-            interval: interval(capacity_rps),
-            queue_limit,
-            next_start: Duration::ZERO,
-        }
+        Self { interval: interval(capacity_rps), queue_limit, next_start: Duration::ZERO }
     }
 
     /// Decides about a request that arrives at `now`, the time since some fixed start.
@@ -57,8 +53,7 @@ impl Pacer {
     pub fn set_capacity(&mut self, now: Duration, capacity_rps: f64) {
         let new = interval(capacity_rps);
         let scale = new.as_secs_f64() / self.interval.as_secs_f64();
-        let backlog = Duration::try_from_secs_f64(self.wait(now).as_secs_f64() * scale)
-            .unwrap_or(Duration::MAX);
+        let backlog = Duration::try_from_secs_f64(self.wait(now).as_secs_f64() * scale).unwrap_or(Duration::MAX);
         if !backlog.is_zero() {
             self.next_start = now.saturating_add(backlog);
         }
@@ -67,9 +62,7 @@ impl Pacer {
 }
 
 fn interval(capacity_rps: f64) -> Duration {
-    Duration::try_from_secs_f64(1.0 / capacity_rps)
-        .unwrap_or(Duration::MAX)
-        .max(Duration::from_nanos(1))
+    Duration::try_from_secs_f64(1.0 / capacity_rps).unwrap_or(Duration::MAX).max(Duration::from_nanos(1))
 }
 
 /// Time that request number `n` takes, evenly spread over `base` to `base + jitter`; the same `n` always
@@ -129,9 +122,7 @@ mod tests {
     fn idle_time_is_caught_up_in_a_burst_of_a_quarter_of_a_second() {
         let mut pacer = Pacer::new(100.0, 200);
         let now = Duration::from_secs(60);
-        let at_once = (0..100)
-            .filter(|_| pacer.admit(now) == Admission::Start(Duration::ZERO))
-            .count();
+        let at_once = (0..100).filter(|_| pacer.admit(now) == Admission::Start(Duration::ZERO)).count();
         assert_eq!(at_once, 26);
         assert_eq!(pacer.wait(now), 750 * MS);
     }
@@ -162,10 +153,7 @@ mod tests {
         assert_eq!(pacer.wait(Duration::ZERO), Duration::from_secs(1));
         pacer.set_capacity(Duration::ZERO, 50.0);
         assert_eq!(pacer.wait(Duration::ZERO), Duration::from_secs(2));
-        assert_eq!(
-            pacer.admit(Duration::ZERO),
-            Admission::Start(Duration::from_secs(2))
-        );
+        assert_eq!(pacer.admit(Duration::ZERO), Admission::Start(Duration::from_secs(2)));
     }
 
     proptest! {

@@ -33,12 +33,7 @@ struct Server {
 }
 
 async fn server(flags: &[&str]) -> Server {
-    let defaults = [
-        "sample-app",
-        "--warmup-seconds=0",
-        "--drain-seconds=0",
-        "--cpu-ms-per-request=0",
-    ];
+    let defaults = ["sample-app", "--warmup-seconds=0", "--drain-seconds=0", "--cpu-ms-per-request=0"];
     let command = Config::command().args_override_self(true);
     let matches = command.get_matches_from(defaults.iter().chain(flags));
     let config = Config::from_arg_matches(&matches).unwrap();
@@ -49,9 +44,7 @@ async fn server(flags: &[&str]) -> Server {
     Server {
         address: listener.local_addr().unwrap(),
         admin: admin.local_addr().unwrap(),
-        task: tokio::spawn(run(Arc::clone(&app), listener, Some(admin), async {
-            drop(stopped.await)
-        })),
+        task: tokio::spawn(run(Arc::clone(&app), listener, Some(admin), async { drop(stopped.await) })),
         app,
         stop,
     }
@@ -64,8 +57,7 @@ async fn send(
     body: &'static str,
 ) -> Result<Response<Bytes>, hyper::Error> {
     let stream = TcpStream::connect(address).await.unwrap();
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     tokio::spawn(connection);
     let request = Request::builder()
         .method(method)
@@ -74,17 +66,11 @@ async fn send(
         .body(Full::new(Bytes::from_static(body.as_bytes())))
         .unwrap();
     let (parts, body) = sender.send_request(request).await?.into_parts();
-    Ok(Response::from_parts(
-        parts,
-        body.collect().await?.to_bytes(),
-    ))
+    Ok(Response::from_parts(parts, body.collect().await?.to_bytes()))
 }
 
 async fn ask(address: SocketAddr, method: &str, path: &str) -> Response<Bytes> {
-    timeout(DEADLINE, send(address, method, path, ""))
-        .await
-        .unwrap()
-        .unwrap()
+    timeout(DEADLINE, send(address, method, path, "")).await.unwrap().unwrap()
 }
 
 async fn text(address: SocketAddr, path: &str) -> String {
@@ -110,11 +96,7 @@ fn samples(exposition: &str) -> Vec<(&str, f64)> {
 }
 
 fn value(exposition: &str, series: &str) -> f64 {
-    samples(exposition)
-        .iter()
-        .find(|(s, _)| *s == series)
-        .unwrap_or_else(|| panic!("no {series} in\n{exposition}"))
-        .1
+    samples(exposition).iter().find(|(s, _)| *s == series).unwrap_or_else(|| panic!("no {series} in\n{exposition}")).1
 }
 
 #[tokio::test]
@@ -125,21 +107,9 @@ async fn every_path_of_the_guides_answers_and_is_counted_by_its_template() {
         ("GET", "/api/stories", "/api/stories"),
         ("GET", "/api/stories/17", "/api/stories/{id}"),
         ("POST", "/api/progress/update", "/api/progress/update"),
-        (
-            "GET",
-            "/api/learning/exercises/story/17?page=2",
-            "/api/learning/exercises/story/{id}",
-        ),
-        (
-            "GET",
-            "/api/vocabulary/recommendations",
-            "/api/vocabulary/recommendations",
-        ),
-        (
-            "POST",
-            "/api/vocabulary/progress",
-            "/api/vocabulary/progress",
-        ),
+        ("GET", "/api/learning/exercises/story/17?page=2", "/api/learning/exercises/story/{id}"),
+        ("GET", "/api/vocabulary/recommendations", "/api/vocabulary/recommendations"),
+        ("POST", "/api/vocabulary/progress", "/api/vocabulary/progress"),
         ("GET", "/api/me/progress", "/api/me/progress"),
         ("GET", "/api/me/analytics", "/api/me/analytics"),
         ("GET", "/lessons/daily", "/lessons/daily"),
@@ -163,23 +133,13 @@ async fn every_path_of_the_guides_answers_and_is_counted_by_its_template() {
         }
     }
     // Neither the scrapes nor this probe are load.
-    assert_eq!(
-        ask(server.address, "GET", "/api/health").await.status(),
-        200
-    );
+    assert_eq!(ask(server.address, "GET", "/api/health").await.status(), 200);
     let last = text(server.address, "/api/metrics").await;
-    let total: f64 = samples(&last)
-        .iter()
-        .filter(|(s, _)| s.starts_with("http_requests_total"))
-        .map(|(_, v)| v)
-        .sum();
+    let total: f64 = samples(&last).iter().filter(|(s, _)| s.starts_with("http_requests_total")).map(|(_, v)| v).sum();
     assert_eq!(total, routes.len() as f64);
     assert_eq!(value(&last, "http_requests_in_flight"), 0.0);
     assert!(last.contains("# TYPE http_requests counter"), "{last}");
-    assert!(
-        last.contains("# TYPE http_request_duration_seconds histogram"),
-        "{last}"
-    );
+    assert!(last.contains("# TYPE http_request_duration_seconds histogram"), "{last}");
     assert!(last.contains("le=\"0.2\""), "{last}");
 }
 
@@ -193,13 +153,9 @@ async fn bad_requests_get_their_status_and_bounded_labels() {
     let wrong = ask(at, "BREW", "/api/progress/update").await;
     assert_eq!(wrong.status(), 405);
     assert_eq!(wrong.headers()["allow"], "POST");
-    let bad = send(at, "POST", "/api/progress/update", "{story")
-        .await
-        .unwrap();
+    let bad = send(at, "POST", "/api/progress/update", "{story").await.unwrap();
     assert_eq!(bad.status(), 400);
-    let good = send(at, "POST", "/api/progress/update", "{\"story\": 1}")
-        .await
-        .unwrap();
+    let good = send(at, "POST", "/api/progress/update", "{\"story\": 1}").await.unwrap();
     assert_eq!(good.status(), 200);
     let long = "[\"".to_owned() + &"x".repeat(sample_app::api::MAX_BODY) + "\"]";
     let long = send(at, "POST", "/api/compile", long.leak()).await.unwrap();
@@ -208,8 +164,7 @@ async fn bad_requests_get_their_status_and_bounded_labels() {
     let metrics = text(at, "/api/metrics").await;
     let unmatched = "http_requests_total{method=\"GET\",path=\"unmatched\",status=\"404\"}";
     assert_eq!(value(&metrics, unmatched), 3.0);
-    let other =
-        "http_requests_total{method=\"other\",path=\"/api/progress/update\",status=\"405\"}";
+    let other = "http_requests_total{method=\"other\",path=\"/api/progress/update\",status=\"405\"}";
     assert_eq!(value(&metrics, other), 1.0);
 }
 
@@ -230,11 +185,7 @@ async fn above_capacity_requests_wait_their_turn_and_then_are_refused() {
     for one in all {
         let (answer, took) = one.await.unwrap();
         if answer.status() == 503 {
-            let seconds: u64 = answer.headers()["retry-after"]
-                .to_str()
-                .unwrap()
-                .parse()
-                .unwrap();
+            let seconds: u64 = answer.headers()["retry-after"].to_str().unwrap().parse().unwrap();
             assert!(seconds >= 1);
             refused += 1;
         } else {
@@ -262,52 +213,24 @@ async fn above_capacity_requests_wait_their_turn_and_then_are_refused() {
 async fn the_admin_port_changes_the_running_app() {
     let server = server(&[]).await;
     let (at, admin) = (server.address, server.admin);
-    assert_eq!(
-        ask(at, "POST", "/admin/set?health=fail").await.status(),
-        404
-    );
+    assert_eq!(ask(at, "POST", "/admin/set?health=fail").await.status(), 404);
 
-    assert_eq!(
-        ask(admin, "POST", "/admin/set?health=fail").await.status(),
-        200
-    );
+    assert_eq!(ask(admin, "POST", "/admin/set?health=fail").await.status(), 200);
     assert_eq!(ask(at, "GET", "/api/health").await.status(), 503);
     assert_eq!(ask(at, "GET", "/api/stories").await.status(), 200);
-    assert_eq!(
-        ask(admin, "POST", "/admin/set?health=ok").await.status(),
-        200
-    );
+    assert_eq!(ask(admin, "POST", "/admin/set?health=ok").await.status(), 200);
     assert_eq!(ask(at, "GET", "/api/health").await.status(), 200);
 
-    assert_eq!(
-        ask(admin, "POST", "/admin/set?metrics=nan").await.status(),
-        200
-    );
+    assert_eq!(ask(admin, "POST", "/admin/set?metrics=nan").await.status(), 200);
     let nan = text(at, "/api/metrics").await;
     assert!(samples(&nan).len() > 100);
     assert!(samples(&nan).iter().all(|(_, v)| v.is_nan()), "{nan}");
-    assert_eq!(
-        ask(admin, "POST", "/admin/set?metrics=absent")
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(ask(admin, "POST", "/admin/set?metrics=absent").await.status(), 200);
     assert_eq!(samples(&text(at, "/api/metrics").await), []);
-    assert_eq!(
-        ask(admin, "POST", "/admin/set?metrics=error")
-            .await
-            .status(),
-        200
-    );
+    assert_eq!(ask(admin, "POST", "/admin/set?metrics=error").await.status(), 200);
     assert_eq!(ask(at, "GET", "/api/metrics").await.status(), 500);
-    assert_eq!(
-        ask(admin, "POST", "/admin/set?metrics=ok").await.status(),
-        200
-    );
-    assert_eq!(
-        value(&text(at, "/api/metrics").await, "http_requests_in_flight"),
-        0.0
-    );
+    assert_eq!(ask(admin, "POST", "/admin/set?metrics=ok").await.status(), 200);
+    assert_eq!(value(&text(at, "/api/metrics").await, "http_requests_in_flight"), 0.0);
 
     let set = "/admin/set?capacity_rps=60&extra_latency_ms=150&cpu_ms_per_request=0.5";
     assert_eq!(ask(admin, "POST", set).await.status(), 200);
@@ -328,14 +251,8 @@ async fn the_admin_port_changes_the_running_app() {
 
     for (path, named) in [
         ("/admin/set?capacity_rps=0", "capacity_rps must be"),
-        (
-            "/admin/set?capacity_rps=70&health=maybe",
-            "health must be ok or fail",
-        ),
-        (
-            "/admin/set?metrics=none",
-            "metrics must be ok, nan, absent or error",
-        ),
+        ("/admin/set?capacity_rps=70&health=maybe", "health must be ok or fail"),
+        ("/admin/set?metrics=none", "metrics must be ok, nan, absent or error"),
         ("/admin/set?speed=1", "speed is not known"),
         ("/admin/set?health", "health has no value"),
         ("/admin/heap?mib=9999", "at most 4096"),
@@ -408,28 +325,16 @@ struct Binary {
 async fn binary(environment: &[(&str, &str)]) -> Binary {
     let mut child = Command::new(env!("CARGO_BIN_EXE_sample-app"))
         .env_clear()
-        .envs([
-            ("HOST", "127.0.0.1"),
-            ("PORT", "0"),
-            ("WARMUP_SECONDS", "0"),
-        ])
+        .envs([("HOST", "127.0.0.1"), ("PORT", "0"), ("WARMUP_SECONDS", "0")])
         .envs(environment.iter().copied())
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
         .unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
-    let line = timeout(DEADLINE, log.next_line())
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
+    let line = timeout(DEADLINE, log.next_line()).await.unwrap().unwrap().unwrap();
     let address = line.strip_prefix("listening on ").unwrap().parse().unwrap();
-    Binary {
-        child,
-        address,
-        log,
-    }
+    Binary { child, address, log }
 }
 
 fn terminate(child: &Child) {
@@ -443,11 +348,7 @@ async fn sigterm_finishes_what_is_in_flight_and_exits_with_0() {
     let mut app = binary(&[("DRAIN_SECONDS", "0"), ("LATENCY_MS", "1500")]).await;
     let request = tokio::spawn(send(app.address, "GET", "/api/stories", ""));
     timeout(DEADLINE, async {
-        while value(
-            &text(app.address, "/api/metrics").await,
-            "http_requests_in_flight",
-        ) != 1.0
-        {
+        while value(&text(app.address, "/api/metrics").await, "http_requests_in_flight") != 1.0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     })
@@ -471,11 +372,7 @@ async fn bad_environment_stops_the_start_with_the_remedy() {
         ("HEALTH", "fine", "possible values: ok, fail"),
         ("HOST", "192.0.2.1", "choose a free port by PORT"),
     ] {
-        let run = Command::new(env!("CARGO_BIN_EXE_sample-app"))
-            .env_clear()
-            .env("PORT", "0")
-            .env(name, value)
-            .output();
+        let run = Command::new(env!("CARGO_BIN_EXE_sample-app")).env_clear().env("PORT", "0").env(name, value).output();
         let output = timeout(DEADLINE, run).await.unwrap().unwrap();
         let error = String::from_utf8(output.stderr).unwrap();
         assert!(!output.status.success(), "{name}={value} was accepted");

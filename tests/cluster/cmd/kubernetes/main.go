@@ -12,6 +12,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	_ "time/tzdata"
@@ -50,6 +51,10 @@ var parts = map[string]func(args []string) int{
 }
 
 func main() {
+	// A link by the name of a part is that part: so `kubectl` is a program.
+	if part := parts[filepath.Base(os.Args[0])]; part != nil {
+		os.Exit(part(os.Args))
+	}
 	if len(os.Args) < 2 || parts[os.Args[1]] == nil {
 		names := make([]string, 0, len(parts))
 		for name := range parts {

@@ -43,7 +43,7 @@ func Sub(names ...string) (string, error) {
 
 // Lock takes the lock of that name and waits for whoever holds it. The lock
 // ends with the returned function or with the process.
-func Lock(dir, name string) (unlock func(), err error) {
+func Lock(dir, name string) (unlock func() error, err error) {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func Lock(dir, name string) (unlock func(), err error) {
 			return nil, fmt.Errorf("lock %s: %w", file.Name(), err)
 		}
 	}
-	return func() { file.Close() }, nil
+	return file.Close, nil
 }
 
 // Key is a short hash over the content of the files and of all files in the

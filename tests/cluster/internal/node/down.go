@@ -19,9 +19,6 @@ func (n *Node) Down() error {
 	if os.Geteuid() != 0 {
 		return errors.New("the project's node needs root: run this as root, or name a cluster with KUBECONFIG")
 	}
-	if err := n.checkFolder(); err != nil {
-		return err
-	}
 	known, err := n.readRecord()
 	if err != nil {
 		return err
@@ -29,7 +26,8 @@ func (n *Node) Down() error {
 	if err := kill(n.parts(known)); err != nil {
 		return err
 	}
-	if err := kill(n.podProcesses()); err != nil {
+	containers := n.containers()
+	if err := kill(podProcesses(containers)); err != nil {
 		return err
 	}
 	if err := n.unmount(); err != nil {
@@ -39,7 +37,7 @@ func (n *Node) Down() error {
 		return err
 	}
 	n.removePodCgroups()
-	n.removeTraces()
+	n.removeTraces(containers)
 	for _, folder := range []string{runDir, n.Dir} {
 		// Nothing is mounted in there any more: unmount has made sure.
 		if err := os.RemoveAll(folder); err != nil {
@@ -70,17 +68,26 @@ func (n *Node) parts(known *record) []process {
 	return found
 }
 
+// containers maps the ids of the node's containers to their shims' sockets.
+func (n *Node) containers() map[string]string {
+	found := map[string]string{}
+	entries, err := os.ReadDir(n.tasks())
+	if err != nil {
+		return found
+	}
+	for _, entry := range entries {
+		address, err := os.ReadFile(filepath.Join(n.tasks(), entry.Name(), "address"))
+		if err != nil {
+			address = nil
+		}
+		found[entry.Name()] = strings.TrimPrefix(strings.TrimSpace(string(address)), "unix://")
+	}
+	return found
+}
+
 // podProcesses are those in a control group of a container of ours. Their
 // shim may be gone already, so nothing else connects them to the node.
-func (n *Node) podProcesses() []process {
-	containers, err := os.ReadDir(n.tasks())
-	if err != nil {
-		return nil
-	}
-	ids := map[string]bool{}
-	for _, container := range containers {
-		ids[container.Name()] = true
-	}
+func podProcesses(containers map[string]string) []process {
 	var found []process
 	eachProcess(func(pid int, now stat) {
 		content, err := os.ReadFile(fmt.Sprintf("/proc/%d/cgroup", pid))
@@ -89,7 +96,7 @@ func (n *Node) podProcesses() []process {
 		}
 		for line := range strings.Lines(string(content)) {
 			for name := range strings.SplitSeq(strings.TrimSpace(line), "/") {
-				if ids[name] {
+				if _, ours := containers[name]; ours {
 					found = append(found, process{Name: "container " + name, PID: pid, Started: now.started})
 					return
 				}
@@ -190,11 +197,15 @@ func (n *Node) removePodCgroups() {
 
 // removeTraces removes what the parts write outside the node's folders, at
 // places that are fixed in them.
-func (n *Node) removeTraces() {
-	for _, pattern := range []string{
-		"/var/lib/cni/results/" + cniName + "-*",
-		"/var/lib/cni/cache/results/" + cniName + "-*",
-	} {
+func (n *Node) removeTraces(containers map[string]string) {
+	patterns := []string{"/var/lib/cni/results/" + cniName + "-*"}
+	for id, socket := range containers {
+		patterns = append(patterns, "/var/lib/cni/results/*-"+id+"-*")
+		if socket != "" {
+			_ = os.Remove(socket)
+		}
+	}
+	for _, pattern := range patterns {
 		files, err := filepath.Glob(pattern)
 		if err != nil {
 			continue
@@ -202,6 +213,11 @@ func (n *Node) removeTraces() {
 		for _, file := range files {
 			_ = os.Remove(file)
 		}
+	}
+	// The kubelet's own folder is elsewhere, but not for this socket.
+	_ = os.Remove("/var/lib/kubelet/device-plugins/kubelet.sock")
+	for _, folder := range []string{"/var/lib/kubelet/device-plugins", "/var/lib/kubelet", "/var/lib/cni/results", "/var/lib/cni"} {
+		_ = syscall.Rmdir(folder) // only where it is empty
 	}
 	links, err := filepath.Glob("/var/log/containers/*.log")
 	if err != nil {
@@ -212,29 +228,4 @@ func (n *Node) removeTraces() {
 			_ = os.Remove(link)
 		}
 	}
-}
-
-// marker is the file by which Down knows that a folder is the node's.
-const marker = ".learningplatform-node"
-
-// checkFolder refuses a folder that holds something else: Down deletes it.
-func (n *Node) checkFolder() error {
-	entries, err := os.ReadDir(n.Dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := os.Stat(n.path(marker)); err != nil && len(entries) > 0 {
-		return fmt.Errorf("LP_NODE_DIR: %s is not empty and was not made for the node: name a new folder, for `down` deletes it", n.Dir)
-	}
-	return nil
-}
-
-func (n *Node) makeFolder() error {
-	if err := os.MkdirAll(n.Dir, 0o755); err != nil {
-		return err
-	}
-	return os.WriteFile(n.path(marker), nil, 0o644)
 }

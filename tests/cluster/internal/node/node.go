@@ -3,10 +3,7 @@
 // has no default route, so nothing that it sends can leave the machine.
 package node
 
-import (
-	"os"
-	"path/filepath"
-)
+import "path/filepath"
 
 // The node's addresses come from 198.18.0.0/15, the range that RFC 2544 keeps
 // for benchmarks, so they meet no network that the machine is part of.
@@ -52,13 +49,9 @@ type Node struct {
 }
 
 // New is the node of this machine. There is only one, because the namespace,
-// the link and the addresses have fixed names.
+// the link, the addresses and the folders have fixed names.
 func New(source string) *Node {
-	dir := os.Getenv("LP_NODE_DIR")
-	if dir == "" {
-		dir = "/var/lib/learningplatform-node"
-	}
-	return &Node{Dir: dir, Source: source}
+	return &Node{Dir: "/var/lib/learningplatform-node", Source: source}
 }
 
 func (n *Node) path(names ...string) string {

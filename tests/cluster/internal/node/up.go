@@ -13,12 +13,13 @@ import (
 	"strings"
 	"time"
 
+	"learningplatform.dev/tests/cluster/internal/build"
 	"learningplatform.dev/tests/cluster/internal/cache"
 	"learningplatform.dev/tests/cluster/internal/oci"
 )
 
 // Lock keeps two runs from starting or removing the node at the same time.
-func Lock() (unlock func(), err error) { return cache.Lock("/run", "learningplatform-node") }
+func Lock() (unlock func() error, err error) { return cache.Lock("/run", "learningplatform-node") }
 
 func progress(format string, values ...any) {
 	fmt.Fprintf(os.Stderr, "cluster: "+format+"\n", values...)
@@ -32,13 +33,10 @@ func (n *Node) Up() error {
 		return errors.New("no cluster named, no Docker answers, and the project's own node needs root: " +
 			"run this as root, start Docker, or name a cluster with KUBECONFIG")
 	}
-	if err := n.checkFolder(); err != nil {
-		return err
-	}
 	if err := ensurePackages(); err != nil {
 		return err
 	}
-	kubernetes, err := n.Kubernetes()
+	kubernetes, err := build.Kubernetes(n.Source)
 	if err != nil {
 		return err
 	}
@@ -55,7 +53,7 @@ func (n *Node) Up() error {
 		return err
 	}
 	defer unlock()
-	reason := n.defect(fingerprint)
+	reason := n.defect(fingerprint, 20*time.Second)
 	if reason == nil {
 		return nil
 	}
@@ -82,12 +80,17 @@ func (n *Node) fingerprint(kubernetes string, files map[string][]byte) (string, 
 	return hex.EncodeToString(sum[:8]), nil
 }
 
+// Check says why the node cannot be used, or nil. It changes nothing.
+func (n *Node) Check() error { return n.defect("", 0) }
+
 // defect is why the node that is there cannot be used, or nil.
-func (n *Node) defect(fingerprint string) error {
+func (n *Node) defect(fingerprint string, patience time.Duration) error {
 	known, err := n.readRecord()
 	switch {
 	case err != nil:
 		return err
+	case len(known.Processes) == 0:
+		return errors.New("it is not there")
 	case !known.Complete:
 		return errors.New("it was not started to the end, or not since the machine's last start")
 	case fingerprint != "" && known.Fingerprint != fingerprint:
@@ -98,11 +101,14 @@ func (n *Node) defect(fingerprint string) error {
 			return fmt.Errorf("its %s has ended", part.Name)
 		}
 	}
+	if _, err := os.Stat(netns); err != nil {
+		return fmt.Errorf("its network is not there: %w", err)
+	}
 	client, err := n.client()
 	if err != nil {
 		return err
 	}
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		err := errors.Join(apiReady(client), nodeReady(client))
 		if err == nil || time.Now().After(deadline) {
@@ -121,7 +127,6 @@ func (n *Node) create(kubernetes string, files map[string][]byte, fingerprint st
 	}
 	loadModules()
 	for _, step := range []func() error{
-		n.makeFolder,
 		func() error { return n.writeConfiguration(files) },
 		n.issueCertificates,
 		createNetwork,
@@ -236,19 +241,19 @@ func (n *Node) containerdReady() error {
 // Load imports image archives, but for those whose image is there already.
 func (n *Node) Load(archives ...string) error {
 	for _, archive := range archives {
-		name, digest, err := oci.ReadArchive(archive)
+		image, err := oci.ReadArchive(archive)
 		if err != nil {
 			return err
 		}
 		ctr := []string{"ctr", "--address", n.socket(), "--namespace", "k8s.io", "images"}
-		list := append(slices.Clone(ctr), "list", "name=="+name)
-		if present, err := exec.Command(list[0], list[1:]...).Output(); err == nil && name != "" && strings.Contains(string(present), digest) {
+		list := append(slices.Clone(ctr), "list", "name=="+image.Name)
+		if present, err := exec.Command(list[0], list[1:]...).Output(); err == nil && image.Name != "" && strings.Contains(string(present), image.Digest) {
 			continue
 		}
 		if err := run(append(ctr, "import", archive)...); err != nil {
 			return fmt.Errorf("load %s: %w", archive, err)
 		}
-		progress("loaded %s", name)
+		progress("loaded %s", image.Name)
 	}
 	return nil
 }

@@ -3,7 +3,6 @@ package oci
 import (
 	"archive/tar"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -19,8 +18,11 @@ const (
 	annotationContainerdRef = "io.containerd.image.name"
 )
 
-// WriteArchive writes the image as an OCI archive: a tar of an image layout.
-func WriteArchive(image v1.Image, name, output string) error {
+// annotationInputs holds the hash of what we packed the image from.
+const annotationInputs = "dev.learningplatform.tests.inputs"
+
+// writeArchive writes the image as an OCI archive: a tar of an image layout.
+func writeArchive(image v1.Image, name, inputs, output string) error {
 	parent := filepath.Dir(output)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
 		return err
@@ -35,7 +37,9 @@ func WriteArchive(image v1.Image, name, output string) error {
 		return fmt.Errorf("write the image layout: %w", err)
 	}
 	err = path.AppendImage(image,
-		layout.WithAnnotations(map[string]string{annotationContainerdRef: name, annotationRefName: name}),
+		layout.WithAnnotations(map[string]string{
+			annotationContainerdRef: name, annotationRefName: name, annotationInputs: inputs,
+		}),
 		layout.WithPlatform(platform))
 	if err != nil {
 		return fmt.Errorf("write the image layout: %w", err)
@@ -65,37 +69,37 @@ func tarFolder(dir, output string) error {
 	return file.Close()
 }
 
-// node is one entry of a root filesystem.
-type node struct {
-	header tar.Header
-	// open gives the content of a regular file.
-	open func() (io.ReadCloser, error)
-}
+// Archive is what an archive says of the one image in it.
+type Archive struct{ Name, Digest, Inputs string }
 
-// ReadArchive gives the name and the digest of the one image in an archive.
-func ReadArchive(file string) (name, digest string, err error) {
+// ReadArchive reads the index of an OCI archive.
+func ReadArchive(file string) (Archive, error) {
 	input, err := os.Open(file)
 	if err != nil {
-		return "", "", err
+		return Archive{}, err
 	}
 	defer input.Close()
 	archive := tar.NewReader(input)
 	for {
 		header, err := archive.Next()
 		if err != nil {
-			return "", "", fmt.Errorf("%s is not an OCI archive: no index.json: %w", file, err)
+			return Archive{}, fmt.Errorf("%s is not an OCI archive: no index.json: %w", file, err)
 		}
 		if filepath.Clean(header.Name) != "index.json" {
 			continue
 		}
 		index, err := v1.ParseIndexManifest(archive)
 		if err != nil {
-			return "", "", fmt.Errorf("%s: index.json: %w", file, err)
+			return Archive{}, fmt.Errorf("%s: index.json: %w", file, err)
 		}
 		if len(index.Manifests) != 1 {
-			return "", "", fmt.Errorf("%s holds %d images, not one", file, len(index.Manifests))
+			return Archive{}, fmt.Errorf("%s holds %d images, not one", file, len(index.Manifests))
 		}
 		manifest := index.Manifests[0]
-		return manifest.Annotations[annotationContainerdRef], manifest.Digest.String(), nil
+		return Archive{
+			Name:   manifest.Annotations[annotationContainerdRef],
+			Digest: manifest.Digest.String(),
+			Inputs: manifest.Annotations[annotationInputs],
+		}, nil
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,11 +19,14 @@ import (
 // dropped are the folders of a package that no program reads.
 var dropped = []string{"usr/share/doc/", "usr/share/man/", "usr/share/lintian/", "usr/share/locale/", "usr/share/bug/"}
 
+// packageName is a package's name by Debian's policy manual, section 5.6.1.
+var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
+
 // DebianPackage gives the package's .deb file in the cache, downloading it
 // when there is none. A package in the cache is kept until it is deleted: so
 // the same input gives the same image.
 func DebianPackage(name string) (string, error) {
-	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz0123456789+-.") != "" || name == "" {
+	if !packageName.MatchString(name) {
 		return "", fmt.Errorf("%q is not the name of a Debian package", name)
 	}
 	dir, err := cache.Sub("debs")

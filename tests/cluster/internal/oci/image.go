@@ -4,8 +4,11 @@ package oci
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"fmt"
-	"os"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -131,9 +134,52 @@ func (s *Spec) root() (*tree, error) {
 	return root, nil
 }
 
-// Pack builds the image and writes it as an archive. An archive that holds
-// the same image already is left alone.
+// format is part of the inputs' key: raise it when the same input is to
+// give another image.
+const format = "1"
+
+// Inputs is a hash over all that the image is made of, in hexadecimal.
+func (s *Spec) Inputs() (string, error) {
+	var packages []string
+	for _, name := range s.Packages {
+		file, err := DebianPackage(name)
+		if err != nil {
+			return "", err
+		}
+		packages = append(packages, filepath.Base(file))
+	}
+	description, err := json.Marshal(map[string]any{"format": format, "spec": s, "packages": packages})
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	sum.Write(description)
+	for _, file := range s.Files {
+		tree := newTree()
+		if err := tree.addPath(file.Source, file.Destination); err != nil {
+			return "", err
+		}
+		if err := tree.writeTar(sum); err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// Pack builds the image, writes it as an archive and gives its digest. An
+// archive that was made of the same inputs is left alone.
 func (s *Spec) Pack(output string) (digest string, err error) {
+	if err := s.validate(); err != nil {
+		return "", err
+	}
+	inputs, err := s.Inputs()
+	if err != nil {
+		return "", fmt.Errorf("image %s: %w", s.Name, err)
+	}
+	present, err := ReadArchive(output)
+	if err == nil && present.Name == s.Name && present.Inputs == inputs {
+		return present.Digest, nil
+	}
 	image, err := s.Build()
 	if err != nil {
 		return "", err
@@ -142,12 +188,5 @@ func (s *Spec) Pack(output string) (digest string, err error) {
 	if err != nil {
 		return "", err
 	}
-	name, present, err := ReadArchive(output)
-	if err == nil && name == s.Name && present == hash.String() {
-		return present, nil
-	}
-	if err != nil && !os.IsNotExist(err) {
-		fmt.Fprintf(os.Stderr, "cluster: replacing %s: %v\n", output, err)
-	}
-	return hash.String(), WriteArchive(image, s.Name, output)
+	return hash.String(), writeArchive(image, s.Name, inputs, output)
 }

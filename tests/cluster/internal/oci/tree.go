@@ -14,6 +14,13 @@ import (
 	"strings"
 )
 
+// node is one entry of a root filesystem.
+type node struct {
+	header tar.Header
+	// open gives the content of a regular file.
+	open func() (io.ReadCloser, error)
+}
+
 // tree is a root filesystem in memory, by clean path without a leading slash.
 type tree struct {
 	nodes map[string]node

@@ -1,0 +1,13 @@
+//! The commands, one module each: its arguments, what it reads, and how it says it.
+
+pub mod check;
+pub mod completion;
+pub mod diff;
+pub mod explain;
+pub mod hold;
+pub mod init;
+pub mod install;
+pub mod render;
+pub mod status;
+pub mod uninstall;
+pub mod version;

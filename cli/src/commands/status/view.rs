@@ -1,0 +1,224 @@
+//! What is to be said of a platform, read from its resource alone.
+
+use crate::output::Mark;
+use crds::{
+    LearningPlatform,
+    status::{AppStatus, ConditionType, Reason},
+    tiers::app::App,
+};
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use serde::Serialize;
+
+/// A platform, its sentence and its tiers.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PlatformView {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+    /// How it is, in one character.
+    #[serde(skip)]
+    pub mark: Mark,
+    /// `Ready`, or the reason why it is not.
+    pub state: String,
+    /// Since when, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// One sentence.
+    pub message: String,
+    /// That the operator has not seen the newest spec yet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stale: Option<Stale>,
+    /// Whether the user has suspended it.
+    pub suspended: bool,
+    /// The tiers' items, tier by tier, worst first.
+    pub items: Vec<Item>,
+}
+
+/// That the operator has not seen the newest spec yet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Stale {
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Generation that the status speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed: Option<i64>,
+    /// When the spec was changed, where that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
+}
+
+/// One item of a tier.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Item {
+    /// The tier: `app`, `autoscaling`, `metrics`.
+    pub tier: &'static str,
+    /// Name of the item.
+    pub name: String,
+    /// How it is, in one character.
+    #[serde(skip)]
+    pub mark: Mark,
+    /// The reason, one word.
+    pub reason: String,
+    /// Since when it is not well.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
+    /// What there is to say.
+    pub message: String,
+}
+
+/// The view of a platform.
+pub fn view(platform: &LearningPlatform, now: Timestamp) -> PlatformView {
+    let status = platform.status.clone().unwrap_or_default();
+    let ready = find(&status.conditions, ConditionType::Ready);
+    let stalled = find(&status.conditions, ConditionType::Stalled).is_some_and(|c| c.status == "True");
+    let suspended = platform.annotations().get(crds::SUSPEND_ANNOTATION).is_some_and(|v| v == "true");
+    let stale = stale(platform);
+    let (mut mark, mut state, mut message) = match ready {
+        Some(c) if c.status == "True" => (Mark::Good, "Ready".to_owned(), c.message.clone()),
+        Some(c) => (mark_of(c, stalled), c.reason.clone(), c.message.clone()),
+        None => (Mark::Unknown, "Unknown".to_owned(), "no operator has seen it yet: see `lpctl check`".to_owned()),
+    };
+    let mut since = ready.map(|c| c.last_transition_time.0);
+    if let Some(deleted) = &platform.metadata.deletion_timestamp {
+        (mark, state, since) = (Mark::Progress, Reason::Deleting.to_string(), Some(deleted.0));
+    } else if stale.is_some() && mark == Mark::Good {
+        // What is Ready is the platform as it was.
+        mark = Mark::Progress;
+    }
+    if mark == Mark::Good
+        && let Some(summary) = &status.summary
+    {
+        message = format!("{} apps, {} pods", of(&summary.apps), of(&summary.pods));
+    }
+    let mut items: Vec<Item> = Vec::new();
+    for tier in [app_item, autoscaling_item, metrics_item] {
+        let mut tier: Vec<Item> = platform
+            .spec
+            .apps
+            .iter()
+            .map(|app| tier(app, status.apps.iter().find(|s| s.name == app.name), now))
+            .collect();
+        tier.sort_by_key(|item| item.mark);
+        items.append(&mut tier);
+    }
+    PlatformView {
+        namespace: platform.namespace().unwrap_or_default(),
+        name: platform.name_any(),
+        mark,
+        state,
+        since,
+        message,
+        stale,
+        suspended,
+        items,
+    }
+}
+
+fn find(conditions: &[Condition], of: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|c| c.type_ == of.as_str())
+}
+
+/// `2/3` as `2 of 3`.
+fn of(count: &str) -> String {
+    count.replace('/', " of ")
+}
+
+/// What a condition that is not True means: work under way, or trouble.
+fn mark_of(condition: &Condition, stalled: bool) -> Mark {
+    let under_way = [Reason::Progressing, Reason::Suspended, Reason::Deleting, Reason::Settling];
+    if condition.status == "Unknown" {
+        Mark::Unknown
+    } else if !stalled && under_way.iter().any(|reason| reason.as_str() == condition.reason) {
+        Mark::Progress
+    } else {
+        Mark::Bad
+    }
+}
+
+fn stale(platform: &LearningPlatform) -> Option<Stale> {
+    let generation = platform.metadata.generation?;
+    let observed = platform.status.as_ref().and_then(|s| s.observed_generation);
+    if observed == Some(generation) {
+        return None;
+    }
+    let changed = platform
+        .managed_fields()
+        .iter()
+        .filter(|entry| entry.subresource.as_deref().unwrap_or_default().is_empty())
+        .filter_map(|entry| entry.time.as_ref().map(|t| t.0))
+        .max();
+    Some(Stale { generation, observed, changed })
+}
+
+fn item(tier: &'static str, app: &App, mark: Mark, reason: &str, message: String) -> Item {
+    Item { tier, name: app.name.clone(), mark, reason: reason.to_owned(), since: None, message }
+}
+
+/// An item from its condition; `well` says what is good about it when it is True.
+fn by_condition(tier: &'static str, app: &App, condition: Option<&Condition>, well: String) -> Item {
+    match condition {
+        Some(c) if c.status == "True" => item(tier, app, Mark::Good, &c.reason, well),
+        Some(c) => Item {
+            since: Some(c.last_transition_time.0),
+            ..item(tier, app, mark_of(c, false), &c.reason, c.message.clone())
+        },
+        None => item(tier, app, Mark::Unknown, "Unknown", "not seen by the operator yet".to_owned()),
+    }
+}
+
+fn app_item(app: &App, status: Option<&AppStatus>, _: Timestamp) -> Item {
+    let condition = status.and_then(|s| find(&s.conditions, ConditionType::AppReady));
+    let pods = status.and_then(|s| s.replicas).map(|r| format!("{} of {} pods", r.ready, r.desired));
+    let image = status.and_then(|s| s.image.as_deref()).unwrap_or(&app.image);
+    let image = image.rsplit('/').next().unwrap_or(image);
+    let well = [pods.clone(), Some(image.to_owned())].into_iter().flatten().collect::<Vec<_>>().join(", ");
+    let mut item = by_condition("app", app, condition, well);
+    if item.mark != Mark::Good
+        && let Some(pods) = pods
+    {
+        item.message = format!("{pods}; {}", item.message);
+    }
+    item
+}
+
+fn autoscaling_item(app: &App, status: Option<&AppStatus>, now: Timestamp) -> Item {
+    let tier = "autoscaling";
+    if app.autoscaling.is_none() {
+        let pods = app.replicas.unwrap_or(1);
+        return item(tier, app, Mark::Off, Reason::NotConfigured.as_str(), format!("not configured, {pods} pods fixed"));
+    }
+    let scaling = status.and_then(|s| s.scaling.as_ref());
+    let well = scaling.map_or_else(String::new, |s| format!("between {} and {} pods now: {}", s.floor, s.cap, s.reason));
+    let condition = status.and_then(|s| find(&s.conditions, ConditionType::AutoscalingReady));
+    let mut item = by_condition(tier, app, condition, well);
+    if let Some(hold) = scaling.and_then(|s| s.hold.as_ref()) {
+        let left = hold.until.parse().map(|until| crate::output::age(now, until));
+        let left = left.map(|left| format!(" (for {left})")).unwrap_or_default();
+        let by = if hold.by.is_empty() { String::new() } else { format!(" by {}", hold.by) };
+        item.message =
+            format!("{}; held at {} pods until {}{left}{by}: {}", item.message, hold.floor, hold.until, hold.reason);
+    }
+    item
+}
+
+fn metrics_item(app: &App, status: Option<&AppStatus>, _: Timestamp) -> Item {
+    let tier = "metrics";
+    let reads = app.autoscaling.as_ref().is_some_and(|a| a.request_rate.is_some() || a.concurrency.is_some() || a.latency.is_some());
+    if !reads {
+        let message = "not configured, nothing is read from Prometheus".to_owned();
+        return item(tier, app, Mark::Off, Reason::NotConfigured.as_str(), message);
+    }
+    let condition = status.and_then(|s| find(&s.conditions, ConditionType::MetricsAvailable));
+    let mut item = by_condition(tier, app, condition, condition.map(|c| c.message.clone()).unwrap_or_default());
+    // Missing metrics hold the floor; the platform stays Ready.
+    if item.mark == Mark::Bad {
+        item.mark = Mark::Warning;
+    }
+    item
+}

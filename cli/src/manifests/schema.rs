@@ -1,0 +1,295 @@
+//! The checks of the CRD's structural schema, as the API server makes them, and one that it does not make: an unknown
+//! field is an error, where the server drops it.
+
+use super::tree::{Content, Node};
+use regex::Regex;
+use serde_json::{Map, Value};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::LazyLock,
+};
+
+/// A problem without its document.
+pub(super) struct Found {
+    pub(super) line: u64,
+    pub(super) field: String,
+    pub(super) message: String,
+}
+
+static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+    let schema = crds::crd().spec.versions.into_iter().next().and_then(|v| v.schema?.open_api_v3_schema);
+    let mut schema = schema.and_then(|s| serde_json::to_value(s).ok()).unwrap_or_default();
+    // What every resource has; its own schema leaves these open.
+    for (name, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
+        schema["properties"][name] = serde_json::json!({"type": kind});
+    }
+    schema["properties"]["metadata"] = serde_json::json!({
+        "type": "object", "x-kubernetes-preserve-unknown-fields": true, "required": ["name"],
+        "properties": {
+            "name": {"type": "string", "description": "Name of the platform; its objects are called after it."},
+            "namespace": {"type": "string"},
+            "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+            "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
+        },
+    });
+    schema["properties"]["status"] = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    schema
+});
+
+/// Every pattern of the schema; a pattern that this engine cannot read is left to the server.
+static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
+    fn collect(schema: &Value, into: &mut HashMap<String, Regex>) {
+        match schema {
+            Value::Object(object) => {
+                if let Some(pattern) = object.get("pattern").and_then(Value::as_str)
+                    && let Ok(regex) = Regex::new(pattern)
+                {
+                    into.insert(pattern.to_owned(), regex);
+                }
+                object.values().for_each(|inner| collect(inner, into));
+            }
+            Value::Array(items) => items.iter().for_each(|inner| collect(inner, into)),
+            _ => {}
+        }
+    }
+    let mut patterns = HashMap::new();
+    collect(&SCHEMA, &mut patterns);
+    patterns
+});
+
+/// All problems of a resource, in the order of the file.
+pub(super) fn check(node: &Node) -> Vec<Found> {
+    let mut walk = Walk { path: String::new(), found: Vec::new() };
+    walk.node(&SCHEMA, node, node.line);
+    walk.found.sort_by_key(|f| f.line);
+    walk.found
+}
+
+/// The resource as JSON, without the nulls: the API server drops those of fields that may not be null.
+pub(super) fn without_nulls(node: &Node) -> Value {
+    match &node.content {
+        Content::List(items) => Value::Array(items.iter().map(without_nulls).collect()),
+        Content::Map(entries) => Value::Object(
+            entries
+                .iter()
+                .filter(|(_, _, value)| value.content != Content::Null)
+                .map(|(key, _, value)| (key.clone(), without_nulls(value)))
+                .collect::<Map<_, _>>(),
+        ),
+        _ => node.to_json(),
+    }
+}
+
+struct Walk {
+    path: String,
+    found: Vec<Found>,
+}
+
+impl Walk {
+    fn say(&mut self, line: u64, message: String) {
+        self.found.push(Found { line, field: self.path.clone(), message });
+    }
+
+    fn within(&mut self, step: &str, then: impl FnOnce(&mut Self)) {
+        let before = self.path.len();
+        if !self.path.is_empty() && !step.starts_with('[') {
+            self.path.push('.');
+        }
+        self.path.push_str(step);
+        then(self);
+        self.path.truncate(before);
+    }
+
+    fn node(&mut self, schema: &Value, node: &Node, line: u64) {
+        if schema["x-kubernetes-int-or-string"] == true {
+            match &node.content {
+                Content::Text(text) => self.text(schema, text, line),
+                // A quantity such as 0.5 is a number that is no integer; the server takes the integers only.
+                Content::Number(number) if number.is_i64() || number.is_u64() => {}
+                Content::Number(number) => {
+                    self.say(line, format!("{number} is not a whole number: put it in quotes"));
+                }
+                other => self.say(line, format!("must be a number or a text, but is {}", named(other))),
+            }
+            return;
+        }
+        let wanted = schema["type"].as_str().unwrap_or("object");
+        match (&node.content, wanted) {
+            (Content::Map(entries), "object") => self.map(schema, entries, line),
+            (Content::List(items), "array") => self.list(schema, items, line),
+            (Content::Text(text), "string") => self.text(schema, text, line),
+            (Content::Bool(_), "boolean") => {}
+            (Content::Number(number), "integer" | "number") => self.number(schema, number, line),
+            (Content::Null, _) if schema["nullable"] == true => {}
+            (other, _) => {
+                let quotes = match (wanted, other) {
+                    ("string", Content::Number(_) | Content::Bool(_)) => ": put it in quotes",
+                    ("integer" | "boolean", Content::Text(text)) if text.parse::<i64>().is_ok() || is_bool(text) => {
+                        ": remove the quotes"
+                    }
+                    _ => "",
+                };
+                self.say(line, format!("must be {}, but is {}{quotes}", article(wanted), named(other)));
+            }
+        }
+    }
+
+    fn map(&mut self, schema: &Value, entries: &[(String, u64, Node)], line: u64) {
+        let properties = schema["properties"].as_object();
+        let open = schema["x-kubernetes-preserve-unknown-fields"] == true;
+        for (key, key_line, value) in entries {
+            let known = properties.and_then(|p| p.get(key));
+            if value.content == Content::Null && known.is_some_and(|k| k["nullable"] != true) {
+                continue;
+            }
+            let inner = known.or_else(|| Some(&schema["additionalProperties"]).filter(|a| a.is_object()));
+            self.within(key, |walk| match inner {
+                Some(inner) => walk.node(inner, value, *key_line),
+                None if open => {}
+                None => {
+                    let hint = match properties.and_then(|p| nearest_field(key, p)) {
+                        Some(near) => format!("did you mean {near}?"),
+                        None => format!("see `kubectl explain {}`", explained(&walk.path)),
+                    };
+                    walk.say(*key_line, format!("unknown field; {hint}"));
+                }
+            });
+        }
+        for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if !entries.iter().any(|(key, _, value)| key == name && value.content != Content::Null) {
+                let about = schema["properties"][name]["description"].as_str().unwrap_or_default();
+                let about = about.split_inclusive(". ").next().unwrap_or_default().trim().replace('\n', " ");
+                let about = if about.is_empty() { about } else { format!("; {about}") };
+                self.within(name, |walk| walk.say(line, format!("is missing{about}")));
+            }
+        }
+        self.most(schema, "maxProperties", entries.len(), "entries", line);
+    }
+
+    fn list(&mut self, schema: &Value, items: &[Node], line: u64) {
+        self.most(schema, "maxItems", items.len(), "entries", line);
+        if let Some(least) = schema["minItems"].as_u64()
+            && (items.len() as u64) < least
+        {
+            self.say(line, format!("must have at least {least} entries"));
+        }
+        let keys: Vec<&str> =
+            schema["x-kubernetes-list-map-keys"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        let mut seen = HashSet::new();
+        for (index, item) in items.iter().enumerate() {
+            self.within(&format!("[{index}]"), |walk| {
+                walk.node(&schema["items"], item, item.line);
+                let id: Vec<&str> = keys.iter().filter_map(|key| item.text(key)).collect();
+                if !keys.is_empty() && id.len() == keys.len() && !seen.insert(id.clone()) {
+                    let (keys, id) = (keys.join(", "), id.join(", "));
+                    let message = format!("a second entry with {keys} {id}: names are unique, rename one of them");
+                    walk.say(item.line, message);
+                }
+            });
+        }
+    }
+
+    fn text(&mut self, schema: &Value, text: &str, line: u64) {
+        if let Some(allowed) = schema["enum"].as_array() {
+            let allowed: Vec<&str> = allowed.iter().filter_map(Value::as_str).collect();
+            if !allowed.contains(&text) {
+                let hint = nearest(text, allowed.iter().copied()).map(|near| format!("; did you mean {near}?"));
+                let list = allowed.join(", ");
+                self.say(line, format!("{text:?} is not one of {list}{}", hint.unwrap_or_default()));
+            }
+        }
+        let length = text.chars().count();
+        if let Some(least) = schema["minLength"].as_u64()
+            && (length as u64) < least
+        {
+            self.say(line, if length == 0 { "is empty".to_owned() } else { format!("must have at least {least} characters") });
+            return;
+        }
+        self.most(schema, "maxLength", length, "characters", line);
+        if let Some(pattern) = schema["pattern"].as_str()
+            && PATTERNS.get(pattern).is_some_and(|regex| !regex.is_match(text))
+        {
+            self.say(line, format!("{text:?} does not match {pattern}"));
+        }
+    }
+
+    fn number(&mut self, schema: &Value, number: &serde_json::Number, line: u64) {
+        let value = number.as_f64().unwrap_or_default();
+        if schema["type"] == "integer" && !(number.is_i64() || number.is_u64()) {
+            self.say(line, format!("is {number}, but must be a whole number"));
+        }
+        if let Some(least) = schema["minimum"].as_f64()
+            && value < least
+        {
+            self.say(line, format!("is {number}, but must be at least {least}"));
+        }
+        if let Some(most) = schema["maximum"].as_f64()
+            && value > most
+        {
+            self.say(line, format!("is {number}, but must be at most {most}"));
+        }
+    }
+
+    fn most(&mut self, schema: &Value, bound: &str, count: usize, of: &str, line: u64) {
+        if let Some(most) = schema[bound].as_u64()
+            && count as u64 > most
+        {
+            self.say(line, format!("has {count} {of}, but may have at most {most}"));
+        }
+    }
+}
+
+fn is_bool(text: &str) -> bool {
+    matches!(text, "true" | "false")
+}
+
+fn article(kind: &str) -> &str {
+    match kind {
+        "string" => "a text",
+        "array" => "a list",
+        "object" => "a mapping",
+        "integer" => "a whole number",
+        "boolean" => "true or false",
+        _ => "a number",
+    }
+}
+
+fn named(content: &Content) -> String {
+    match content {
+        Content::Null => "empty".to_owned(),
+        Content::Bool(value) => value.to_string(),
+        Content::Number(number) => format!("the number {number}"),
+        Content::Text(text) => format!("the text {text:?}"),
+        Content::List(_) => "a list".to_owned(),
+        Content::Map(_) => "a mapping".to_owned(),
+    }
+}
+
+/// The parent of a path in the words of `kubectl explain`, which knows no indices.
+fn explained(path: &str) -> String {
+    let parent = path.rsplit_once('.').map_or("", |(parent, _)| parent);
+    let plain: String = parent.split('[').map(|s| s.split_once(']').map_or(s, |(_, rest)| rest)).collect();
+    if plain.is_empty() { "learningplatform".to_owned() } else { format!("learningplatform.{plain}") }
+}
+
+/// The known field that was probably meant: one spelled nearly so, or one of the same name a level deeper.
+fn nearest_field(key: &str, properties: &Map<String, Value>) -> Option<String> {
+    let deeper = || {
+        properties.iter().find_map(|(outer, schema)| {
+            let inner = schema["properties"].as_object()?;
+            inner.contains_key(key).then(|| format!("{outer}.{key}"))
+        })
+    };
+    let same = properties.keys().find(|k| k.eq_ignore_ascii_case(key)).cloned();
+    same.or_else(deeper).or_else(|| nearest(key, properties.keys().map(String::as_str)).map(str::to_owned))
+}
+
+/// The candidate nearest in spelling, if any is near enough to be meant.
+pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let lower = word.to_lowercase();
+    candidates
+        .map(|candidate| (strsim::jaro_winkler(&lower, &candidate.to_lowercase()), candidate))
+        .filter(|(score, _)| *score > 0.82)
+        .max_by(|(a, _), (b, _)| a.total_cmp(b))
+        .map(|(_, candidate)| candidate)
+}

@@ -1,0 +1,208 @@
+//! `lpctl simulate`: a recorded trace replayed through the code that the operator runs.
+
+mod args;
+mod closed_loop;
+mod compare;
+mod csv;
+mod fail_if;
+mod hpa;
+mod load;
+mod number;
+mod plot;
+mod pods;
+mod query_range;
+mod replay;
+mod report;
+mod summary;
+mod trace;
+
+pub use args::{Args, Output};
+pub use summary::Summary;
+
+use anyhow::{Context, Result, bail};
+use closed_loop::ClosedLoop;
+use decide::{Time, Tunables};
+use load::{Found, Options};
+use replay::{Replay, World};
+use std::{
+    io::{Read, Write},
+    path::Path,
+};
+use trace::{Clock, Trace};
+
+/// The most steps that a replay may take: two months at 5 s. Each is kept for the report.
+const MOST_STEPS: u64 = 1_000_000;
+
+/// How a replay ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// No `--fail-if` holds: exit code 0.
+    Passed,
+    /// One holds: exit code 1.
+    Failed,
+}
+
+/// Runs the command: the report goes to `out`, notes and failed conditions to `err`.
+///
+/// # Errors
+/// Bad input, for which the exit code is 2, and what cannot be read or written.
+pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Result<Verdict> {
+    args.check()?;
+    let found = args.find(&args.file, args.platform.as_deref(), None)?;
+    let against = match &args.against {
+        Some(path) => Some(args.find(path, None, Some(found.platform()))?),
+        None => None,
+    };
+    let (trace, mut notes) = args.trace()?;
+    let tunables = args.tunables()?;
+
+    let mut simulate = |found: &Found| -> Result<Replay> {
+        let (subject, remarks) = found.subject(&trace, &args.options(&trace, &tunables))?;
+        notes.extend(remarks);
+        let world = args.world(found, &trace)?;
+        if args.cpu_per_request.is_some() && subject.cpu_target.is_none() {
+            bail!("--cpu-per-request needs a target of the HPA: set autoscaling.cpu, and resources.requests.cpu for a utilization");
+        }
+        if world.capacity.is_none() {
+            if args.fail_if.iter().any(fail_if::FailIf::needs_capacity) {
+                bail!("--fail-if underCapacitySeconds: nothing says what a pod carries: set requestRate.perPod, or use --closed-loop");
+            }
+            notes.push("nothing says what a pod carries, so underCapacitySeconds stays 0: set requestRate.perPod, or use --closed-loop".into());
+        }
+        Ok(replay::replay(&subject, &trace, &world))
+    };
+    let replay = simulate(&found)?;
+    let other = against.as_ref().map(&mut simulate).transpose()?;
+
+    for note in &notes {
+        writeln!(err, "note: {note}")?;
+    }
+    if let Some(path) = &args.plot {
+        let title = format!("{} of {}", found.app(), found.platform());
+        let svg = plot::svg(&title, &trace, &replay, other.as_ref(), args.capacity(&found)).map_err(anyhow::Error::msg)?;
+        std::fs::write(path, svg).with_context(|| format!("--plot {}: cannot be written", path.display()))?;
+    }
+    let labels = [shown(&args.file), args.against.as_deref().map(shown).unwrap_or_default()];
+    let heading = report::Heading { app: found.app(), platform: found.platform(), trace: &trace, interval: args.evaluation_interval };
+    match &other {
+        None => report::write(out, args.output, args.all, &heading, &replay)?,
+        Some(other) => compare::write(out, args.output, args.all, &heading, &labels, &replay, other)?,
+    }
+    out.flush()?;
+
+    let failures: Vec<String> = args.fail_if.iter().filter_map(|gate| gate.failure(&replay.summary)).collect();
+    for failure in &failures {
+        writeln!(err, "{failure}")?;
+    }
+    Ok(if failures.is_empty() { Verdict::Passed } else { Verdict::Failed })
+}
+
+impl Args {
+    /// What clap cannot check.
+    fn check(&self) -> Result<()> {
+        let files = [Some(&self.file), self.trace.as_ref(), self.rate.as_ref(), self.latency.as_ref(), self.against.as_ref()];
+        if files.iter().flatten().filter(|path| path.as_path() == Path::new("-")).count() > 1 {
+            bail!("only one file can be standard input (-)");
+        }
+        Ok(())
+    }
+
+    fn find(&self, path: &Path, platform: Option<&str>, like: Option<&str>) -> Result<Found> {
+        load::find(&shown(path), &read(path)?, platform, like, &self.app)
+    }
+
+    fn trace(&self) -> Result<(Trace, Vec<String>)> {
+        let mut notes = Vec::new();
+        let mut range = |path: &Path| -> Result<trace::Series> {
+            let name = shown(path);
+            let parsed = query_range::parse(&name, &read(path)?)?;
+            notes.extend(parsed.warnings.iter().map(|warning| format!("{name}: the server warned: {warning}; its values are taken as whole")));
+            Ok(parsed.series)
+        };
+        let trace = match (&self.trace, &self.rate) {
+            (Some(path), _) => csv::parse(&shown(path), &read(path)?)?,
+            (None, Some(path)) => {
+                let rate = range(path)?;
+                let latency = self.latency.as_deref().map(&mut range).transpose()?;
+                query_range::trace(&shown(path), rate, latency)?
+            }
+            (None, None) => bail!("give a trace: --trace FILE.csv or --rate FILE.json"),
+        };
+        let steps = replay::length(&trace, self.evaluation_interval);
+        if steps > MOST_STEPS {
+            bail!(
+                "the trace lasts from {} to {}, which is {steps} steps of {}: check its times, replay a part of it (at most {MOST_STEPS} steps), or use a longer --evaluation-interval",
+                trace.clock.show(trace.start),
+                trace.clock.show(trace.end),
+                self.evaluation_interval
+            );
+        }
+        Ok((trace, notes))
+    }
+
+    fn tunables(&self) -> Result<Tunables> {
+        let mut tunables = Tunables::default();
+        for pair in &self.tunables {
+            operator::args::set_tunable(&mut tunables, pair).map_err(anyhow::Error::msg)?;
+        }
+        tunables.evaluation_interval = self.evaluation_interval;
+        Ok(tunables)
+    }
+
+    fn options(&self, trace: &Trace, tunables: &Tunables) -> Options {
+        Options {
+            tunables: tunables.clone(),
+            scrape_interval: self.scrape_interval,
+            shift: self.shift(trace),
+            latency_modelled: self.closed_loop.is_some(),
+        }
+    }
+
+    fn shift(&self, trace: &Trace) -> i64 {
+        self.start_at.map_or(0, |start| Time::from(start).as_millis().saturating_sub(trace.start.as_millis()))
+    }
+
+    /// What a pod carries, for what counts as under capacity.
+    fn capacity(&self, found: &Found) -> Option<f64> {
+        self.closed_loop.or(found.per_pod())
+    }
+
+    fn world(&self, found: &Found, trace: &Trace) -> Result<World> {
+        if trace.clock == Clock::Rfc3339 && self.start_at.is_some() {
+            bail!("--start-at is for traces in seconds, and this one has dates already: leave it out");
+        }
+        let mut rollouts = Vec::new();
+        for (text, (time, _)) in &self.rollout_at {
+            if !(trace.start..trace.end).contains(time) {
+                let (start, end) = (trace.clock.show(trace.start), trace.clock.show(trace.end));
+                bail!("--rollout-at {text}: is outside of the trace, which lasts from {start} to {end}: write a time in between");
+            }
+            rollouts.push(*time);
+        }
+        rollouts.sort_unstable();
+        Ok(World {
+            interval: self.evaluation_interval,
+            hpa_sync: self.hpa_sync,
+            pod_start: self.pod_start,
+            start_pods: self.start_pods.unwrap_or(u32::try_from(found.autoscaling.min_replicas).unwrap_or(0)),
+            rollouts,
+            shift: self.shift(trace),
+            closed_loop: self.closed_loop.map(|per_pod| ClosedLoop { per_pod, budget: found.budget(), at_gateway: found.at_gateway() }),
+            cpu_per_request: self.cpu_per_request,
+            capacity: self.capacity(found),
+        })
+    }
+}
+
+fn shown(path: &Path) -> String {
+    if path == Path::new("-") { "standard input".into() } else { path.display().to_string() }
+}
+
+fn read(path: &Path) -> Result<String> {
+    if path != Path::new("-") {
+        return std::fs::read_to_string(path).with_context(|| format!("{}: cannot be read", path.display()));
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).context("standard input cannot be read")?;
+    Ok(text)
+}

@@ -1,0 +1,174 @@
+//! Traces as answers of Prometheus' `query_range`.
+
+use super::trace::{Clock, Hold, Reading, Series, Trace};
+use anyhow::{Context, Result, anyhow, bail};
+use decide::Time;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+/// The answer's envelope, see the HTTP API of Prometheus.
+#[derive(Deserialize)]
+struct Answer {
+    status: String,
+    #[serde(default)]
+    data: Option<Data>,
+    #[serde(default, rename = "errorType")]
+    error_type: Option<String>,
+    #[serde(default)]
+    error: Option<String>,
+    #[serde(default)]
+    warnings: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Data {
+    result_type: String,
+    result: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Range {
+    #[serde(default)]
+    metric: BTreeMap<String, String>,
+    #[serde(default)]
+    values: Vec<(f64, Number)>,
+    #[serde(default)]
+    histograms: Vec<serde_json::Value>,
+}
+
+/// Prometheus writes values as strings, because JSON has no NaN.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Text(String),
+    Number(f64),
+}
+
+/// The series of one answer, and what the server warned of.
+#[derive(Debug, PartialEq)]
+pub struct Parsed {
+    /// The series; without points where the query matched nothing.
+    pub series: Series,
+    /// Warnings of the server, such as a partial answer.
+    pub warnings: Vec<String>,
+}
+
+/// A trace from the answers for the rate and, where recorded, the latency.
+///
+/// # Errors
+/// A rate without a single point.
+pub fn trace(name: &str, rate: Series, latency: Option<Series>) -> Result<Trace> {
+    Trace::new(rate, latency, Clock::Seconds)
+        .ok_or_else(|| anyhow!("{name}: data.result is empty: the query matched no series in that time; check its labels and its range"))
+}
+
+/// The one series in the text of an answer called `name`. A gap longer than the step is a time without the series.
+///
+/// # Errors
+/// A failed query, an answer to something else than a range query, more than one series, and whatever cannot be read,
+/// with its place and how to mend it.
+pub fn parse(name: &str, text: &str) -> Result<Parsed> {
+    let answer: Answer = serde_json::from_str(text)
+        .with_context(|| format!("{name}: is no answer of Prometheus' query_range: save the body of /api/v1/query_range"))?;
+    if answer.status != "success" {
+        let (kind, message) = (answer.error_type.unwrap_or_default(), answer.error.unwrap_or_default());
+        bail!("{name}: the query failed with status {:?} ({kind}: {message}): mend the query and record it again", answer.status);
+    }
+    let Some(data) = answer.data else { bail!("{name}: data is missing: save the whole body of /api/v1/query_range") };
+    if data.result_type != "matrix" {
+        bail!("{name}: data.resultType is {:?}, not \"matrix\": ask /api/v1/query_range (start, end, step) instead of query", data.result_type);
+    }
+    let mut result: Vec<Range> =
+        serde_json::from_value(data.result).with_context(|| format!("{name}: data.result: expected a list of series with metric and values"))?;
+    if result.len() > 1 {
+        let (a, b) = (&result[0].metric, &result[1].metric);
+        let label = a.keys().chain(b.keys()).filter(|key| a.get(*key) != b.get(*key)).min().map_or("?", String::as_str);
+        bail!(
+            "{name}: data.result holds {} series, which differ in the label {label:?}: sum them in the query, as in sum(rate(...)), or select one",
+            result.len()
+        );
+    }
+    let points = match result.pop() {
+        None => Vec::new(),
+        Some(range) if !range.histograms.is_empty() => {
+            bail!("{name}: data.result[0].histograms: expected numbers in values: apply histogram_quantile or histogram_avg in the query")
+        }
+        Some(range) => points(name, range.values)?,
+    };
+    Ok(Parsed { series: Series::new(points, Hold::OneStep), warnings: answer.warnings })
+}
+
+fn points(name: &str, values: Vec<(f64, Number)>) -> Result<Vec<(Time, Reading)>> {
+    let mut points: Vec<(Time, Reading)> = Vec::with_capacity(values.len());
+    for (index, (seconds, number)) in values.into_iter().enumerate() {
+        let place = format!("{name}: data.result[0].values[{index}]");
+        let (time, _) = super::trace::time(&seconds.to_string()).map_err(|problem| anyhow!("{place}: time {problem}"))?;
+        if points.last().is_some_and(|(before, _)| time <= *before) {
+            bail!("{place}: time {seconds} is not after the one before: sort the values by time and keep one per time");
+        }
+        let number = match number {
+            Number::Number(number) => number,
+            Number::Text(text) => text
+                .parse()
+                .map_err(|_| anyhow!("{place}: {text:?} is no number: Prometheus writes \"120\", \"NaN\", \"+Inf\" or \"-Inf\""))?,
+        };
+        points.push((time, Reading::Number(number)));
+    }
+    Ok(points)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::simulate::trace::Cursor;
+    use decide::Duration;
+
+    fn matrix(result: &str) -> String {
+        format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":{result}}}}}"#)
+    }
+
+    #[test]
+    fn values_are_read_as_prometheus_writes_them() {
+        let text = matrix(r#"[{"metric":{},"values":[[10,"1"],[25,"NaN"],[40.0,"+Inf"],[55,"-Inf"],[100,"2.5"]]}]"#);
+        let series = parse("r.json", &text).unwrap().series;
+        assert_eq!(series.step(), Duration::from_secs(15));
+        let mut cursor = Cursor::default();
+        let seen: Vec<String> =
+            [10, 25, 40, 55, 70, 100].iter().map(|t| format!("{:?}", series.at(&mut cursor, Time::from_secs(*t)).reading)).collect();
+        assert_eq!(seen, ["Number(1.0)", "Number(NaN)", "Number(inf)", "Number(-inf)", "Missing", "Number(2.5)"]);
+    }
+
+    #[test]
+    fn warnings_and_an_empty_answer_are_passed_on() {
+        let text = r#"{"status":"success","warnings":["partial"],"data":{"resultType":"matrix","result":[]}}"#;
+        let parsed = parse("r.json", text).unwrap();
+        assert_eq!((parsed.series.span(), parsed.warnings), (None, vec!["partial".to_owned()]));
+        let error = trace("r.json", parsed.series, None).unwrap_err().to_string();
+        assert!(error.contains("matched no series"), "{error}");
+    }
+
+    #[test]
+    fn bad_answers_are_refused_with_their_place_and_remedy() {
+        let table = [
+            ("".to_owned(), "r.json: is no answer"),
+            ("time,rate\n0,1\n".to_owned(), "r.json: is no answer"),
+            ("{}".to_owned(), "r.json: is no answer"),
+            (r#"{"status":"error","errorType":"bad_data","error":"parse error at char 5"}"#.to_owned(), "r.json: the query failed with status \"error\" (bad_data: parse error at char 5)"),
+            (r#"{"status":"success"}"#.to_owned(), "r.json: data is missing"),
+            (r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#.to_owned(), "r.json: data.resultType is \"vector\""),
+            (r#"{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}"#.to_owned(), "r.json: data.resultType is \"scalar\""),
+            (matrix("5"), "r.json: data.result: expected a list"),
+            (matrix(r#"[{"metric":{"pod":"a"},"values":[[0,"1"]]},{"metric":{"pod":"b"},"values":[[0,"1"]]}]"#), "r.json: data.result holds 2 series, which differ in the label \"pod\""),
+            (matrix(r#"[{"metric":{},"values":[[0,"1"],[0,"2"]]}]"#), "r.json: data.result[0].values[1]: time 0 is not after"),
+            (matrix(r#"[{"metric":{},"values":[[5,"1"],[0,"2"]]}]"#), "r.json: data.result[0].values[1]: time 0 is not after"),
+            (matrix(r#"[{"metric":{},"values":[[0,"many"]]}]"#), "r.json: data.result[0].values[0]: \"many\" is no number"),
+            (matrix(r#"[{"metric":{},"values":[[1764576000000,"1"]]}]"#), "r.json: data.result[0].values[0]: time \"1764576000000\" is out of range"),
+            (matrix(r#"[{"metric":{},"histograms":[[0,{}]]}]"#), "r.json: data.result[0].histograms"),
+        ];
+        for (text, expected) in table {
+            let error = parse("r.json", &text).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{text:?}\n  gave     {error}\n  expected {expected}");
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The only writer. It compares before it writes, so that a pass over a settled platform sends no write at all.
+
+mod compare;
+mod delete;
+mod fields;
+mod scale;
+mod status;
+
+pub use compare::{Difference, differences};
+
+use crate::{
+    error::{Error, Result},
+    kinds::{Belongs, Kind, ObjectId, belongs},
+    naming::{FieldManager, Owner},
+};
+use kube::{
+    Api, Client, ResourceExt,
+    api::{Patch, PatchParams},
+    core::DynamicObject,
+};
+use parking_lot::Mutex;
+use std::{
+    collections::HashMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
+
+/// What may be done to the cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Write.
+    #[default]
+    Write,
+    /// Ask the server what a write would do: `lpctl diff`.
+    DryRun,
+    /// Compare only, send nothing: a suspended platform.
+    Observe,
+}
+
+/// What the caller knows of the live object.
+#[derive(Clone, Copy, Debug)]
+pub enum Live<'a> {
+    /// Nothing; the writer reads it.
+    Unknown,
+    /// It was in a list or a watch.
+    Known(&'a DynamicObject),
+}
+
+/// What an apply did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Nothing: the live object already carries every field, and carries none of ours that is no longer wanted.
+    Unchanged,
+    /// It made the object.
+    Created,
+    /// It changed the object.
+    Configured,
+    /// It would have written, but may not ([`Mode::Observe`]).
+    Pending,
+}
+
+/// What an apply did, and the object afterwards.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    /// What was done.
+    pub change: Change,
+    /// The object as the server has it; as asked for where nothing may be written.
+    pub object: DynamicObject,
+}
+
+type Key = (Kind, String, String, FieldManager);
+
+/// What the last write of an object came to.
+#[derive(Clone, Copy, Debug)]
+struct Written {
+    /// `metadata.resourceVersion` in the answer; an older object is out of date.
+    version: u64,
+    /// What was asked for.
+    desired: u64,
+    /// What the object then was, status and bookkeeping aside.
+    outcome: u64,
+}
+
+/// The only writer of children.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    mode: Mode,
+    written: Arc<Mutex<HashMap<Key, Written>>>,
+    statuses: Arc<Mutex<HashMap<String, status::StatusWritten>>>,
+}
+
+impl Writer {
+    /// A writer.
+    pub fn new(client: Client, mode: Mode) -> Self {
+        Self { client, mode, written: Arc::default(), statuses: Arc::default() }
+    }
+
+    /// The same writer in another mode; it shares what it remembers.
+    pub fn with_mode(&self, mode: Mode) -> Self {
+        Self { mode, ..self.clone() }
+    }
+
+    /// What it may do.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    fn api(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, &kind.resource())
+    }
+
+    /// Makes `desired` so, by forced server-side apply as `manager`, if it is not so already.
+    ///
+    /// `desired` must carry `apiVersion`, `kind` and a name; its namespace is the owner's, and the owner reference is
+    /// added here unless the manager owns only single fields of another manager's object.
+    ///
+    /// # Errors
+    /// [`Error::NameConflict`] where an object of that name belongs to somebody else: it is never taken over.
+    pub async fn apply(
+        &self,
+        manager: FieldManager,
+        owner: &Owner,
+        desired: &DynamicObject,
+        live: Live<'_>,
+    ) -> Result<Applied> {
+        let Some(ObjectId { kind, name }) = ObjectId::of(desired) else {
+            return Err(Error::Serialize("an object of an unknown kind", serde::ser::Error::custom(desired.name_any())));
+        };
+        let namespace = owner.key.namespace.as_str();
+        let desired = complete(desired, owner, kind, manager);
+        let wanted = serde_json::to_value(&desired).map_err(|e| Error::Serialize("an object to apply", e))?;
+        let key = (kind, namespace.to_owned(), name.clone(), manager);
+        let last = self.written.lock().get(&key).copied();
+
+        let read;
+        let live = match live {
+            Live::Known(object) if !is_older(object, last) => Some(object),
+            _ => {
+                let api = self.api(kind, namespace);
+                read = api.get_opt(&name).await.map_err(|e| self.explain("get", kind, &name, e))?;
+                read.as_ref()
+            }
+        };
+        if let Some(object) = live {
+            if let Belongs::Foreign(holder) = belongs(object, owner) {
+                return Err(Error::NameConflict { kind: kind.to_string(), name, holder });
+            }
+            let present = serde_json::to_value(object).map_err(|e| Error::Serialize("a live object", e))?;
+            let settled = differences(&wanted, &present, manager).is_empty()
+                || last.is_some_and(|l| l.desired == digest(&wanted) && l.outcome == digest(&essence(&present)));
+            if settled {
+                return Ok(Applied { change: Change::Unchanged, object: object.clone() });
+            }
+        }
+        let existed = live.is_some();
+        if self.mode == Mode::Observe {
+            return Ok(Applied { change: Change::Pending, object: desired });
+        }
+        let object = self.write(kind, namespace, &name, manager, &wanted).await?;
+        self.remember(key, &wanted, &object);
+        let change = if existed { Change::Configured } else { Change::Created };
+        tracing::info!(%kind, namespace, name, manager = manager.as_str(), ?change, "applied");
+        Ok(Applied { change, object })
+    }
+
+    async fn write(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+        manager: FieldManager,
+        wanted: &serde_json::Value,
+    ) -> Result<DynamicObject> {
+        let mut params = PatchParams::apply(manager.as_str()).force();
+        params.dry_run = self.mode == Mode::DryRun;
+        self.api(kind, namespace)
+            .patch(name, &params, &Patch::Apply(wanted))
+            .await
+            .map_err(|e| self.explain("patch", kind, name, e))
+    }
+
+    fn remember(&self, key: Key, wanted: &serde_json::Value, object: &DynamicObject) {
+        if self.mode != Mode::Write {
+            return;
+        }
+        let outcome = serde_json::to_value(object).map(|v| digest(&essence(&v))).unwrap_or_default();
+        let written = Written { version: version(object), desired: digest(wanted), outcome };
+        self.written.lock().insert(key, written);
+    }
+
+    /// A 404 for a whole kind means that its API is gone.
+    fn explain(&self, verb: &'static str, kind: Kind, name: &str, error: kube::Error) -> Error {
+        match &error {
+            kube::Error::Api(status) if status.code == 404 && kind.optional() && status.details.is_none() => {
+                let api = kind.resource().api_version;
+                Error::ApiMissing { kind: kind.to_string(), name: name.to_owned(), api }
+            }
+            _ => Error::api(verb, kind.as_str(), name, error),
+        }
+    }
+}
+
+/// Whether the caller's object is from before our last write; a watch may lag behind.
+fn is_older(object: &DynamicObject, last: Option<Written>) -> bool {
+    last.is_some_and(|last| version(object) < last.version)
+}
+
+fn version(object: &DynamicObject) -> u64 {
+    object.resource_version().and_then(|v| v.parse().ok()).unwrap_or_default()
+}
+
+/// The namespace and the owner reference; single fields of an object (a Deployment's `replicas`) bring neither.
+fn complete(desired: &DynamicObject, owner: &Owner, kind: Kind, manager: FieldManager) -> DynamicObject {
+    let mut object = desired.clone();
+    object.metadata.namespace = Some(owner.key.namespace.clone());
+    let partial = kind == Kind::Deployment && manager == FieldManager::Scale;
+    if !partial && let Some(reference) = owner.reference() {
+        object.metadata.owner_references = Some(vec![reference]);
+    }
+    object
+}
+
+/// What an object asks for, without what the server adds at every write.
+fn essence(object: &serde_json::Value) -> serde_json::Value {
+    let mut object = object.clone();
+    if let Some(fields) = object.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(meta) = object.get_mut("metadata").and_then(|m| m.as_object_mut()) {
+        for field in ["resourceVersion", "managedFields", "generation"] {
+            meta.remove(field);
+        }
+    }
+    object
+}
+
+fn digest(value: &serde_json::Value) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.to_string().hash(&mut hasher);
+    hasher.finish()
+}

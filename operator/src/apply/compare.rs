@@ -1,0 +1,194 @@
+//! Whether applying an object would change it: pure, on JSON.
+
+use super::fields;
+use crate::naming::FieldManager;
+use serde_json::{Map, Value};
+
+/// A place where an object is not as wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Path, as `spec.template.spec.containers[web].image`.
+    pub path: String,
+    /// What it is like.
+    pub what: What,
+}
+
+/// How a place is not as wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It is missing, or has another value.
+    Differs,
+    /// It has the value, but the manager does not own it.
+    NotOwned,
+    /// The manager owns it and no longer wants it.
+    NoLongerWanted,
+}
+
+/// Where applying `wanted` as `manager` would change `live`: values that differ, fields the manager would come to own,
+/// and fields it owns that are no longer wanted. Fields that only the live object has (defaults, others' fields) count
+/// for nothing.
+pub fn differences(wanted: &Value, live: &Value, manager: FieldManager) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let owned = owned_fields(wanted, live, manager);
+    let empty = Value::Object(Map::new());
+    let tree = owned.unwrap_or(&empty);
+    let Some(root) = wanted.as_object() else { return found };
+    for (field, value) in root {
+        match field.as_str() {
+            "apiVersion" | "kind" | "status" => {}
+            "metadata" => compare_metadata(value, &live["metadata"], &tree["f:metadata"], &mut found),
+            _ => compare(field, field, value, live.get(field), tree.get(fields::field(field)), &mut found),
+        }
+    }
+    if let Some(tree) = owned {
+        fields::unwanted(tree, wanted, "", &mut |path| {
+            found.push(Difference { path, what: What::NoLongerWanted });
+        });
+    }
+    found
+}
+
+/// The `fieldsV1` of the manager's apply at the version of `wanted`.
+fn owned_fields<'a>(wanted: &Value, live: &'a Value, manager: FieldManager) -> Option<&'a Value> {
+    live["metadata"]["managedFields"]
+        .as_array()?
+        .iter()
+        .find(|entry| {
+            entry["manager"] == manager.as_str()
+                && entry["operation"] == "Apply"
+                && entry["apiVersion"] == wanted["apiVersion"]
+                && entry.get("subresource").is_none_or(|s| s == "")
+        })
+        .map(|entry| &entry["fieldsV1"])
+}
+
+fn compare_metadata(wanted: &Value, live: &Value, tree: &Value, found: &mut Vec<Difference>) {
+    for (field, value) in wanted.as_object().into_iter().flatten() {
+        // The server tracks no ownership of what identifies the object.
+        if !matches!(field.as_str(), "name" | "namespace") {
+            let path = format!("metadata.{field}");
+            compare(&path, field, value, live.get(field), tree.get(fields::field(field)), found);
+        }
+    }
+}
+
+fn compare(path: &str, key: &str, wanted: &Value, live: Option<&Value>, tree: Option<&Value>, found: &mut Vec<Difference>) {
+    let Some(live) = live else {
+        // An empty map that the server does not store is as good as absent.
+        found.push(Difference { path: path.to_owned(), what: What::Differs });
+        return;
+    };
+    let Some(tree) = tree else {
+        let what = if same(key, wanted, live) { What::NotOwned } else { What::Differs };
+        found.push(Difference { path: path.to_owned(), what });
+        return;
+    };
+    let atomic = tree.as_object().is_none_or(Map::is_empty);
+    match (wanted, live) {
+        (Value::Object(fields), Value::Object(present)) => {
+            for (name, value) in fields {
+                let inner = format!("{path}.{name}");
+                let quantity_key = if is_quantities(key) { key } else { name };
+                let subtree = if atomic { Some(tree) } else { tree.get(fields::field(name)) };
+                compare(&inner, quantity_key, value, present.get(name), subtree, found);
+            }
+        }
+        (Value::Array(items), Value::Array(present)) if !atomic => {
+            compare_list(path, key, items, present, tree, found);
+        }
+        _ if same(key, wanted, live) => {}
+        _ => found.push(Difference { path: path.to_owned(), what: What::Differs }),
+    }
+}
+
+/// A list whose items are owned one by one: by key (`k:`) or as a set of values (`v:`).
+fn compare_list(path: &str, key: &str, wanted: &[Value], live: &[Value], tree: &Value, found: &mut Vec<Difference>) {
+    let mut last = None;
+    for item in wanted {
+        let owned = fields::item(tree, item);
+        let position = match owned {
+            Some((fields::Item::Keyed(keys), _)) => live.iter().position(|l| fields::matches_keys(&keys, l)),
+            _ => live.iter().position(|l| same(key, item, l)),
+        };
+        let inner = format!("{path}[{}]", fields::name_of(item));
+        match (position, owned) {
+            (None, _) => found.push(Difference { path: inner, what: What::Differs }),
+            (Some(_), None) => found.push(Difference { path: inner, what: What::NotOwned }),
+            (Some(at), Some((_, subtree))) => {
+                if last.is_some_and(|last| at < last) {
+                    found.push(Difference { path: inner.clone(), what: What::Differs });
+                }
+                last = Some(at);
+                if item.is_object() {
+                    compare(&inner, key, item, live.get(at), Some(subtree), found);
+                }
+            }
+        }
+    }
+}
+
+/// Whether `live` is what the server makes of `wanted`: the same, but for defaults and the spelling of quantities.
+fn same(key: &str, wanted: &Value, live: &Value) -> bool {
+    match (wanted, live) {
+        (Value::Object(fields), Value::Object(present)) => fields.iter().all(|(name, value)| {
+            let quantity_key = if is_quantities(key) { key } else { name };
+            present.get(name).is_some_and(|live| same(quantity_key, value, live))
+        }),
+        (Value::Array(items), Value::Array(present)) => {
+            items.len() == present.len() && items.iter().zip(present).all(|(a, b)| same(key, a, b))
+        }
+        _ if wanted == live => true,
+        _ => is_quantity(key) && quantity(wanted).is_some_and(|w| quantity(live) == Some(w)),
+    }
+}
+
+/// Fields whose values are maps of quantities.
+fn is_quantities(key: &str) -> bool {
+    matches!(key, "requests" | "limits")
+}
+
+fn is_quantity(key: &str) -> bool {
+    is_quantities(key)
+        || matches!(key, "averageValue" | "sizeLimit" | "divisor" | "tolerance" | "storage" | "value" | "overhead")
+}
+
+/// A quantity in billionths; None if it is none. Kubernetes' own rounding is to the nano.
+pub(super) fn quantity(value: &Value) -> Option<i128> {
+    let text = match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-')));
+    let (number, suffix) = text.split_at(end.unwrap_or(text.len()));
+    let exponent = |power: u32| 10i128.checked_pow(power);
+    let (scale, divide) = match suffix {
+        "" => (exponent(9)?, 1),
+        "n" => (1, 1),
+        "u" => (exponent(3)?, 1),
+        "m" => (exponent(6)?, 1),
+        "k" => (exponent(12)?, 1),
+        "M" => (exponent(15)?, 1),
+        "G" => (exponent(18)?, 1),
+        "T" => (exponent(21)?, 1),
+        "P" => (exponent(24)?, 1),
+        "E" => (exponent(27)?, 1),
+        "Ki" => (exponent(9)? << 10, 1),
+        "Mi" => (exponent(9)? << 20, 1),
+        "Gi" => (exponent(9)? << 30, 1),
+        "Ti" => (exponent(9)? << 40, 1),
+        "Pi" => (exponent(9)? << 50, 1),
+        "Ei" => (exponent(9)? << 60, 1),
+        _ => {
+            let power: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
+            match u32::try_from(power + 9) {
+                Ok(power) => (exponent(power)?, 1),
+                Err(_) => (1, exponent((-power - 9).unsigned_abs())?),
+            }
+        }
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let places = exponent(u32::try_from(fraction.len()).ok()?)?;
+    Some(digits.checked_mul(scale)? / places / divide)
+}

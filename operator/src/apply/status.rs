@@ -1,0 +1,83 @@
+//! The status of a platform: written whole, by one manager, and only where it differs.
+
+use super::{Mode, Writer};
+use crate::{
+    error::{Error, Result},
+    naming::FieldManager,
+};
+use crds::{LearningPlatform, status::LearningPlatformStatus};
+use kube::{
+    Api, Resource, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+/// The last status written to a platform.
+#[derive(Clone, Debug)]
+pub(super) struct StatusWritten {
+    version: u64,
+    status: LearningPlatformStatus,
+}
+
+impl Writer {
+    /// The status that a platform carries: the one last written, where the watch has not caught up with it yet.
+    pub fn latest_status(&self, platform: &LearningPlatform) -> LearningPlatformStatus {
+        let statuses = self.statuses.lock();
+        match statuses.get(&platform.uid().unwrap_or_default()) {
+            Some(written) if resource_version(platform) < written.version => written.status.clone(),
+            _ => platform.status.clone().unwrap_or_default(),
+        }
+    }
+
+    /// Whether somebody else has changed the status since it was last written.
+    pub fn status_was_changed(&self, platform: &LearningPlatform) -> bool {
+        let statuses = self.statuses.lock();
+        statuses.get(&platform.uid().unwrap_or_default()).is_some_and(|written| {
+            resource_version(platform) > written.version
+                && platform.status.as_ref() != Some(&written.status)
+        })
+    }
+
+    /// Forgets a platform that is gone.
+    pub fn forget(&self, uid: &str) {
+        self.statuses.lock().remove(uid);
+    }
+
+    /// Writes the status, if the platform does not carry it already. A platform that is gone is no error. Returns whether
+    /// a write was sent.
+    ///
+    /// # Errors
+    /// What the API server answers.
+    pub async fn status(&self, platform: &LearningPlatform, status: &LearningPlatformStatus) -> Result<bool> {
+        if self.mode == Mode::DryRun || self.latest_status(platform) == *status {
+            return Ok(false);
+        }
+        let name = platform.name_any();
+        let api: Api<LearningPlatform> =
+            Api::namespaced(self.client.clone(), &platform.namespace().unwrap_or_default());
+        let body = json!({
+            "apiVersion": LearningPlatform::api_version(&()),
+            "kind": LearningPlatform::kind(&()),
+            // Not of another platform that took the name meanwhile.
+            "metadata": { "name": name, "uid": platform.uid() },
+            "status": status,
+        });
+        let params = PatchParams::apply(FieldManager::Status.as_str()).force();
+        match api.patch_status(&name, &params, &Patch::Apply(body)).await {
+            Ok(written) => {
+                let entry = StatusWritten {
+                    version: resource_version(&written),
+                    status: written.status.unwrap_or_default(),
+                };
+                self.statuses.lock().insert(platform.uid().unwrap_or_default(), entry);
+                Ok(true)
+            }
+            Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(false),
+            Err(error) => Err(Error::api("patch", "LearningPlatform/status", name, error)),
+        }
+    }
+}
+
+fn resource_version(platform: &LearningPlatform) -> u64 {
+    platform.resource_version().and_then(|v| v.parse().ok()).unwrap_or_default()
+}

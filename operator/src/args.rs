@@ -1,0 +1,271 @@
+//! Every flag, each also an environment variable `LP_<NAME>`. Nothing else reads the environment, but the Kubernetes
+//! client's own configuration.
+
+use crate::context::Settings;
+use clap::Parser;
+use decide::Tunables;
+use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
+
+/// Makes LearningPlatforms so, and keeps them so.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "learningplatform-operator", version)]
+pub struct Args {
+    /// Name of this cluster; it must outlive the cluster's own parts.
+    #[arg(long, env = "LP_CLUSTER_NAME", default_value = "default")]
+    pub cluster_name: String,
+
+    /// Namespace to watch; repeat it for several. None means all namespaces.
+    #[arg(long = "watch-namespace", env = "LP_WATCH_NAMESPACE", value_delimiter = ',')]
+    pub watch_namespaces: Vec<String>,
+
+    /// Prometheus of platforms that name none.
+    #[arg(long, env = "LP_DEFAULT_PROMETHEUS_URL")]
+    pub default_prometheus_url: Option<String>,
+
+    /// Directory with credentials for it: files token, username, password, ca.crt, tls.crt, tls.key; read again when they
+    /// change.
+    #[arg(long, env = "LP_DEFAULT_PROMETHEUS_AUTH_DIR")]
+    pub default_prometheus_auth_dir: Option<PathBuf>,
+
+    /// Beginning of addresses that a platform may name as its Prometheus; repeat it for several. None allows every http and
+    /// https address.
+    #[arg(long = "allowed-prometheus-url", env = "LP_ALLOWED_PROMETHEUS_URL", value_delimiter = ',')]
+    pub allowed_prometheus_urls: Vec<String>,
+
+    /// Where /healthz, /readyz, /metrics and the read endpoint listen.
+    #[arg(long, env = "LP_LISTEN", default_value = "0.0.0.0:8080")]
+    pub listen: SocketAddr,
+
+    /// Whether replicas elect one that acts.
+    #[arg(long, env = "LP_LEADER_ELECTION", default_value_t = true, action = clap::ArgAction::Set)]
+    pub leader_election: bool,
+
+    /// Name of the Lease they elect it by.
+    #[arg(long, env = "LP_LEASE_NAME", default_value = "learningplatform-operator")]
+    pub lease_name: String,
+
+    /// Namespace of the Lease. Default: that of the client's configuration.
+    #[arg(long, env = "LP_LEASE_NAMESPACE")]
+    pub lease_namespace: Option<String>,
+
+    /// How long an unrenewed Lease keeps others from acting.
+    #[arg(long, env = "LP_LEASE_DURATION", default_value = "15s", value_parser = duration)]
+    pub lease_duration: Duration,
+
+    /// How long the leader tries to renew before it gives up; shorter than the lease.
+    #[arg(long, env = "LP_RENEW_DEADLINE", default_value = "10s", value_parser = duration)]
+    pub renew_deadline: Duration,
+
+    /// Time between two attempts; shorter than the renew deadline.
+    #[arg(long, env = "LP_RETRY_PERIOD", default_value = "2s", value_parser = duration)]
+    pub retry_period: Duration,
+
+    /// Name of this replica, unique among them. Default: the host name, which is the pod's.
+    #[arg(long, env = "LP_IDENTITY")]
+    pub identity: Option<String>,
+
+    /// Time between two decisions on an app.
+    #[arg(long, env = "LP_EVALUATION_INTERVAL", default_value = "5s", value_parser = duration)]
+    pub evaluation_interval: Duration,
+
+    /// Passes at the same time.
+    #[arg(long, env = "LP_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
+    pub concurrency: u16,
+
+    /// How long changes are collected before a pass.
+    #[arg(long, env = "LP_DEBOUNCE", default_value = "500ms", value_parser = duration)]
+    pub debounce: Duration,
+
+    /// Time to the next pass over a settled platform.
+    #[arg(long, env = "LP_RESYNC", default_value = "10m", value_parser = duration)]
+    pub resync: Duration,
+
+    /// Time to the next pass over a platform that waits for something.
+    #[arg(long, env = "LP_WAITING_REQUEUE", default_value = "10s", value_parser = duration)]
+    pub waiting_requeue: Duration,
+
+    /// Longest time of a pass.
+    #[arg(long, env = "LP_PASS_TIMEOUT", default_value = "60s", value_parser = duration)]
+    pub pass_timeout: Duration,
+
+    /// What is logged: a level, or directives as `info,kube=debug`. Changed at run time with PUT /v1/log.
+    #[arg(long, env = "LP_LOG", default_value = "info")]
+    pub log: String,
+
+    /// How it is written.
+    #[arg(long, env = "LP_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    pub log_format: LogFormat,
+
+    /// A constant of the decision core, KEY=VALUE; repeat it for several.
+    #[arg(long = "tunable", env = "LP_TUNABLE", value_delimiter = ',', value_name = "KEY=VALUE")]
+    pub tunables: Vec<String>,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+impl Args {
+    /// The plain settings of passes and evaluation.
+    ///
+    /// # Errors
+    /// A sentence that names the flag and the remedy.
+    pub fn settings(&self) -> Result<Settings, String> {
+        if self.leader_election {
+            self.check_lease()?;
+        }
+        for (flag, value) in [
+            ("evaluation-interval", self.evaluation_interval),
+            ("resync", self.resync),
+            ("waiting-requeue", self.waiting_requeue),
+            ("pass-timeout", self.pass_timeout),
+        ] {
+            if value.is_zero() {
+                return Err(format!("--{flag} must be above 0"));
+            }
+        }
+        let mut tunables =
+            Tunables { evaluation_interval: self.evaluation_interval.into(), ..Tunables::default() };
+        for pair in &self.tunables {
+            set_tunable(&mut tunables, pair)?;
+        }
+        Ok(Settings {
+            cluster_name: self.cluster_name.clone(),
+            watch_namespaces: self.watch_namespaces.iter().filter(|n| !n.is_empty()).cloned().collect(),
+            default_prometheus_url: self.default_prometheus_url.clone().filter(|u| !u.is_empty()),
+            default_prometheus_auth_dir: self.default_prometheus_auth_dir.clone(),
+            allowed_prometheus_urls: self.allowed_prometheus_urls.iter().filter(|u| !u.is_empty()).cloned().collect(),
+            evaluation_interval: self.evaluation_interval,
+            concurrency: self.concurrency,
+            debounce: self.debounce,
+            resync: self.resync,
+            waiting_requeue: self.waiting_requeue,
+            pass_timeout: self.pass_timeout,
+            tunables,
+        })
+    }
+
+    fn check_lease(&self) -> Result<(), String> {
+        if self.lease_duration.as_secs() < 1 || self.lease_duration.subsec_nanos() != 0 {
+            return Err("--lease-duration must be whole seconds, at least 1s".into());
+        }
+        if self.renew_deadline >= self.lease_duration {
+            return Err("--renew-deadline must be shorter than --lease-duration, or two replicas could act at once".into());
+        }
+        if self.retry_period >= self.renew_deadline || self.retry_period.is_zero() {
+            return Err("--retry-period must be above 0 and shorter than --renew-deadline".into());
+        }
+        Ok(())
+    }
+}
+
+/// A Go duration without a sign, as everywhere in Kubernetes.
+fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = kube::core::Duration::from_str(text).map_err(|e| format!("{e}: write it as 500ms, 10s or 1h30m"))?;
+    if parsed.is_negative() {
+        return Err("must not be negative".into());
+    }
+    Ok(parsed.into())
+}
+
+/// Sets one constant of the decision core from `KEY=VALUE`; keys are the names of its fields in snake or kebab case.
+///
+/// # Errors
+/// A sentence that names the key and what it takes.
+pub fn set_tunable(tunables: &mut Tunables, pair: &str) -> Result<(), String> {
+    let (key, value) = pair.split_once('=').ok_or_else(|| format!("--tunable {pair}: write it as KEY=VALUE"))?;
+    let key = key.trim().replace('-', "_");
+    let value = value.trim();
+    macro_rules! table {
+        (durations: $($d:ident)*; integers: $($i:ident)*; numbers: $($n:ident)*) => {
+            match key.as_str() {
+                $(stringify!($d) => {
+                    tunables.$d = duration(value).map_err(|e| format!("--tunable {key}: {e}"))?.into();
+                })*
+                $(stringify!($i) => {
+                    tunables.$i = value.parse().map_err(|_| format!("--tunable {key}: {value} is no whole number"))?;
+                })*
+                $(stringify!($n) => {
+                    tunables.$n = value.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0)
+                        .ok_or_else(|| format!("--tunable {key}: {value} is no number from 0 up"))?;
+                })*
+                _ => {
+                    let known = [$(stringify!($d),)* $(stringify!($i),)* $(stringify!($n),)*].join(", ");
+                    return Err(format!("--tunable {key}: there is no such constant; there are {known}"));
+                }
+            }
+        };
+    }
+    table! {
+        durations: evaluation_interval series_never_seen failure_span k_period breach settle no_new_step collapse_hold
+            collapse_window error_memory rollout_window rollout_deadline schedule_ramp schedule_lead_max;
+        integers: gap_intervals stale_scrapes long_range_scrapes short_range_scrapes failure_threshold recovery_values
+            dead_band_percent schedule_steps;
+        numbers: k_min k_step k_margin k_relax_below helped_latency helped_goodput ready_share full_share error_factor
+            error_slack rollout_margin
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Settings, String> {
+        let args = Args::try_parse_from(std::iter::once(&"operator").chain(args)).map_err(|e| e.to_string())?;
+        args.settings()
+    }
+
+    #[test]
+    fn every_tunable_can_be_set() {
+        let fields = serde_json::to_value(Tunables::default()).unwrap();
+        for key in fields.as_object().unwrap().keys() {
+            let snake: String =
+                key.chars().flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] }).collect();
+            let mut tunables = Tunables::default();
+            let set = ["7s", "7", "0.7"].iter().any(|v| set_tunable(&mut tunables, &format!("{snake}={v}")).is_ok());
+            assert!(set, "{snake} cannot be set");
+            assert_ne!(tunables, Tunables::default(), "{snake} has no effect");
+        }
+    }
+
+    #[test]
+    fn bad_flags_name_flag_and_remedy() {
+        for (args, part) in [
+            (&["--tunable", "breach"][..], "KEY=VALUE"),
+            (&["--tunable", "nonsense=1"], "there are "),
+            (&["--tunable", "k_min=much"], "k_min"),
+            (&["--tunable", "breach=soon"], "10s"),
+            (&["--renew-deadline", "15s"], "--lease-duration"),
+            (&["--retry-period", "10s"], "--renew-deadline"),
+            (&["--lease-duration", "1500ms"], "whole seconds"),
+            (&["--resync", "0s"], "--resync"),
+            (&["--resync", "-1s"], "negative"),
+            (&["--concurrency", "0"], "concurrency"),
+        ] {
+            let error = parse(args).expect_err(part);
+            assert!(error.contains(part), "{args:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn defaults_and_overrides() {
+        let settings = parse(&[]).unwrap();
+        assert_eq!(settings.evaluation_interval, Duration::from_secs(5));
+        assert_eq!(settings.resync, Duration::from_secs(600));
+        let settings = parse(&[
+            "--evaluation-interval=1s", "--tunable", "breach=3s", "--tunable", "k-min=0.25", "--leader-election=false",
+            "--renew-deadline=20s", "--watch-namespace=a", "--watch-namespace=b",
+        ])
+        .unwrap();
+        assert_eq!(settings.tunables.evaluation_interval, decide::Duration::from_secs(1));
+        assert_eq!(settings.tunables.breach, decide::Duration::from_secs(3));
+        assert_eq!(settings.tunables.k_min, 0.25);
+        assert_eq!(settings.watch_namespaces, ["a", "b"]);
+    }
+}

@@ -1,0 +1,130 @@
+//! Which optional APIs the cluster serves: found at the start, and looked for again while any is missing.
+
+use crate::kinds::Kind;
+use kube::{Client, api::ApiResource};
+use std::{sync::Arc, time::Duration};
+use tokio::sync::watch;
+
+/// What the cluster serves of the optional.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Served {
+    /// HTTPRoute of the Gateway API.
+    pub http_route: bool,
+    /// HTTPRoute knows `sessionPersistence`, a field of the API's experimental channel.
+    pub session_persistence: bool,
+    /// PodMonitor of the Prometheus operator.
+    pub pod_monitor: bool,
+}
+
+impl Served {
+    /// Everything, for rendering without a cluster.
+    pub const ALL: Self = Self { http_route: true, session_persistence: true, pod_monitor: true };
+
+    /// Whether a kind can be asked for.
+    pub fn serves(self, kind: Kind) -> bool {
+        match kind {
+            Kind::HttpRoute => self.http_route,
+            Kind::PodMonitor => self.pod_monitor,
+            _ => true,
+        }
+    }
+
+    fn complete(self) -> bool {
+        self.http_route && self.pod_monitor
+    }
+}
+
+/// How often a missing API is looked for; the objects that wait for it are to be there within 30 s.
+const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// What the cluster serves now; clones share it.
+#[derive(Clone, Debug)]
+pub struct Capabilities {
+    served: Arc<watch::Sender<Served>>,
+}
+
+impl Capabilities {
+    /// Fixed knowledge, for tests and rendering; a running operator begins with [`Served::default`].
+    pub fn new(served: Served) -> Self {
+        Self { served: Arc::new(watch::Sender::new(served)) }
+    }
+
+    /// What is served now.
+    pub fn now(&self) -> Served {
+        *self.served.borrow()
+    }
+
+    /// Wakes whenever that changes.
+    pub fn changes(&self) -> watch::Receiver<Served> {
+        self.served.subscribe()
+    }
+
+    /// An API turned out to be gone.
+    pub fn lost(&self, kind: Kind) {
+        self.served.send_if_modified(|served| {
+            let before = *served;
+            match kind {
+                Kind::HttpRoute => served.http_route = false,
+                Kind::PodMonitor => served.pod_monitor = false,
+                _ => {}
+            }
+            *served != before
+        });
+    }
+
+    /// Asks the API server now. What it does not answer stays as it was.
+    pub async fn discover(&self, client: &Client) {
+        let before = self.now();
+        let mut served = before;
+        if let Some(found) = serves(client, Kind::HttpRoute).await {
+            served.http_route = found;
+            served.session_persistence = found && knows_session_persistence(client).await;
+        }
+        if let Some(found) = serves(client, Kind::PodMonitor).await {
+            served.pod_monitor = found;
+        }
+        self.served.send_if_modified(|current| {
+            let changed = *current != served;
+            *current = served;
+            changed
+        });
+        if served != before {
+            tracing::info!(?served, "optional APIs of the cluster");
+        }
+    }
+
+    /// Looks for what is missing until the future is dropped.
+    pub async fn keep_looking(&self, client: &Client) {
+        let mut tick = tokio::time::interval(LOOK_AGAIN);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            if !self.now().complete() {
+                self.discover(client).await;
+            }
+        }
+    }
+}
+
+/// Whether the API server serves a kind; None where it did not say.
+async fn serves(client: &Client, kind: Kind) -> Option<bool> {
+    let ApiResource { api_version, plural, .. } = kind.resource();
+    match client.list_api_group_resources(&api_version).await {
+        Ok(list) => Some(list.resources.iter().any(|r| r.name == plural)),
+        Err(kube::Error::Api(status)) if status.code == 404 => Some(false),
+        Err(error) => {
+            tracing::warn!(%kind, %error, "cannot tell whether the cluster serves this API");
+            None
+        }
+    }
+}
+
+/// The channel stands on the CRD; where the operator may not read it, the standard channel is assumed.
+async fn knows_session_persistence(client: &Client) -> bool {
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+    let crds: kube::Api<kube::core::PartialObjectMeta<CustomResourceDefinition>> = kube::Api::all(client.clone());
+    crds.get_opt("httproutes.gateway.networking.k8s.io").await.ok().flatten().is_some_and(|crd| {
+        let annotations = crd.metadata.annotations.unwrap_or_default();
+        annotations.get("gateway.networking.k8s.io/channel").is_some_and(|channel| channel == "experimental")
+    })
+}

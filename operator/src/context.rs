@@ -1,0 +1,86 @@
+//! What a pass works with: clients, the writer, what has been observed, and plain settings.
+
+use crate::{
+    apply::Writer,
+    backoff::Backoff,
+    capabilities::Capabilities,
+    evaluate::{Registry, ScalingStore},
+    events::Events,
+    metrics::Metrics,
+    stores::Stores,
+};
+use kube::Client;
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// Every setting of the operator, from flags and environment.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of the cluster, outliving it; part of identities outside.
+    pub cluster_name: String,
+    /// Namespaces to watch; none means all.
+    pub watch_namespaces: Vec<String>,
+    /// Address of the Prometheus of platforms that name none.
+    pub default_prometheus_url: Option<String>,
+    /// Directory with its credentials: files `token`, `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`.
+    pub default_prometheus_auth_dir: Option<PathBuf>,
+    /// Beginnings of the addresses that a resource may name; none means any.
+    pub allowed_prometheus_urls: Vec<String>,
+    /// Time between two decisions on an app.
+    pub evaluation_interval: Duration,
+    /// Passes at the same time.
+    pub concurrency: u16,
+    /// How long changes are collected before a pass.
+    pub debounce: Duration,
+    /// Time to the next pass over a settled platform.
+    pub resync: Duration,
+    /// Time to the next pass over a platform that waits for something.
+    pub waiting_requeue: Duration,
+    /// Longest time of a pass.
+    pub pass_timeout: Duration,
+    /// Constants of the decision core.
+    pub tunables: decide::Tunables,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            cluster_name: "default".into(),
+            watch_namespaces: Vec::new(),
+            default_prometheus_url: None,
+            default_prometheus_auth_dir: None,
+            allowed_prometheus_urls: Vec::new(),
+            evaluation_interval: Duration::from_secs(5),
+            concurrency: 8,
+            debounce: Duration::from_millis(500),
+            resync: Duration::from_secs(600),
+            waiting_requeue: Duration::from_secs(10),
+            pass_timeout: Duration::from_secs(60),
+            tunables: decide::Tunables::default(),
+        }
+    }
+}
+
+/// What passes and evaluation tasks share.
+#[derive(Clone)]
+pub struct Context {
+    /// The API server.
+    pub client: Client,
+    /// Settings.
+    pub settings: Arc<Settings>,
+    /// The only writer of children.
+    pub writer: Writer,
+    /// Kubernetes events, once per distinct note.
+    pub events: Events,
+    /// The operator's own metrics.
+    pub metrics: Arc<Metrics>,
+    /// What the watches have seen.
+    pub stores: Stores,
+    /// Which optional APIs the cluster serves.
+    pub capabilities: Capabilities,
+    /// What the evaluation tasks have decided.
+    pub scaling: Arc<ScalingStore>,
+    /// What the evaluation tasks evaluate.
+    pub registry: Registry,
+    /// Failures in a row, per platform.
+    pub backoff: Arc<Backoff>,
+}

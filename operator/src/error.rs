@@ -1,0 +1,165 @@
+//! What can go wrong in a pass, and what then: retry with backoff, wait and look again, or stop until the spec changes.
+
+use crds::status::Reason;
+use std::time::Duration;
+
+/// The result of a step of a pass.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Class {
+    /// Something has to become ready; look again soon, without backoff.
+    Wait,
+    /// A failure that goes away: again with backoff.
+    Retry,
+    /// Nothing changes until the spec does.
+    Terminal,
+}
+
+/// What can go wrong in a pass.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The spec cannot be carried out as written.
+    #[error("{field}: {problem}")]
+    InvalidSpec {
+        /// Path of the field, as `spec.apps[web].port`.
+        field: String,
+        /// What is wrong, and how to mend it.
+        problem: String,
+    },
+    /// An object of the name we need belongs to somebody else.
+    #[error("{kind} {name} exists and belongs to {holder}: rename or remove it, or rename the app")]
+    NameConflict {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Who holds it.
+        holder: String,
+    },
+    /// An optional API that an object needs is not installed.
+    #[error("{kind} {name} needs the API {api}, which is not installed in this cluster: install it")]
+    ApiMissing {
+        /// Kind of the object.
+        kind: String,
+        /// Its name.
+        name: String,
+        /// Group and version.
+        api: String,
+    },
+    /// The API server answered with an error, or not at all.
+    #[error("{verb} {kind} {name}: {}", describe(source))]
+    Api {
+        /// What was asked: `get`, `list`, `patch`, `delete`.
+        verb: &'static str,
+        /// Kind of the object.
+        kind: String,
+        /// Its name; empty for a list.
+        name: String,
+        /// The answer.
+        #[source]
+        source: Box<kube::Error>,
+    },
+    /// The pass took longer than its deadline.
+    #[error("the pass took longer than {}s; the API server is slow or unreachable", .0.as_secs())]
+    Deadline(Duration),
+    /// Something of ours cannot be serialised; a defect.
+    #[error("{0} cannot be serialised")]
+    Serialize(&'static str, #[source] serde_json::Error),
+}
+
+impl Error {
+    /// An error of the API server, with what was asked.
+    pub fn api(verb: &'static str, kind: impl Into<String>, name: impl Into<String>, source: kube::Error) -> Self {
+        Self::Api { verb, kind: kind.into(), name: name.into(), source: Box::new(source) }
+    }
+
+    /// What to do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Self::InvalidSpec { .. } => Class::Terminal,
+            Self::NameConflict { .. } | Self::ApiMissing { .. } => Class::Wait,
+            Self::Deadline(_) | Self::Serialize(..) => Class::Retry,
+            // 409 is a lost race; see `is_conflict`.
+            Self::Api { .. } => match self.code() {
+                Some(400 | 401 | 403 | 404 | 405 | 422) => Class::Wait,
+                _ => Class::Retry,
+            },
+        }
+    }
+
+    /// The reason a condition carries for it.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::InvalidSpec { .. } => Reason::InvalidSpec,
+            Self::NameConflict { .. } => Reason::NameConflict,
+            Self::ApiMissing { .. } => Reason::NotFound,
+            Self::Deadline(_) | Self::Serialize(..) => Reason::ProviderError,
+            Self::Api { source, .. } => match self.code() {
+                Some(401) => Reason::PermissionDenied,
+                Some(403) if is_authorization(source) => Reason::PermissionDenied,
+                Some(400 | 403) => Reason::Rejected,
+                Some(422) if describe(source).contains("immutable") => Reason::ImmutableField,
+                Some(422) => Reason::Rejected,
+                _ => Reason::ProviderError,
+            },
+        }
+    }
+
+    /// A static name for metrics.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::InvalidSpec { .. } => "invalid_spec",
+            Self::NameConflict { .. } => "name_conflict",
+            Self::ApiMissing { .. } => "api_missing",
+            Self::Deadline(_) => "deadline",
+            Self::Serialize(..) => "serialize",
+            Self::Api { .. } => match self.code() {
+                Some(403) => "forbidden",
+                Some(404) => "not_found",
+                Some(409) => "conflict",
+                Some(422) => "rejected",
+                Some(429) => "throttled",
+                Some(_) => "api",
+                None => "connection",
+            },
+        }
+    }
+
+    /// HTTP status of the API server's answer.
+    pub fn code(&self) -> Option<u16> {
+        match self {
+            Self::Api { source, .. } => match source.as_ref() {
+                kube::Error::Api(status) => Some(status.code),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether another writer was faster: again at once, not worth a warning.
+    pub fn is_conflict(&self) -> bool {
+        self.code() == Some(409)
+    }
+}
+
+/// A refusal by authorization, not by quota, admission or a namespace that is being deleted.
+fn is_authorization(error: &kube::Error) -> bool {
+    matches!(error, kube::Error::Api(status)
+        if status.message.contains(" cannot ") && !status.message.contains("because it is being terminated"))
+}
+
+/// The server's own words; of a failed connection the innermost cause, which is the one that says something.
+fn describe(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return format!("{} ({})", status.message, status.code);
+    }
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,177 @@
+//! The kinds of objects the operator makes: the one table that watches, pruning, inventory and RBAC read.
+
+use crate::naming::Owner;
+use kube::{
+    ResourceExt,
+    core::{ApiResource, DynamicObject, GroupVersionKind},
+};
+use serde::Serialize;
+use std::fmt;
+
+/// A kind of child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// apps/v1
+    Deployment,
+    /// v1
+    Service,
+    /// policy/v1
+    PodDisruptionBudget,
+    /// gateway.networking.k8s.io/v1, optional
+    HttpRoute,
+    /// networking.k8s.io/v1
+    Ingress,
+    /// monitoring.coreos.com/v1, optional
+    PodMonitor,
+    /// autoscaling/v2
+    HorizontalPodAutoscaler,
+}
+
+impl Kind {
+    /// Every kind, in the order of application: pods before what sends requests to them.
+    pub const ALL: [Self; 7] = [
+        Self::Deployment,
+        Self::Service,
+        Self::PodDisruptionBudget,
+        Self::HttpRoute,
+        Self::Ingress,
+        Self::PodMonitor,
+        Self::HorizontalPodAutoscaler,
+    ];
+
+    /// Group, version, kind, plural.
+    fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
+        match self {
+            Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
+            Self::Service => ("", "v1", "Service", "services"),
+            Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+            Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
+            Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
+            Self::PodMonitor => ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
+            Self::HorizontalPodAutoscaler => {
+                ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
+            }
+        }
+    }
+
+    /// The API group, empty for the core one.
+    pub fn group(self) -> &'static str {
+        self.names().0
+    }
+
+    /// The API version without the group.
+    pub fn version(self) -> &'static str {
+        self.names().1
+    }
+
+    /// The name in URLs and RBAC rules.
+    pub fn plural(self) -> &'static str {
+        self.names().3
+    }
+
+    /// The name in objects.
+    pub fn as_str(self) -> &'static str {
+        self.names().2
+    }
+
+    /// Where the API server serves it.
+    pub fn resource(self) -> ApiResource {
+        let (group, version, kind, plural) = self.names();
+        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural)
+    }
+
+    /// Whether a cluster may lack it.
+    pub fn optional(self) -> bool {
+        matches!(self, Self::HttpRoute | Self::PodMonitor)
+    }
+
+    /// The kind of an object, if it is one of ours.
+    pub fn of(object: &DynamicObject) -> Option<Self> {
+        let types = object.types.as_ref()?;
+        Self::ALL.into_iter().find(|kind| {
+            let resource = kind.resource();
+            resource.kind == types.kind && resource.api_version == types.api_version
+        })
+    }
+
+    /// An object of this kind from anything that serialises as one: `apiVersion` and `kind` set, nulls dropped.
+    ///
+    /// # Errors
+    /// If it does not serialise as an object with metadata; a defect.
+    pub fn object(self, value: &impl Serialize) -> Result<DynamicObject, serde_json::Error> {
+        let mut value = serde_json::to_value(value)?;
+        drop_nulls(&mut value);
+        let resource = self.resource();
+        value["apiVersion"] = resource.api_version.into();
+        value["kind"] = resource.kind.into();
+        serde_json::from_value(value)
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Removes every field that is null: server-side apply would take it for a wish.
+fn drop_nulls(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(fields) => {
+            fields.retain(|_, v| !v.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+/// A child's identity inside a platform's namespace.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ObjectId {
+    /// Kind.
+    pub kind: Kind,
+    /// Name.
+    pub name: String,
+}
+
+impl ObjectId {
+    /// The identity of an object, if its kind is one of ours.
+    pub fn of(object: &DynamicObject) -> Option<Self> {
+        Some(Self { kind: Kind::of(object)?, name: object.name_any() })
+    }
+}
+
+impl fmt::Display for ObjectId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.name)
+    }
+}
+
+/// To whom an existing object belongs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// To this platform: it is the object's controller.
+    Ours,
+    /// To nobody, and it carries this platform's labels: an object that was left behind, to be adopted.
+    Orphan,
+    /// To somebody else, in words.
+    Foreign(String),
+}
+
+/// To whom an existing object belongs, seen from `owner`.
+pub fn belongs(object: &impl ResourceExt, owner: &Owner) -> Belongs {
+    use crate::naming::{INSTANCE, MANAGED_BY, MANAGER};
+    if let Some(controller) = object.owner_references().iter().find(|r| r.controller == Some(true)) {
+        if controller.uid == owner.uid {
+            return Belongs::Ours;
+        }
+        return Belongs::Foreign(format!("{} {}", controller.kind, controller.name));
+    }
+    let label = |name: &str| object.labels().get(name).map(String::as_str);
+    match (label(MANAGED_BY), label(INSTANCE)) {
+        (Some(MANAGER), Some(instance)) if instance == owner.key.name => Belongs::Orphan,
+        (Some(manager), _) if manager != MANAGER => Belongs::Foreign(manager.to_owned()),
+        _ => Belongs::Foreign("somebody else".to_owned()),
+    }
+}

@@ -1,0 +1,232 @@
+//! The operator's own metrics, and the guards that record passes and their steps.
+
+use crate::error::Error;
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::{Registry, Unit},
+};
+use std::{sync::atomic::AtomicI64, time::Instant};
+
+/// How a pass ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything is as wanted.
+    Settled,
+    /// It waits for something.
+    Waiting,
+    /// The spec is invalid.
+    Invalid,
+    /// The platform is suspended or being deleted.
+    Skipped,
+    /// It failed and is tried again.
+    Failed,
+    /// It was cut off: deadline or shutdown.
+    Abandoned,
+}
+
+impl Outcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Settled => "settled",
+            Self::Waiting => "waiting",
+            Self::Invalid => "invalid",
+            Self::Skipped => "skipped",
+            Self::Failed => "failed",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// One label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabel {
+    outcome: &'static str,
+}
+
+/// One label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StepLabel {
+    step: &'static str,
+}
+
+/// One label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct ErrorLabel {
+    error: &'static str,
+}
+
+/// One label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct KindLabel {
+    kind: &'static str,
+}
+
+/// Kind and what was done.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WriteLabel {
+    kind: &'static str,
+    verb: &'static str,
+}
+
+/// Which platform.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct PlatformLabel {
+    /// Namespace.
+    pub namespace: String,
+    /// Name.
+    pub name: String,
+}
+
+/// A pass takes from a few milliseconds (settled) to its deadline.
+fn seconds() -> Histogram {
+    Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
+}
+
+/// The operator's own metrics. Further modules add theirs through [`Metrics::register`].
+pub struct Metrics {
+    registry: parking_lot::Mutex<Registry>,
+    passes: Family<OutcomeLabel, Counter>,
+    pass_seconds: Histogram,
+    step_seconds: Family<StepLabel, Histogram, fn() -> Histogram>,
+    errors: Family<ErrorLabel, Counter>,
+    writes: Family<WriteLabel, Counter>,
+    watch_errors: Family<KindLabel, Counter>,
+    ready: Family<PlatformLabel, Gauge<i64, AtomicI64>>,
+    leader: Gauge<i64, AtomicI64>,
+    crd_missing: Gauge<i64, AtomicI64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let metrics = Self {
+            registry: parking_lot::Mutex::new(Registry::with_prefix("learningplatform_operator")),
+            passes: Family::default(),
+            pass_seconds: seconds(),
+            step_seconds: Family::new_with_constructor(seconds),
+            errors: Family::default(),
+            writes: Family::default(),
+            watch_errors: Family::default(),
+            ready: Family::default(),
+            leader: Gauge::default(),
+            crd_missing: Gauge::default(),
+        };
+        metrics.register(|r| {
+            r.register("passes", "Passes by how they ended", metrics.passes.clone());
+            r.register_with_unit("pass_duration", "Time of a pass", Unit::Seconds, metrics.pass_seconds.clone());
+            r.register_with_unit("step_duration", "Time of a step of a pass", Unit::Seconds, metrics.step_seconds.clone());
+            r.register("errors", "Errors of passes by kind", metrics.errors.clone());
+            r.register("writes", "Writes to children by kind and verb", metrics.writes.clone());
+            r.register("watch_errors", "Errors of watches by kind", metrics.watch_errors.clone());
+            r.register("platform_ready", "1 where the platform is Ready, 0 where not", metrics.ready.clone());
+            r.register("leader", "1 while this replica acts", metrics.leader.clone());
+            r.register("crd_missing", "1 while the CustomResourceDefinition is not served", metrics.crd_missing.clone());
+        });
+        metrics
+    }
+}
+
+impl Metrics {
+    /// Adds metrics of another module under the operator's prefix.
+    pub fn register(&self, add: impl FnOnce(&mut Registry)) {
+        add(&mut self.registry.lock());
+    }
+
+    /// The exposition, in OpenMetrics text.
+    ///
+    /// # Errors
+    /// If a metric cannot be formatted; a defect.
+    pub fn render(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry.lock())?;
+        Ok(text)
+    }
+
+    /// Begins a pass.
+    pub fn pass(&self) -> PassGuard<'_> {
+        PassGuard { metrics: self, began: Instant::now(), outcome: Outcome::Abandoned }
+    }
+
+    /// Begins a step; it ends when the guard is dropped.
+    #[must_use]
+    pub fn step(&self, step: &'static str) -> StepGuard<'_> {
+        StepGuard { metrics: self, began: Instant::now(), step }
+    }
+
+    /// Counts an error.
+    pub fn error(&self, error: &Error) {
+        self.errors.get_or_create(&ErrorLabel { error: error.label() }).inc();
+    }
+
+    /// Counts a write.
+    pub fn write(&self, kind: &'static str, verb: &'static str) {
+        self.writes.get_or_create(&WriteLabel { kind, verb }).inc();
+    }
+
+    /// Counts an error of a watch.
+    pub fn watch_error(&self, kind: &'static str) {
+        self.watch_errors.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Whether a platform is Ready.
+    pub fn ready(&self, platform: PlatformLabel, ready: bool) {
+        self.ready.get_or_create(&platform).set(i64::from(ready));
+    }
+
+    /// Forgets a platform that is gone.
+    pub fn forget(&self, platform: &PlatformLabel) {
+        self.ready.remove(platform);
+    }
+
+    /// Whether this replica acts.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
+    /// Whether this replica acts now.
+    pub fn is_leader(&self) -> bool {
+        self.leader.get() == 1
+    }
+
+    /// Whether the CRD is missing.
+    pub fn crd_missing(&self, missing: bool) {
+        self.crd_missing.set(i64::from(missing));
+    }
+}
+
+/// Records a pass when it ends, however it ends.
+#[must_use]
+pub struct PassGuard<'a> {
+    metrics: &'a Metrics,
+    began: Instant,
+    outcome: Outcome,
+}
+
+impl PassGuard<'_> {
+    /// How it ended; without this it counts as abandoned.
+    pub fn ended(mut self, outcome: Outcome) {
+        self.outcome = outcome;
+    }
+}
+
+impl Drop for PassGuard<'_> {
+    fn drop(&mut self) {
+        self.metrics.passes.get_or_create(&OutcomeLabel { outcome: self.outcome.as_str() }).inc();
+        self.metrics.pass_seconds.observe(self.began.elapsed().as_secs_f64());
+    }
+}
+
+/// Records a step when it ends.
+#[must_use]
+pub struct StepGuard<'a> {
+    metrics: &'a Metrics,
+    began: Instant,
+    step: &'static str,
+}
+
+impl Drop for StepGuard<'_> {
+    fn drop(&mut self) {
+        let histogram = self.metrics.step_seconds.get_or_create(&StepLabel { step: self.step });
+        histogram.observe(self.began.elapsed().as_secs_f64());
+    }
+}

@@ -1,0 +1,243 @@
+//! One server with one set of credentials, as resources name it: the identity by which queries are shared, and a client
+//! whose credentials follow their Secrets or files.
+
+use super::{
+    api::{PromApi, QueryError, Vector},
+    client::{Client, Credentials},
+};
+use crds::{
+    SecretKey,
+    prometheus::{Auth, Server, Tls},
+};
+use decide::{SourceErrorKind, Time};
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How often credentials are read again (P); at once when the server refuses them.
+pub const CREDENTIALS_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a server that does not tell its start is not asked again (P).
+const NO_START_FOR: Duration = Duration::from_secs(300);
+
+/// Identity of a server with credentials: who shares it may share queries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SourceKey {
+    /// Address, without a slash at its end.
+    pub url: String,
+    /// Headers.
+    pub headers: BTreeMap<String, String>,
+    /// Whose credentials.
+    pub credentials: CredentialsKey,
+}
+
+/// Whose credentials are used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CredentialsKey {
+    /// None.
+    Anonymous,
+    /// Those of the operator's default server: files of a directory, where set.
+    Operator(Option<PathBuf>),
+    /// Secrets of a namespace.
+    Secrets {
+        /// The namespace of the resource.
+        namespace: String,
+        /// Name and key of a bearer token.
+        token: Option<(String, String)>,
+        /// Name and key of user name and password.
+        basic: Option<((String, String), (String, String))>,
+        /// Name and key of a certificate authority.
+        ca: Option<(String, String)>,
+        /// Name of a client certificate.
+        identity: Option<String>,
+    },
+}
+
+impl CredentialsKey {
+    /// The credentials that a server's spec names.
+    pub fn of(namespace: &str, server: &Server) -> Self {
+        let pair = |key: &SecretKey| (key.name.clone(), key.key.clone());
+        let (auth, tls) = (server.auth.clone().unwrap_or_default(), server.tls.clone().unwrap_or_default());
+        let Auth { bearer_token, basic } = auth;
+        let Tls { ca, client_certificate } = tls;
+        if bearer_token.is_none() && basic.is_none() && ca.is_none() && client_certificate.is_none() {
+            return Self::Anonymous;
+        }
+        Self::Secrets {
+            namespace: namespace.to_owned(),
+            token: bearer_token.as_ref().map(pair),
+            basic: basic.as_ref().map(|basic| (pair(&basic.username), pair(&basic.password))),
+            ca: ca.as_ref().map(pair),
+            identity: client_certificate,
+        }
+    }
+}
+
+/// Reads Secrets, by name.
+pub trait Secrets: Send + Sync {
+    /// The contents of a Secret; none where it does not exist.
+    ///
+    /// # Errors
+    /// What kept it from being read.
+    fn read<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<BTreeMap<String, Vec<u8>>>, String>>;
+}
+
+/// A server. Its client is made anew when its credentials change.
+pub struct Source {
+    key: SourceKey,
+    secrets: Arc<dyn Secrets>,
+    timeout: Duration,
+    current: tokio::sync::Mutex<Option<Current>>,
+    no_start_until: Mutex<Option<Instant>>,
+}
+
+struct Current {
+    read: Instant,
+    credentials: Credentials,
+    client: Client,
+}
+
+impl Source {
+    /// A server that gets at most `timeout` for an answer. Nothing is read or connected to yet.
+    pub fn new(key: SourceKey, secrets: Arc<dyn Secrets>, timeout: Duration) -> Self {
+        Self { key, secrets, timeout, current: tokio::sync::Mutex::default(), no_start_until: Mutex::default() }
+    }
+
+    /// The client, with credentials no older than `age`.
+    async fn client(&self, age: Duration) -> Result<Client, QueryError> {
+        let mut current = self.current.lock().await;
+        if let Some(current) = &*current
+            && current.read.elapsed() <= age
+        {
+            return Ok(current.client.clone());
+        }
+        let read = tokio::time::timeout(self.timeout, self.credentials()).await;
+        let late = || QueryError::new(SourceErrorKind::Connect, "the credentials could not be read in time");
+        let credentials = match (read.unwrap_or_else(|_| Err(late())), &mut *current) {
+            (Ok(credentials), _) => credentials,
+            // What cannot be read just now has not changed, as far as anybody knows.
+            (Err(error), Some(current)) if error.error.kind == SourceErrorKind::Connect => return Ok(current.client.clone()),
+            (Err(error), _) => return Err(error),
+        };
+        if let Some(current) = &mut *current
+            && current.credentials == credentials
+        {
+            current.read = Instant::now();
+            return Ok(current.client.clone());
+        }
+        let client = Client::new(&self.key.url, &self.key.headers, &credentials, self.timeout)?;
+        *current = Some(Current { read: Instant::now(), credentials, client: client.clone() });
+        Ok(client)
+    }
+
+    async fn credentials(&self) -> Result<Credentials, QueryError> {
+        match &self.key.credentials {
+            CredentialsKey::Anonymous | CredentialsKey::Operator(None) => Ok(Credentials::default()),
+            CredentialsKey::Operator(Some(directory)) => from_files(directory).await,
+            CredentialsKey::Secrets { namespace, token, basic, ca, identity } => {
+                let mut reader = Reader { secrets: self.secrets.as_ref(), namespace, read: BTreeMap::new() };
+                let mut credentials = Credentials::default();
+                if let Some(key) = token {
+                    credentials.token = Some(reader.text(key).await?);
+                }
+                if let Some((user, password)) = basic {
+                    credentials.basic = Some((reader.text(user).await?, reader.text(password).await?));
+                }
+                if let Some(key) = ca {
+                    credentials.ca = Some(reader.bytes(&key.0, &key.1).await?);
+                }
+                if let Some(name) = identity {
+                    credentials.identity = Some((reader.bytes(name, "tls.crt").await?, reader.bytes(name, "tls.key").await?));
+                }
+                Ok(credentials)
+            }
+        }
+    }
+
+    async fn ask(&self, expression: &str, at: Time) -> Result<Vector, QueryError> {
+        let answer = self.client(CREDENTIALS_EVERY).await?.query(expression, at).await;
+        match answer {
+            // Rotated meanwhile, perhaps; one attempt a second is enough to find out.
+            Err(error) if error.unauthorized => self.client(Duration::from_secs(1)).await?.query(expression, at).await,
+            other => other,
+        }
+    }
+}
+
+impl PromApi for Source {
+    fn query<'a>(&'a self, expression: &'a str, at: Time) -> BoxFuture<'a, Result<Vector, QueryError>> {
+        Box::pin(self.ask(expression, at))
+    }
+
+    fn started(&self) -> BoxFuture<'_, Option<Time>> {
+        Box::pin(async {
+            if self.no_start_until.lock().is_some_and(|until| Instant::now() < until) {
+                return None;
+            }
+            let client = self.client(CREDENTIALS_EVERY).await.ok()?;
+            match client.started().await {
+                Ok(Some(started)) => Some(started),
+                Ok(None) => {
+                    *self.no_start_until.lock() = Some(Instant::now() + NO_START_FOR);
+                    None
+                }
+                Err(_) => None,
+            }
+        })
+    }
+}
+
+/// Reads each Secret once.
+struct Reader<'a> {
+    secrets: &'a dyn Secrets,
+    namespace: &'a str,
+    read: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+}
+
+impl Reader<'_> {
+    async fn bytes(&mut self, name: &str, key: &str) -> Result<Vec<u8>, QueryError> {
+        let setup = |message: String| QueryError::new(SourceErrorKind::Setup, message);
+        if !self.read.contains_key(name) {
+            let secret = self.secrets.read(self.namespace, name).await;
+            let secret = secret.map_err(|error| {
+                QueryError::new(SourceErrorKind::Connect, format!("the Secret {name} cannot be read: {error}"))
+            })?;
+            let secret = secret.ok_or_else(|| setup(format!("the Secret {name} does not exist in this namespace: create it")))?;
+            self.read.insert(name.to_owned(), secret);
+        }
+        let value = self.read.get(name).and_then(|secret| secret.get(key)).cloned();
+        value.ok_or_else(|| setup(format!("the Secret {name} has no key {key}: add it, or correct the name of the key")))
+    }
+
+    async fn text(&mut self, (name, key): &(String, String)) -> Result<String, QueryError> {
+        let text = String::from_utf8(self.bytes(name, key).await?);
+        let text = text.map_err(|_| {
+            QueryError::new(SourceErrorKind::Setup, format!("the key {key} of the Secret {name} is not text"))
+        })?;
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    }
+}
+
+/// The operator's own credentials: files `token`, `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`, all optional.
+async fn from_files(directory: &std::path::Path) -> Result<Credentials, QueryError> {
+    let read = async |name: &'static str| match tokio::fs::read(directory.join(name)).await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => {
+            let message = format!("--default-prometheus-auth-dir: the file {name} cannot be read: {error}");
+            Err(QueryError::new(SourceErrorKind::Setup, message))
+        }
+    };
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).trim_end_matches(['\r', '\n']).to_owned();
+    Ok(Credentials {
+        token: read("token").await?.map(text),
+        basic: read("username").await?.map(text).zip(read("password").await?.map(text)),
+        ca: read("ca.crt").await?,
+        identity: read("tls.crt").await?.zip(read("tls.key").await?),
+    })
+}

@@ -1,0 +1,61 @@
+//! What the operator may do: exactly the verbs it uses. Charts, `lpctl install` and tests read this table.
+
+use crate::{kinds::Kind, references::Referred};
+use k8s_openapi::api::rbac::v1::PolicyRule;
+
+/// What it may do in the namespaces it watches.
+pub fn rules() -> Vec<PolicyRule> {
+    let mut rules = vec![
+        rule(crds::GROUP, &["learningplatforms"], &["get", "list", "watch"]),
+        // Owner references that block deletion need this where that admission plugin is on.
+        rule(crds::GROUP, &["learningplatforms/finalizers"], &["update"]),
+        rule(crds::GROUP, &["learningplatforms/status"], &["patch"]),
+        rule("", &["pods"], &["list", "watch"]),
+        rule("events.k8s.io", &["events"], &["create", "patch"]),
+        rule("apps", &["deployments/scale"], &["patch"]),
+    ];
+    for kind in Kind::ALL {
+        // Server-side apply of an object that does not exist is checked as create, too.
+        rules.push(rule(kind.group(), &[kind.plural()], &["create", "delete", "get", "list", "patch", "watch"]));
+    }
+    for referred in Referred::ALL {
+        if referred != Referred::IngressClass {
+            let resource = referred.resource();
+            rules.push(rule(&resource.group, &[&resource.plural], &["get"]));
+        }
+    }
+    sorted(rules)
+}
+
+/// What it may do of objects without a namespace. Where the operator serves single namespaces these rights may be missing:
+/// what cannot be read is taken to be there.
+pub fn cluster_rules() -> Vec<PolicyRule> {
+    let class = Referred::IngressClass.resource();
+    sorted(vec![
+        rule(&class.group, &[&class.plural], &["get"]),
+        PolicyRule {
+            resource_names: Some(vec!["httproutes.gateway.networking.k8s.io".to_owned()]),
+            ..rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["get"])
+        },
+    ])
+}
+
+/// What it may do in its own namespace: elect a leader.
+pub fn leader_rules() -> Vec<PolicyRule> {
+    vec![rule("coordination.k8s.io", &["leases"], &["create", "get", "update"])]
+}
+
+fn rule(group: &str, resources: &[&str], verbs: &[&str]) -> PolicyRule {
+    let owned = |words: &[&str]| words.iter().map(|w| (*w).to_owned()).collect::<Vec<_>>();
+    PolicyRule {
+        api_groups: Some(owned(&[group])),
+        resources: Some(owned(resources)),
+        verbs: owned(verbs),
+        ..PolicyRule::default()
+    }
+}
+
+fn sorted(mut rules: Vec<PolicyRule>) -> Vec<PolicyRule> {
+    rules.sort_by(|a, b| (&a.api_groups, &a.resources).cmp(&(&b.api_groups, &b.resources)));
+    rules
+}

@@ -1,0 +1,277 @@
+//! The spine: one pass over one platform, the same steps every time.
+
+use crate::{
+    conditions::State,
+    context::Context,
+    error::{Class, Error, Result},
+    kinds::{Belongs, Kind, ObjectId, belongs},
+    metrics::{Outcome, PlatformLabel},
+    naming::{PlatformKey, children_of},
+    status::{self, Findings},
+    tiers::{self, Children, Tier, app::Apps, autoscaling::Autoscaling},
+    transitions,
+    validate::{ValidPlatform, validate},
+};
+use crds::{LearningPlatform, status::ConditionType};
+use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::ListParams,
+    core::{DeserializeGuard, DynamicObject, error_boundary::InvalidObject},
+    runtime::controller::Action,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{BuildHasher, RandomState},
+    sync::Arc,
+    time::Duration,
+};
+
+/// A lost race is run again at once.
+const CONFLICT: Duration = Duration::from_millis(250);
+
+/// One pass over a platform, within its deadline.
+///
+/// # Errors
+/// What stopped the pass, or failed in it so that it must be tried again.
+pub async fn reconcile(object: Arc<DeserializeGuard<LearningPlatform>>, ctx: Arc<Context>) -> Result<Action> {
+    let guard = ctx.metrics.pass();
+    let pass = async {
+        match &object.0 {
+            Ok(platform) => pass(platform, &ctx).await,
+            Err(invalid) => reject(invalid, &ctx).await,
+        }
+    };
+    let deadline = ctx.settings.pass_timeout;
+    let outcome = tokio::time::timeout(deadline, pass).await.unwrap_or(Err(Error::Deadline(deadline)));
+    let uid = object.uid().unwrap_or_default();
+    match outcome {
+        Ok(outcome) => {
+            guard.ended(outcome);
+            if outcome != Outcome::Failed {
+                ctx.backoff.clear(&uid);
+            }
+            Ok(match outcome {
+                Outcome::Invalid => Action::await_change(),
+                Outcome::Waiting => Action::requeue(ctx.settings.waiting_requeue),
+                Outcome::Failed | Outcome::Abandoned => Action::requeue(ctx.backoff.fail(&uid, random())),
+                // Spread, so that all platforms of an operator's start do not come back at the same time.
+                Outcome::Settled | Outcome::Skipped => Action::requeue(ctx.settings.resync.mul_f64(1.0 - random() / 10.0)),
+            })
+        }
+        Err(error) => {
+            ctx.metrics.error(&error);
+            guard.ended(if error.class() == Class::Wait { Outcome::Waiting } else { Outcome::Failed });
+            Err(error)
+        }
+    }
+}
+
+/// When a pass that failed as a whole is run again.
+pub fn after_error(object: &Arc<DeserializeGuard<LearningPlatform>>, error: &Error, ctx: &Context) -> Action {
+    let key = PlatformKey::of(object.as_ref());
+    if error.is_conflict() {
+        tracing::info!(platform = %key, %error, "lost a race, again");
+        return Action::requeue(CONFLICT);
+    }
+    match error.class() {
+        Class::Retry => {
+            let delay = ctx.backoff.fail(&object.uid().unwrap_or_default(), random());
+            tracing::warn!(platform = %key, %error, ?delay, "the pass failed");
+            Action::requeue(delay)
+        }
+        Class::Wait => {
+            tracing::info!(platform = %key, %error, "the pass waits");
+            Action::requeue(ctx.settings.waiting_requeue)
+        }
+        Class::Terminal => Action::await_change(),
+    }
+}
+
+/// In [0, 1); differs between calls and processes.
+#[allow(clippy::cast_precision_loss)]
+fn random() -> f64 {
+    RandomState::new().hash_one(0_u8) as f64 / (u64::MAX as f64 + 1.0)
+}
+
+#[tracing::instrument(name = "pass", skip_all, fields(platform = %PlatformKey::of(platform)))]
+async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
+    let key = PlatformKey::of(platform);
+    if platform.metadata.deletion_timestamp.is_some() {
+        // Its children go with it, by their owner references; nothing of it is outside the cluster.
+        ctx.registry.remove(&key);
+        return Ok(Outcome::Skipped);
+    }
+    let generation = platform.metadata.generation.unwrap_or_default();
+    let before = ctx.writer.latest_status(platform);
+    if before.conditions.iter().all(|c| c.type_ != ConditionType::Ready.as_str()) {
+        ctx.writer.status(platform, &status::first(generation, Timestamp::now())).await?;
+    }
+    let before = ctx.writer.latest_status(platform);
+    let finished = match validate(platform, &ctx.settings) {
+        Ok(valid) => {
+            let valid = ValidPlatform { status: before.clone(), ..valid };
+            carry_out(&valid, ctx).await
+        }
+        Err(error) => Err(error),
+    };
+    let (status, outcome) = match finished {
+        Ok(done) => done,
+        Err(error) if error.is_conflict() => return Err(error),
+        Err(error) => {
+            ctx.metrics.error(&error);
+            let status = status::failed(&before, generation, &error, Timestamp::now());
+            let outcome = match error.class() {
+                Class::Terminal => Outcome::Invalid,
+                Class::Wait => Outcome::Waiting,
+                Class::Retry => Outcome::Failed,
+            };
+            (status, outcome)
+        }
+    };
+    let ready = status.conditions.iter().any(|c| c.type_ == ConditionType::Ready.as_str() && c.status == State::True.as_str());
+    ctx.metrics.ready(PlatformLabel { namespace: key.namespace, name: key.name }, ready);
+    let _step = ctx.metrics.step("status");
+    if ctx.writer.status(platform, &status).await? {
+        transitions::publish(ctx, platform, &before, &status).await;
+    }
+    Ok(outcome)
+}
+
+/// Observe, plan, apply and prune, room by room, and the status that comes of it.
+async fn carry_out(
+    lp: &ValidPlatform,
+    ctx: &Context,
+) -> Result<(crds::status::LearningPlatformStatus, Outcome)> {
+    let ctx = &suspended(ctx, lp);
+    ctx.registry.sync(lp);
+    let step = ctx.metrics.step("observe");
+    let children = children(ctx, lp).await?;
+    let (apps, scaling) =
+        futures::try_join!(Apps.observe(ctx, lp, &children), Autoscaling.observe(ctx, lp, &children))?;
+    drop(step);
+
+    let app_plan = Apps.plan(lp, &apps);
+    let scaling_plan = Autoscaling.plan(lp, &scaling);
+    let wanted: BTreeSet<ObjectId> =
+        app_plan.iter().chain(&scaling_plan).filter_map(|step| ObjectId::of(&step.object)).collect();
+    let orphans: Vec<_> = children
+        .0
+        .iter()
+        .filter(|(id, object)| !wanted.contains(id) && belongs(*object, &lp.owner) == Belongs::Ours)
+        .collect();
+
+    let step = ctx.metrics.step("apply");
+    // An HPA that is no longer wanted goes first: it would set the fixed number of pods back.
+    let (hpas, others): (Vec<_>, Vec<_>) =
+        orphans.into_iter().partition(|(id, _)| id.kind == Kind::HorizontalPodAutoscaler);
+    let mut errors = prune(ctx, &hpas).await;
+    let app_outcome = Apps.apply(ctx, lp, &children, &app_plan).await;
+    let scaling_outcome = Autoscaling.apply(ctx, lp, &children, &scaling_plan).await;
+    errors.extend(prune(ctx, &others).await);
+    drop(step);
+
+    let mut after = children;
+    let mut failures = BTreeMap::new();
+    let mut pending = BTreeSet::new();
+    for (condition, outcome) in [(Autoscaling::CONDITION, scaling_outcome), (Apps::CONDITION, app_outcome)] {
+        after.0.extend(outcome.applied);
+        pending.extend(outcome.pending);
+        failures.extend(outcome.failures.into_iter().map(|(item, error)| (item, (condition, error))));
+    }
+    for error in failures.values().map(|(_, e)| e).chain(&errors) {
+        ctx.metrics.error(error);
+        tracing::info!(%error, "a step failed");
+    }
+    let rooms = vec![Apps.status(lp, &apps, &after), Autoscaling.status(lp, &scaling, &after)];
+    let findings = Findings { rooms, failures, pending, errors, children: &after, wanted };
+    Ok(status::status(lp, findings, Timestamp::now()))
+}
+
+/// A suspended platform is compared, not written.
+fn suspended(ctx: &Context, lp: &ValidPlatform) -> Context {
+    let mut ctx = ctx.clone();
+    if lp.suspended() {
+        ctx.writer = ctx.writer.with_mode(crate::apply::Mode::Observe);
+    }
+    ctx
+}
+
+/// Every child of the platform, listed by its labels. An optional API that is missing has none, and neither has one that
+/// the operator may not list.
+async fn children(ctx: &Context, lp: &ValidPlatform) -> Result<Children> {
+    let served = ctx.capabilities.now();
+    let params = ListParams::default().labels(&children_of(&lp.key.name));
+    let lists = stream::iter(Kind::ALL.into_iter().filter(|kind| served.serves(*kind)))
+        .map(|kind| {
+            let params = &params;
+            async move {
+                let api: Api<DynamicObject> =
+                    Api::namespaced_with(ctx.client.clone(), &lp.key.namespace, &kind.resource());
+                match api.list(params).await {
+                    Ok(list) => Ok(list.items.into_iter().map(|o| (kind, o)).collect::<Vec<_>>()),
+                    Err(kube::Error::Api(answer)) if kind.optional() && matches!(answer.code, 403 | 404) => {
+                        if answer.code == 404 {
+                            ctx.capabilities.lost(kind);
+                        }
+                        Ok(Vec::new())
+                    }
+                    Err(error) => Err(Error::api("list", kind.as_str(), "", error)),
+                }
+            }
+        })
+        .buffer_unordered(Kind::ALL.len())
+        .try_collect::<Vec<_>>()
+        .await?;
+    let found = lists.into_iter().flatten().map(|(kind, mut object)| {
+        // Items of a list come without their type.
+        let resource = kind.resource();
+        object.types = Some(kube::core::TypeMeta { api_version: resource.api_version, kind: resource.kind });
+        (ObjectId { kind, name: object.name_any() }, object)
+    });
+    Ok(Children(found.collect()))
+}
+
+/// Removes orphans; their errors stop nothing else.
+async fn prune(ctx: &Context, orphans: &[(&ObjectId, &DynamicObject)]) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for (id, object) in orphans {
+        match ctx.writer.delete(id.kind, object).await {
+            Ok(sent) => {
+                if sent {
+                    ctx.metrics.write(id.kind.as_str(), "delete");
+                }
+            }
+            // 404 and 409: gone, or another object by now.
+            Err(error) if error.is_conflict() => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    errors
+}
+
+/// A resource that does not even have the form of one: its status says which field.
+async fn reject(invalid: &InvalidObject, ctx: &Context) -> Result<Outcome> {
+    let platform = LearningPlatform { metadata: invalid.metadata.clone(), ..LearningPlatform::default() };
+    if platform.metadata.deletion_timestamp.is_some() {
+        return Ok(Outcome::Skipped);
+    }
+    let error = Error::InvalidSpec { field: "spec".to_owned(), problem: invalid.error.clone() };
+    ctx.metrics.error(&error);
+    let before = ctx.writer.latest_status(&platform);
+    let generation = platform.metadata.generation.unwrap_or_default();
+    let status = status::failed(&before, generation, &error, Timestamp::now());
+    if ctx.writer.status(&platform, &status).await? {
+        transitions::publish(ctx, &platform, &before, &status).await;
+    }
+    Ok(Outcome::Invalid)
+}
+
+/// What a pass would apply, without a cluster: every object of a platform, in order, as it would be sent, owner aside.
+pub fn render(lp: &ValidPlatform, served: crate::capabilities::Served) -> Vec<tiers::Step> {
+    let seen = tiers::app::Observed { served, ..tiers::app::Observed::default() };
+    let mut plan = Apps.plan(lp, &seen);
+    plan.extend(Autoscaling.plan(lp, &Default::default()));
+    plan
+}

@@ -1,0 +1,177 @@
+//! The app room: what runs, and how it is reached.
+
+mod deployment;
+mod disruption_budget;
+mod http_route;
+mod ingress;
+pub(crate) mod overlay;
+mod pod;
+mod pod_monitor;
+mod probes;
+mod readiness;
+mod service;
+pub mod trouble;
+
+use super::{Children, ItemStatus, Plan, Step, Tier, TierStatus};
+use crate::{
+    capabilities::Served,
+    conditions::{State, Verdict},
+    context::Context,
+    error::Result,
+    kinds::Kind,
+    naming::{COMPONENT, FieldManager, INSTANCE},
+    references::{self, Missing},
+    validate::{ValidApp, ValidPlatform},
+};
+use crds::status::{ConditionType, Reason};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::ResourceExt;
+use std::collections::BTreeMap;
+use trouble::Trouble;
+
+/// The app room.
+pub struct Apps;
+
+/// What the app room has observed.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// Which optional APIs the cluster serves.
+    pub served: Served,
+    /// Per app.
+    pub apps: BTreeMap<String, SeenApp>,
+}
+
+/// What was observed of one app.
+#[derive(Clone, Debug, Default)]
+pub struct SeenApp {
+    /// Whether somebody has set the number of its pods.
+    pub replicas_owned: bool,
+    /// The floor that scaling has decided on.
+    pub floor: Option<i32>,
+    /// What it refers to and is not there.
+    pub missing: Vec<Missing>,
+    /// What keeps its pods from being ready, each cause once.
+    pub troubles: Vec<Trouble>,
+}
+
+impl Tier for Apps {
+    const CONDITION: ConditionType = ConditionType::AppReady;
+    type Observed = Observed;
+
+    async fn observe(&self, ctx: &Context, lp: &ValidPlatform, children: &Children) -> Result<Observed> {
+        let mut troubles = pod_troubles(ctx, lp);
+        let mut missing = references::missing(ctx, lp).await;
+        let apps = lp.apps.iter().map(|app| {
+            let name = &app.key.app;
+            let live = children.get(Kind::Deployment, &app.object_name);
+            let seen = SeenApp {
+                replicas_owned: live.is_some_and(deployment::replicas_are_owned),
+                floor: ctx.scaling.get(&app.key).map(|view| view.floor),
+                missing: missing.remove(name).unwrap_or_default(),
+                troubles: troubles.remove(name).unwrap_or_default(),
+            };
+            (name.clone(), seen)
+        });
+        Ok(Observed { served: ctx.capabilities.now(), apps: apps.collect() })
+    }
+
+    fn plan(&self, lp: &ValidPlatform, seen: &Observed) -> Plan {
+        let unseen = SeenApp::default();
+        lp.apps
+            .iter()
+            .flat_map(|app| desired(app, seen.apps.get(&app.key.app).unwrap_or(&unseen), seen.served))
+            .collect()
+    }
+
+    fn status(&self, lp: &ValidPlatform, seen: &Observed, children: &Children) -> TierStatus {
+        let unseen = SeenApp::default();
+        let items = lp.apps.iter().map(|app| {
+            let name = app.key.app.clone();
+            let live = children.typed::<Deployment>(Kind::Deployment, &app.object_name);
+            let status = status(app, seen.apps.get(&name).unwrap_or(&unseen), live.as_ref(), seen.served);
+            (name, status)
+        });
+        TierStatus { items: items.collect() }
+    }
+}
+
+/// The objects of one app, in the order of application.
+pub fn desired(app: &ValidApp, seen: &SeenApp, served: Served) -> Plan {
+    let built = [
+        Some((FieldManager::Main, deployment::deployment(app))),
+        pods_wanted(app, seen).map(|n| (FieldManager::Scale, deployment::replicas(app, n))),
+        service::service(app).map(|o| (FieldManager::Main, o)),
+        disruption_budget::disruption_budget(app).map(|o| (FieldManager::Main, o)),
+        http_route::http_route(app, served).map(|o| (FieldManager::Main, o)),
+        ingress::ingress(app).map(|o| (FieldManager::Main, o)),
+        // Without the API there are still the annotations on the pods.
+        pod_monitor::pod_monitor(app).filter(|_| served.pod_monitor).map(|o| (FieldManager::Main, o)),
+    ];
+    let steps = built.into_iter().flatten().filter_map(|(manager, object)| {
+        object
+            .inspect_err(|error| tracing::error!(%error, app = %app.key, "a defect: an object cannot be built"))
+            .ok()
+            .map(|object| Step { item: app.key.app.clone(), manager, object })
+    });
+    steps.collect()
+}
+
+/// The number of pods to set: always without autoscaling; with it once, while nobody has set any.
+fn pods_wanted(app: &ValidApp, seen: &SeenApp) -> Option<i32> {
+    match &app.spec.autoscaling {
+        None => Some(app.spec.replicas.unwrap_or(1)),
+        Some(_) if seen.replicas_owned => None,
+        Some(autoscaling) => Some(seen.floor.unwrap_or(autoscaling.min_replicas)),
+    }
+}
+
+fn status(app: &ValidApp, seen: &SeenApp, live: Option<&Deployment>, served: Served) -> ItemStatus {
+    let least = match &app.spec.autoscaling {
+        Some(autoscaling) => autoscaling.min_replicas,
+        None => app.spec.replicas.unwrap_or(1),
+    };
+    let mut verdict =
+        readiness::verdict(&readiness::Seen { deployment: live, troubles: &seen.troubles, least });
+    if let Some(first) = seen.missing.first() {
+        let more = seen.missing.len() - 1;
+        let rest = if more > 0 { format!(" (and {more} more)") } else { String::new() };
+        verdict = Verdict::new(ConditionType::AppReady, State::False, Reason::NotFound, format!("{first}{rest}"));
+    } else if verdict.state == State::True && wants_affinity(app) && !served.session_persistence && served.http_route {
+        verdict.message.push_str(
+            "; affinityCookie has no effect: this cluster's Gateway API is without sessionPersistence (experimental channel)",
+        );
+    }
+    ItemStatus {
+        verdicts: vec![verdict],
+        image: live.and_then(|d| image(d, &app.key.app)),
+        replicas: live.map(readiness::replicas),
+        scaling: None,
+    }
+}
+
+fn wants_affinity(app: &ValidApp) -> bool {
+    let gateway = app.spec.exposure.as_ref().and_then(|e| e.gateway.as_ref());
+    gateway.is_some_and(|g| g.paths.iter().any(|p| p.affinity_cookie.is_some()))
+}
+
+fn image(deployment: &Deployment, container: &str) -> Option<String> {
+    let pod = deployment.spec.as_ref()?.template.spec.as_ref()?;
+    pod.containers.iter().find(|c| c.name == container)?.image.clone()
+}
+
+/// The troubles of the platform's pods by app, each cause once, in a fixed order.
+fn pod_troubles(ctx: &Context, lp: &ValidPlatform) -> BTreeMap<String, Vec<Trouble>> {
+    let mut found: BTreeMap<String, Vec<Trouble>> = BTreeMap::new();
+    for pod in ctx.stores.pods.state() {
+        let ours = pod.namespace().as_deref() == Some(&lp.key.namespace)
+            && pod.labels().get(INSTANCE) == Some(&lp.key.name);
+        if let (true, Some(app), Some(trouble)) = (ours, pod.labels().get(COMPONENT), trouble::of(&pod)) {
+            found.entry(app.clone()).or_default().push(trouble);
+        }
+    }
+    for troubles in found.values_mut() {
+        troubles.sort_by(|a, b| (a.reason, &a.message).cmp(&(b.reason, &b.message)));
+        troubles.dedup();
+    }
+    found
+}

@@ -1,0 +1,57 @@
+//! The PodMonitor, where the cluster knows that API.
+
+use crate::{
+    kinds::Kind,
+    naming::{COMPONENT, INSTANCE, labels, selector},
+    validate::{Port, ValidApp},
+};
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+
+/// Where the app's metrics are: one of its ports, or a port of its own on the container.
+pub(super) fn port(app: &ValidApp) -> Option<Port> {
+    let metrics = app.spec.metrics.as_ref()?;
+    let Some(number) = metrics.port else { return app.ports.first().cloned() };
+    if let Some(port) = app.ports.iter().find(|p| p.container == number && p.protocol == "TCP") {
+        return Some(port.clone());
+    }
+    let free = |name: &&str| app.ports.iter().all(|p| p.name != **name);
+    let name = ["metrics", "lp-metrics"].into_iter().find(free).unwrap_or("prometheus");
+    Some(Port { name: name.to_owned(), container: number, service: number, protocol: "TCP", app_protocol: None })
+}
+
+/// The monitor. Prometheus' operator gives every series `namespace` and `pod`, which the default queries read; platform
+/// and app are stamped beside them for people's own dashboards.
+pub(super) fn pod_monitor(app: &ValidApp) -> Option<Result<DynamicObject, serde_json::Error>> {
+    let metrics = app.spec.metrics.as_ref()?;
+    let port = port(app)?;
+    let mut all_labels = metrics.monitor_labels.clone();
+    all_labels.extend(labels(&app.key.platform, &app.key.app));
+    Some(Kind::PodMonitor.object(&json!({
+        "metadata": { "name": app.object_name, "labels": all_labels },
+        "spec": {
+            "selector": { "matchLabels": selector(&app.key.platform, &app.key.app) },
+            "podMetricsEndpoints": [{
+                "port": port.name,
+                "path": metrics.path.as_deref().unwrap_or("/metrics"),
+                "interval": metrics.interval.map(|i| prometheus_duration(i.into())),
+                "relabelings": [
+                    stamp(INSTANCE, "learningplatform"),
+                    stamp(COMPONENT, "learningplatform_app"),
+                ],
+            }],
+        },
+    })))
+}
+
+/// Copies a pod's label to the series.
+fn stamp(label: &str, target: &str) -> Value {
+    let source: String = label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+    json!({ "action": "replace", "sourceLabels": [format!("__meta_kubernetes_pod_label_{source}")], "targetLabel": target })
+}
+
+/// A duration as Prometheus writes it: whole units, no fractions.
+fn prometheus_duration(duration: std::time::Duration) -> String {
+    let millis = duration.as_millis();
+    if millis % 1000 == 0 { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
+}

@@ -1,0 +1,92 @@
+//! Whether an app is ready: pure, from its Deployment and its pods' troubles.
+
+use super::trouble::Trouble;
+use crate::conditions::{State, Verdict};
+use crds::status::{ConditionType::AppReady, Reason, Replicas};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition};
+
+/// What readiness is judged by.
+pub(super) struct Seen<'a> {
+    /// The live Deployment.
+    pub deployment: Option<&'a Deployment>,
+    /// The troubles of its pods.
+    pub troubles: &'a [Trouble],
+    /// Fewest pods that the user asked for: the fixed number, or the least of autoscaling. Pods above it come and go
+    /// with the load and are no matter of readiness.
+    pub least: i32,
+}
+
+/// Numbers of pods.
+pub(super) fn replicas(deployment: &Deployment) -> Replicas {
+    let status = deployment.status.clone().unwrap_or_default();
+    Replicas {
+        desired: deployment.spec.as_ref().and_then(|s| s.replicas).unwrap_or(1),
+        ready: status.ready_replicas.unwrap_or(0),
+        updated: status.updated_replicas.unwrap_or(0),
+    }
+}
+
+pub(super) fn verdict(seen: &Seen<'_>) -> Verdict {
+    let Some(deployment) = seen.deployment else {
+        return progressing("the Deployment is being made".to_owned());
+    };
+    let status = deployment.status.clone().unwrap_or_default();
+    let pods = replicas(deployment);
+    if status.observed_generation < deployment.metadata.generation {
+        return progressing("the Deployment's change has not been taken up yet".to_owned());
+    }
+    let counts = format!("{} of {} pods ready", pods.ready, pods.desired);
+    let complete = pods.desired == 0 || rollout_complete(deployment);
+    if complete && pods.ready >= seen.least.min(pods.desired) && pods.updated >= seen.least.min(pods.desired) {
+        let message = match seen.troubles.first().filter(|_| pods.ready < pods.desired) {
+            Some(trouble) => format!("{counts}; further pods are held up: {}", trouble.message),
+            None => counts,
+        };
+        return Verdict::new(AppReady, State::True, Reason::Succeeded, message);
+    }
+    if let Some(refused) = condition(deployment, "ReplicaFailure").filter(|c| c.status == "True") {
+        let message = refused.message.as_deref().unwrap_or("no reason given");
+        return failing(Reason::PodsRefused, format!("{counts}: pods are refused: {}", without_pod_names(message)));
+    }
+    let stuck = condition(deployment, "Progressing")
+        .is_some_and(|c| c.status == "False" && c.reason.as_deref() == Some("ProgressDeadlineExceeded"));
+    if let Some(trouble) = seen.troubles.first() {
+        return failing(trouble.reason, format!("{counts}: {}", trouble.message));
+    }
+    if stuck {
+        return failing(
+            Reason::RolloutStuck,
+            format!("{counts}: the rollout made no progress within rollout.progressDeadline: see the pods' readiness probe and logs"),
+        );
+    }
+    if !complete {
+        return progressing(format!("{counts}, {} of them on the newest version", pods.updated.min(pods.desired)));
+    }
+    progressing(counts)
+}
+
+/// Once complete a rollout stays complete; a Deployment says so by this reason, while pods of a scale-out start too.
+fn rollout_complete(deployment: &Deployment) -> bool {
+    condition(deployment, "Progressing")
+        .is_some_and(|c| c.status == "True" && c.reason.as_deref() == Some("NewReplicaSetAvailable"))
+}
+
+fn condition<'a>(deployment: &'a Deployment, type_: &str) -> Option<&'a DeploymentCondition> {
+    deployment.status.as_ref()?.conditions.as_ref()?.iter().find(|c| c.type_ == type_)
+}
+
+/// The API server names the pod it refused, another one at each attempt: `pods "web-5d9-x7k2p" is forbidden: …`.
+fn without_pod_names(message: &str) -> String {
+    match message.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" ")) {
+        Some((_, rest)) => rest.to_owned(),
+        None => message.to_owned(),
+    }
+}
+
+fn progressing(message: String) -> Verdict {
+    Verdict::new(AppReady, State::False, Reason::Progressing, message)
+}
+
+fn failing(reason: Reason, message: String) -> Verdict {
+    Verdict::new(AppReady, State::False, reason, message)
+}

@@ -1,0 +1,10 @@
+//! The autoscaling room: from `spec.apps[].autoscaling` to a policy, and from a decision to a HorizontalPodAutoscaler.
+
+mod behavior;
+pub mod calendar;
+pub mod hpa;
+pub mod policy;
+pub mod quantity;
+
+pub use hpa::{Bounds, hpa};
+pub use policy::{Calendars, FieldError, policy};

@@ -1,0 +1,159 @@
+//! The rooms: all items of a kind in a platform, each room of the same shape.
+
+pub mod app;
+#[path = "autoscaling_stub.rs"]
+pub mod autoscaling;
+
+use crate::{
+    apply::{Applied, Change, Live},
+    conditions::Verdict,
+    context::Context,
+    error::{Error, Result},
+    kinds::{Kind, ObjectId},
+    naming::FieldManager,
+    validate::ValidPlatform,
+};
+use crds::status::{ConditionType, Replicas, Scaling};
+use kube::core::DynamicObject;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A room: all items of its kind in a platform. `observe` only reads, `apply` only writes, what is between is pure.
+pub trait Tier {
+    /// The worst of its items' conditions, as `AppReady`.
+    const CONDITION: ConditionType;
+    /// What exists now, per item.
+    type Observed: Send + Sync;
+
+    /// Reads what the plan and the status depend on, beyond the platform's children.
+    fn observe(
+        &self,
+        ctx: &Context,
+        lp: &ValidPlatform,
+        children: &Children,
+    ) -> impl Future<Output = Result<Self::Observed>> + Send;
+
+    /// What should be there, in the order of application. Everything of these kinds that no plan names is pruned.
+    fn plan(&self, lp: &ValidPlatform, seen: &Self::Observed) -> Plan;
+
+    /// Makes it so. An item's error stops only the rest of that item.
+    fn apply(
+        &self,
+        ctx: &Context,
+        lp: &ValidPlatform,
+        children: &Children,
+        plan: &Plan,
+    ) -> impl Future<Output = Outcome> + Send {
+        carry_out(ctx, lp, children, plan)
+    }
+
+    /// What the items are like, from what was observed, and the children as the apply left them: what it changed counts
+    /// as under way, and its own event wakes the next pass.
+    fn status(&self, lp: &ValidPlatform, seen: &Self::Observed, children: &Children) -> TierStatus;
+}
+
+/// The platform's existing children, listed once per pass, with `managedFields`.
+#[derive(Clone, Debug, Default)]
+pub struct Children(pub BTreeMap<ObjectId, DynamicObject>);
+
+impl Children {
+    /// A child by kind and name.
+    pub fn get(&self, kind: Kind, name: &str) -> Option<&DynamicObject> {
+        self.0.get(&ObjectId { kind, name: name.to_owned() })
+    }
+
+    /// A child in its typed form; None if it is missing or does not have that form.
+    pub fn typed<K: serde::de::DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<K> {
+        let value = serde_json::to_value(self.get(kind, name)?).ok()?;
+        serde_json::from_value(value).ok()
+    }
+}
+
+/// One object to apply.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The item (the app) it belongs to.
+    pub item: String,
+    /// Who owns its fields.
+    pub manager: FieldManager,
+    /// The object as wanted: types and name set, no namespace, no owner.
+    pub object: DynamicObject,
+}
+
+/// What to apply, in order.
+pub type Plan = Vec<Step>;
+
+/// What an apply came to.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Items with an object that was changed.
+    pub changed: BTreeSet<String>,
+    /// Items that differ from what is wanted, but may not be written (suspended).
+    pub pending: BTreeSet<String>,
+    /// The first error of an item.
+    pub failures: BTreeMap<String, Error>,
+    /// Everything that is there.
+    pub applied: BTreeMap<ObjectId, DynamicObject>,
+}
+
+/// What a room says about its items, by item name.
+#[derive(Clone, Debug, Default)]
+pub struct TierStatus {
+    /// Per item.
+    pub items: BTreeMap<String, ItemStatus>,
+}
+
+/// What a room says about an item; rooms fill different parts of it.
+#[derive(Clone, Debug, Default)]
+pub struct ItemStatus {
+    /// Conditions of the item; the platform's are the worst of each type.
+    pub verdicts: Vec<Verdict>,
+    /// Image that runs.
+    pub image: Option<String>,
+    /// Pods.
+    pub replicas: Option<Replicas>,
+    /// Why there are as many pods as there are.
+    pub scaling: Option<Scaling>,
+}
+
+/// Applies a plan of Kubernetes objects step by step through the one writer.
+pub async fn carry_out(ctx: &Context, lp: &ValidPlatform, children: &Children, plan: &Plan) -> Outcome {
+    let mut outcome = Outcome::default();
+    for step in plan {
+        let Some(id) = ObjectId::of(&step.object) else { continue };
+        if outcome.failures.contains_key(&step.item) {
+            continue;
+        }
+        if !ctx.capabilities.now().serves(id.kind) {
+            let (kind, api) = (id.kind.to_string(), id.kind.resource().api_version);
+            outcome.failures.insert(step.item.clone(), Error::ApiMissing { kind, name: id.name, api });
+            continue;
+        }
+        let live = outcome.applied.get(&id).or_else(|| children.0.get(&id)).map_or(Live::Unknown, Live::Known);
+        match ctx.writer.apply(step.manager, &lp.owner, &step.object, live).await {
+            Ok(Applied { change, object }) => {
+                match change {
+                    Change::Unchanged => {}
+                    Change::Pending => drop(outcome.pending.insert(step.item.clone())),
+                    Change::Created => {
+                        ctx.metrics.write(id.kind.as_str(), "create");
+                        outcome.changed.insert(step.item.clone());
+                    }
+                    Change::Configured => {
+                        ctx.metrics.write(id.kind.as_str(), "apply");
+                        outcome.changed.insert(step.item.clone());
+                    }
+                }
+                if change != Change::Pending {
+                    outcome.applied.insert(id, object);
+                }
+            }
+            Err(error) => {
+                if matches!(error, Error::ApiMissing { .. }) {
+                    ctx.capabilities.lost(id.kind);
+                }
+                outcome.failures.insert(step.item.clone(), error);
+            }
+        }
+    }
+    outcome
+}

@@ -1,0 +1,68 @@
+//! Events on transitions of conditions: when something turned good or bad, once.
+
+use crate::context::Context;
+use crds::{
+    LearningPlatform,
+    status::{ConditionType, LearningPlatformStatus, Reason},
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
+
+/// An event worth publishing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Whether a human should look.
+    pub warning: bool,
+    /// The condition's reason.
+    pub reason: String,
+    /// The condition, and what it says.
+    pub note: String,
+    /// The condition's type.
+    pub condition: String,
+}
+
+/// What changed between two statuses: conditions whose value or reason is another one. A message alone is no transition.
+pub fn transitions(before: &LearningPlatformStatus, after: &LearningPlatformStatus) -> Vec<Transition> {
+    let mut found = Vec::new();
+    for condition in &after.conditions {
+        let platform_wide = [ConditionType::Ready, ConditionType::Stalled].iter().any(|t| t.as_str() == condition.type_);
+        if platform_wide {
+            found.extend(transition("", condition, &before.conditions));
+        }
+    }
+    for app in &after.apps {
+        let previous = before.apps.iter().find(|a| a.name == app.name).map(|a| a.conditions.as_slice());
+        for condition in &app.conditions {
+            found.extend(transition(&format!("{}: ", app.name), condition, previous.unwrap_or_default()));
+        }
+    }
+    found
+}
+
+fn transition(prefix: &str, condition: &Condition, before: &[Condition]) -> Option<Transition> {
+    let previous = before.iter().find(|c| c.type_ == condition.type_);
+    if previous.is_some_and(|p| p.status == condition.status && p.reason == condition.reason) {
+        return None;
+    }
+    let calm = [Reason::Progressing, Reason::Suspended, Reason::Settling, Reason::Paused, Reason::NotConfigured];
+    let good = if condition.type_ == ConditionType::Stalled.as_str() { "False" } else { "True" };
+    Some(Transition {
+        warning: condition.status != good && !calm.iter().any(|r| r.as_str() == condition.reason),
+        reason: condition.reason.clone(),
+        note: format!("{prefix}{} is {}: {}", condition.type_, condition.status, condition.message),
+        condition: condition.type_.clone(),
+    })
+}
+
+/// Publishes what changed.
+pub async fn publish(
+    ctx: &Context,
+    platform: &LearningPlatform,
+    before: &LearningPlatformStatus,
+    after: &LearningPlatformStatus,
+) {
+    let regarding = platform.object_ref(&());
+    for Transition { warning, reason, note, condition } in transitions(before, after) {
+        ctx.events.publish(&regarding, warning, &reason, &condition, &note).await;
+    }
+}

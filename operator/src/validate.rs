@@ -1,0 +1,243 @@
+//! Turns a resource into types that cannot be wrong, or says which field is wrong. The only step that rejects: admission
+//! has done most of it, but a stored resource may be older than a rule, and references inside the spec are not the
+//! schema's to check.
+
+use crate::{
+    context::Settings,
+    error::{Error, Result},
+    naming::{AppKey, Owner, PlatformKey, object_name},
+    tiers::{app, autoscaling},
+};
+use crds::{
+    LearningPlatform,
+    prometheus::Prometheus,
+    status::LearningPlatformStatus,
+    tiers::app::{App, AppPort, Protocol},
+};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A platform that can be carried out.
+#[derive(Clone, Debug)]
+pub struct ValidPlatform {
+    /// Namespace and name.
+    pub key: PlatformKey,
+    /// Owner of every child.
+    pub owner: Owner,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Annotations of the resource; holds are among them.
+    pub annotations: BTreeMap<String, String>,
+    /// Where scaling reads from, as written.
+    pub prometheus: Option<Prometheus>,
+    /// The apps, in the order of the spec.
+    pub apps: Vec<ValidApp>,
+    /// The status that the resource carries.
+    pub status: LearningPlatformStatus,
+}
+
+impl ValidPlatform {
+    /// Whether the user has suspended it.
+    pub fn suspended(&self) -> bool {
+        self.annotations.get(crds::SUSPEND_ANNOTATION).is_some_and(|v| v == "true")
+    }
+
+    /// An app by name.
+    pub fn app(&self, name: &str) -> Option<&ValidApp> {
+        self.apps.iter().find(|a| a.key.app == name)
+    }
+}
+
+/// An app that can be carried out.
+#[derive(Clone, Debug)]
+pub struct ValidApp {
+    /// Identity.
+    pub key: AppKey,
+    /// Name of its objects.
+    pub object_name: String,
+    /// The app as written.
+    pub spec: App,
+    /// Its ports, the first one the default of routes, probes and metrics.
+    pub ports: Vec<Port>,
+    /// Its scaling, if it has any.
+    pub scaling: Option<autoscaling::ValidScaling>,
+}
+
+/// A port of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Port {
+    /// Name, on container and Service.
+    pub name: String,
+    /// Number on the container.
+    pub container: i32,
+    /// Number on the Service.
+    pub service: i32,
+    /// `TCP` or `UDP`.
+    pub protocol: &'static str,
+    /// Service `appProtocol`.
+    pub app_protocol: Option<String>,
+}
+
+impl ValidApp {
+    /// The port of a name, or the first one; `None` where there is no such port.
+    pub fn port(&self, name: Option<&str>) -> Option<&Port> {
+        match name {
+            Some(name) => self.ports.iter().find(|p| p.name == name),
+            None => self.ports.first(),
+        }
+    }
+}
+
+/// Something wrong with a field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Path of the field.
+    pub field: String,
+    /// What is wrong, and how to mend it.
+    pub problem: String,
+}
+
+impl Problem {
+    /// A problem.
+    pub fn new(field: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self { field: field.into(), problem: problem.into() }
+    }
+}
+
+/// Validates a resource. Pure.
+///
+/// # Errors
+/// [`Error::InvalidSpec`] with the first problem, and how many more there are.
+pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<ValidPlatform> {
+    let key = PlatformKey::of(platform);
+    let spec = &platform.spec;
+    let mut problems = Vec::new();
+    let mut names = BTreeSet::new();
+    let mut apps = Vec::new();
+    for app in &spec.apps {
+        let path = format!("spec.apps[{}]", app.name);
+        if !names.insert(app.name.as_str()) {
+            problems.push(Problem::new(&path, "another app has the same name: rename one of them"));
+        }
+        apps.extend(validate_app(&key, &path, app, spec.prometheus.as_ref(), settings, &mut problems));
+    }
+    let mut problems = problems.into_iter();
+    if let Some(Problem { field, mut problem }) = problems.next() {
+        let more = problems.count();
+        if more > 0 {
+            problem.push_str(&format!(" (and {more} more problems)"));
+        }
+        return Err(Error::InvalidSpec { field, problem });
+    }
+    Ok(ValidPlatform {
+        owner: Owner::of(platform),
+        generation: platform.metadata.generation.unwrap_or_default(),
+        annotations: platform.metadata.annotations.clone().unwrap_or_default(),
+        prometheus: spec.prometheus.clone(),
+        apps,
+        status: platform.status.clone().unwrap_or_default(),
+        key,
+    })
+}
+
+fn validate_app(
+    platform: &PlatformKey,
+    path: &str,
+    app: &App,
+    prometheus: Option<&Prometheus>,
+    settings: &Settings,
+    problems: &mut Vec<Problem>,
+) -> Option<ValidApp> {
+    let before = problems.len();
+    if app.replicas.is_some() && app.autoscaling.is_some() {
+        problems.push(Problem::new(
+            format!("{path}.replicas"),
+            "replicas and autoscaling exclude each other: remove one of them",
+        ));
+    }
+    let scaling = match &app.autoscaling {
+        None => None,
+        Some(autoscaling) => {
+            match autoscaling::validate(&platform.app(&app.name), app, autoscaling, prometheus, settings) {
+                Ok(scaling) => Some(scaling),
+                Err(found) => {
+                    let prefix = format!("{path}.autoscaling");
+                    problems.extend(found.into_iter().map(|p| Problem { field: join(&prefix, &p.field), ..p }));
+                    None
+                }
+            }
+        }
+    };
+    let valid = ValidApp {
+        key: platform.app(&app.name),
+        object_name: object_name(&platform.name, &app.name),
+        ports: ports(app),
+        spec: app.clone(),
+        scaling,
+    };
+    check_ports(path, &valid, problems);
+    if let Err(problem) = app::overlay::check(&valid) {
+        problems.push(Problem::new(format!("{path}.podTemplate"), problem));
+    }
+    (problems.len() == before).then_some(valid)
+}
+
+fn join(prefix: &str, field: &str) -> String {
+    if field.is_empty() { prefix.to_owned() } else { format!("{prefix}.{field}") }
+}
+
+fn ports(app: &App) -> Vec<Port> {
+    let of = |port: &AppPort| Port {
+        name: port.name.clone(),
+        container: port.port,
+        service: port.service_port.unwrap_or(port.port),
+        protocol: match port.protocol {
+            Some(Protocol::Udp) => "UDP",
+            Some(Protocol::Tcp) | None => "TCP",
+        },
+        app_protocol: port.app_protocol.clone(),
+    };
+    match app.port {
+        Some(port) => vec![of(&AppPort { name: "http".into(), port, ..AppPort::default() })],
+        None => app.ports.iter().map(of).collect(),
+    }
+}
+
+fn check_ports(path: &str, app: &ValidApp, problems: &mut Vec<Problem>) {
+    let known = || app.ports.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
+    let mut check = |field: String, name: Option<&str>| {
+        if app.port(name).is_none() {
+            let wanted = name.unwrap_or("(the first)");
+            problems.push(Problem::new(
+                field,
+                format!("there is no port {wanted} among the app's ports ({}): name one of them, or add it", known()),
+            ));
+        }
+    };
+    if let Some(health) = &app.spec.health
+        && health.path.is_some()
+    {
+        check(format!("{path}.health.port"), health.port.as_deref());
+    }
+    if let Some(exposure) = &app.spec.exposure {
+        let gateway = exposure.gateway.iter().flat_map(|g| g.paths.iter().map(|p| ("gateway", &p.path, &p.port)));
+        let ingress = exposure.ingress.iter().flat_map(|i| i.paths.iter().map(|p| ("ingress", &p.path, &p.port)));
+        for (way, route, port) in gateway.chain(ingress) {
+            check(format!("{path}.exposure.{way}.paths[{route}].port"), port.as_deref());
+        }
+        check(format!("{path}.exposure"), None);
+    }
+    if let Some(metrics) = &app.spec.metrics
+        && metrics.port.is_none()
+    {
+        check(format!("{path}.metrics.port"), None);
+    }
+    let mut seen = BTreeSet::new();
+    for port in &app.ports {
+        if !seen.insert((port.service, port.protocol)) {
+            problems.push(Problem::new(
+                format!("{path}.ports[{}]", port.name),
+                format!("port {}/{} is taken by another port of the app: give it a servicePort", port.service, port.protocol),
+            ));
+        }
+    }
+}

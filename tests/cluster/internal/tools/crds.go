@@ -1,0 +1,59 @@
+package tools
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// definitions are the foreign resource definitions that tests install: read
+// from the modules that publish them, so that none is committed here.
+var definitions = map[string]struct {
+	module string
+	files  []string
+}{
+	"gateway-api": {"sigs.k8s.io/gateway-api@v1.6.3", []string{
+		"config/crd/standard/gateway.networking.k8s.io_gatewayclasses.yaml",
+		"config/crd/standard/gateway.networking.k8s.io_gateways.yaml",
+		"config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+	}},
+	"podmonitor": {"github.com/prometheus-operator/prometheus-operator@v0.85.0", []string{
+		"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+	}},
+	"prometheusrule": {"github.com/prometheus-operator/prometheus-operator@v0.85.0", []string{
+		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
+	}},
+}
+
+// Definitions gives the YAML documents of the named sets.
+func Definitions(names ...string) ([]byte, error) {
+	var documents bytes.Buffer
+	for _, name := range names {
+		set, found := definitions[name]
+		if !found {
+			var known []string
+			for name := range definitions {
+				known = append(known, name)
+			}
+			slices.Sort(known)
+			return nil, fmt.Errorf("no resource definitions %q; there are %s", name, strings.Join(known, ", "))
+		}
+		dir, err := Module(set.module)
+		if err != nil {
+			return nil, err
+		}
+		for _, file := range set.files {
+			content, err := os.ReadFile(filepath.Join(dir, file))
+			if err != nil {
+				return nil, fmt.Errorf("module %s: %w", set.module, err)
+			}
+			documents.WriteString("---\n")
+			documents.Write(content)
+			documents.WriteByte('\n')
+		}
+	}
+	return documents.Bytes(), nil
+}

@@ -1,0 +1,9 @@
+//! Tests on a real cluster: `make test` brings one up, or set `KUBECONFIG` and run
+//! `cargo test -p learningplatform-tests --features cluster`.
+
+#![recursion_limit = "256"]
+
+mod admission;
+
+#[path = "../../crds/tests/examples/mod.rs"]
+mod examples;
