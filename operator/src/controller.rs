@@ -8,6 +8,7 @@ use crate::{
     reconcile::{after_error, reconcile},
     stores::StoreWriters,
     tiers::app::trouble,
+    wake::Wake,
     watch::{self, Touched},
 };
 use crds::LearningPlatform;
@@ -26,46 +27,10 @@ use serde::Serialize;
 use std::{
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::Arc,
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
-
-/// Wakes passes; does nothing while this replica does not lead.
-#[derive(Clone)]
-pub struct Wake {
-    leading: Arc<AtomicBool>,
-    queue: mpsc::Sender<PlatformKey>,
-}
-
-impl Wake {
-    /// A waker, and the end that the controller reads.
-    pub fn new() -> (Self, mpsc::Receiver<PlatformKey>) {
-        let (queue, receiver) = mpsc::channel(4096);
-        (Self { leading: Arc::default(), queue }, receiver)
-    }
-
-    /// The plain sending end, for who runs only while this replica leads.
-    pub fn sender(&self) -> mpsc::Sender<PlatformKey> {
-        self.queue.clone()
-    }
-
-    async fn wake(&self, key: PlatformKey) {
-        if self.leading.load(Ordering::Acquire) {
-            // The receiver is gone only when the process ends.
-            let _ = self.queue.send(key).await;
-        }
-    }
-
-    async fn wake_all(&self, ctx: &Context) {
-        for platform in ctx.stores.platforms.state() {
-            self.wake(PlatformKey::of(platform.as_ref())).await;
-        }
-    }
-}
 
 /// What was last seen of an object, to tell a change that matters from one that does not.
 struct LastSeen(Mutex<HashMap<(Option<String>, String), u64>>);
@@ -112,7 +77,7 @@ async fn platforms(
     let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
     let trim = |platform: &mut DeserializeGuard<LearningPlatform>| platform.meta_mut().managed_fields = None;
     let metrics = ctx.metrics.clone();
-    watch::reflect(apis, watch::config(None), "LearningPlatform", metrics, writer, trim, async |touched| {
+    watch::reflect(apis, watch::config(None), "LearningPlatform", metrics, writer, trim, wake, move |touched| {
         match touched {
             Touched::Applied(platform) => {
                 // Not the status: its writes would wake the next pass for ever. One that somebody else wrote does.
@@ -120,9 +85,7 @@ async fn platforms(
                 let meta = platform.meta();
                 let what = (meta.generation, format!("{:?}", meta.annotations), meta.deletion_timestamp.is_some());
                 let foreign = platform.0.as_ref().is_ok_and(|p| ctx.writer.status_was_changed(p));
-                if seen.changed(&platform, what) || foreign {
-                    wake.wake(key).await;
-                }
+                (seen.changed(&platform, what) || foreign).then_some(key)
             }
             Touched::Deleted(platform) => {
                 seen.forget(&platform);
@@ -132,6 +95,7 @@ async fn platforms(
                 ctx.backoff.clear(&uid);
                 ctx.writer.forget(&uid);
                 ctx.metrics.forget(&PlatformLabel { namespace: key.namespace, name: key.name });
+                None
             }
         }
     })
@@ -142,9 +106,9 @@ async fn deployments(ctx: Context, writer: Writer<Deployment>, wake: Wake) {
     let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
     let metrics = ctx.metrics.clone();
     let trim = |object: &mut Deployment| keep_own_fields(&mut object.metadata);
-    watch::reflect(apis, watch::config(Some(MANAGED)), "Deployment", metrics, writer, trim, async |touched| {
+    watch::reflect(apis, watch::config(Some(MANAGED)), "Deployment", metrics, writer, trim, wake, move |touched| {
         let (Touched::Applied(object) | Touched::Deleted(object)) = touched;
-        wake_owner(&wake, &object).await;
+        PlatformKey::of_child(&object)
     })
     .await;
 }
@@ -154,7 +118,7 @@ async fn hpas(ctx: Context, writer: Writer<HorizontalPodAutoscaler>, wake: Wake)
     let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
     let metrics = ctx.metrics.clone();
     let trim = |object: &mut HorizontalPodAutoscaler| keep_own_fields(&mut object.metadata);
-    watch::reflect(apis, watch::config(Some(MANAGED)), "HorizontalPodAutoscaler", metrics, writer, trim, async |touched| {
+    watch::reflect(apis, watch::config(Some(MANAGED)), "HorizontalPodAutoscaler", metrics, writer, trim, wake, move |touched| {
         match touched {
             // Its status carries the current figures, new ones every fifteen seconds.
             Touched::Applied(object) => {
@@ -162,13 +126,11 @@ async fn hpas(ctx: Context, writer: Writer<HorizontalPodAutoscaler>, wake: Wake)
                 let states: Vec<_> =
                     conditions.into_iter().flatten().map(|c| (c.type_.clone(), c.status.clone())).collect();
                 let what = (json(&object.spec), identity(&object.metadata), states);
-                if seen.changed(&object, what) {
-                    wake_owner(&wake, &object).await;
-                }
+                PlatformKey::of_child(&object).filter(|_| seen.changed(&object, what))
             }
             Touched::Deleted(object) => {
                 seen.forget(&object);
-                wake_owner(&wake, &object).await;
+                PlatformKey::of_child(&object)
             }
         }
     })
@@ -184,19 +146,16 @@ async fn pods(ctx: Context, writer: Writer<Pod>, wake: Wake) {
         object.metadata.annotations = None;
         object.spec = None;
     };
-    watch::reflect(apis, watch::config(Some(MANAGED)), "Pod", metrics, writer, trim, async |touched| {
+    watch::reflect(apis, watch::config(Some(MANAGED)), "Pod", metrics, writer, trim, wake, move |touched| {
         match touched {
             // How many are ready is the Deployment's to say; a pod's own words matter when they change.
             Touched::Applied(pod) => {
                 let trouble = trouble::of(&pod);
-                let new = seen.changed(&pod, &trouble);
-                if new {
-                    wake_owner(&wake, &pod).await;
-                }
+                PlatformKey::of_child(&pod).filter(|_| seen.changed(&pod, &trouble))
             }
             Touched::Deleted(pod) => {
                 seen.forget(&pod);
-                wake_owner(&wake, &pod).await;
+                PlatformKey::of_child(&pod)
             }
         }
     })
@@ -213,10 +172,7 @@ async fn others(ctx: Context, kind: Kind, wake: Wake) {
     }
     let apis = watch::metadata_apis(&ctx.client, &ctx.settings.watch_namespaces, &kind.resource());
     let metrics = ctx.metrics.clone();
-    watch::notice(apis, watch::config(Some(MANAGED)), kind.as_str(), metrics, async |object| {
-        wake_owner(&wake, &object).await;
-    })
-    .await;
+    watch::notice(apis, watch::config(Some(MANAGED)), kind.as_str(), metrics, wake).await;
 }
 
 /// An API that appears can heal any platform.
@@ -225,7 +181,7 @@ async fn capabilities(ctx: Context, wake: Wake) {
     let look = ctx.capabilities.keep_looking(&ctx.client);
     let tell = async {
         while changes.changed().await.is_ok() {
-            wake.wake_all(&ctx).await;
+            wake.wake_all(&ctx.stores).await;
         }
     };
     futures::join!(look, tell);
@@ -233,13 +189,13 @@ async fn capabilities(ctx: Context, wake: Wake) {
 
 /// Runs passes until `stop`, then lets the running ones end. The caller leads.
 pub async fn run(ctx: Arc<Context>, wake: Wake, queue: mpsc::Receiver<PlatformKey>, stop: CancellationToken) {
-    wake.leading.store(true, Ordering::Release);
+    wake.lead();
     let store = ctx.stores.platforms.clone();
     let awake = {
         let (ctx, wake) = (ctx.clone(), wake.clone());
         async move {
             if ctx.stores.platforms.wait_until_ready().await.is_ok() {
-                wake.wake_all(&ctx).await;
+                wake.wake_all(&ctx.stores).await;
             }
         }
     };
@@ -253,12 +209,6 @@ pub async fn run(ctx: Arc<Context>, wake: Wake, queue: mpsc::Receiver<PlatformKe
         .run(reconcile, |object, error, ctx| after_error(&object, error, &ctx), ctx)
         .for_each(|_| std::future::ready(()));
     futures::join!(awake, passes);
-}
-
-async fn wake_owner(wake: &Wake, child: &impl ResourceExt) {
-    if let Some(key) = PlatformKey::of_child(child) {
-        wake.wake(key).await;
-    }
 }
 
 /// About half of an object is bookkeeping of others' fields.

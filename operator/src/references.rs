@@ -5,7 +5,7 @@ use crate::{
     context::Context,
     validate::{ValidApp, ValidPlatform},
 };
-use futures::{StreamExt, stream};
+use futures::future::join_all;
 use kube::{
     Api,
     core::{ApiResource, DynamicObject, GroupVersionKind},
@@ -131,12 +131,13 @@ pub fn references(app: &ValidApp) -> BTreeMap<Reference, String> {
 pub async fn missing(ctx: &Context, lp: &ValidPlatform) -> BTreeMap<String, Vec<Missing>> {
     let wanted: Vec<_> = lp.apps.iter().map(|app| (app.key.app.clone(), references(app))).collect();
     let distinct: BTreeSet<&Reference> = wanted.iter().flat_map(|(_, r)| r.keys()).collect();
-    let absent: BTreeSet<&Reference> = stream::iter(distinct)
-        .map(|reference| async move { (!exists(ctx, reference).await).then_some(reference) })
-        .buffer_unordered(8)
-        .filter_map(|r| async move { r })
-        .collect()
-        .await;
+    let mut looks = Vec::new();
+    for reference in &distinct {
+        looks.push(exists(ctx, reference));
+    }
+    let found = join_all(looks).await;
+    let absent: BTreeSet<&Reference> =
+        distinct.iter().zip(found).filter_map(|(reference, found)| (!found).then_some(*reference)).collect();
     let by_app = wanted.iter().map(|(app, references)| {
         let gone = references
             .iter()

@@ -7,13 +7,14 @@ use crate::{
     backoff::Backoff,
     capabilities::{Capabilities, Served},
     context::{Context, Settings},
-    controller::{self, Wake},
+    controller,
     evaluate,
     events::Events,
     lease::{self, Election, Lost},
     metrics::Metrics,
     stores::Stores,
     telemetry::LogControl,
+    wake::Wake,
 };
 use anyhow::Context as _;
 use crds::LearningPlatform;

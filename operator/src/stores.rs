@@ -6,7 +6,7 @@ use k8s_openapi::api::{
 };
 use kube::{
     core::DeserializeGuard,
-    runtime::reflector::{Store, store},
+    runtime::reflector::{Store, store, store::Writer},
 };
 
 /// The readers. Of `managedFields` the objects keep only our own managers' entries; pods keep metadata and status.
@@ -25,13 +25,13 @@ pub struct Stores {
 /// The writing ends, for the watches.
 pub struct StoreWriters {
     /// Platforms.
-    pub platforms: kube::runtime::reflector::store::Writer<DeserializeGuard<LearningPlatform>>,
+    pub platforms: Writer<DeserializeGuard<LearningPlatform>>,
     /// Deployments.
-    pub deployments: kube::runtime::reflector::store::Writer<Deployment>,
+    pub deployments: Writer<Deployment>,
     /// HPAs.
-    pub hpas: kube::runtime::reflector::store::Writer<HorizontalPodAutoscaler>,
+    pub hpas: Writer<HorizontalPodAutoscaler>,
     /// Pods.
-    pub pods: kube::runtime::reflector::store::Writer<Pod>,
+    pub pods: Writer<Pod>,
 }
 
 impl Stores {

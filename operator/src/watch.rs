@@ -1,6 +1,6 @@
 //! Watches, kept apart: each runs in a task of its own with a backoff of its own, so that one that fails delays no other.
 
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, naming::PlatformKey, wake::Wake};
 use futures::{Stream, StreamExt, stream::select_all};
 use kube::{
     Api, Client, Resource, ResourceExt,
@@ -92,7 +92,7 @@ pub enum Touched<K> {
 /// Identity inside a kind.
 type Name = (Option<String>, String);
 
-/// Keeps a store of one kind filled from the watches of several namespaces, and tells what was touched. The store counts
+/// Keeps a store of one kind filled from the watches of several namespaces, and wakes whom `touched` names. The store counts
 /// as ready once every watch has listed.
 pub async fn reflect<K>(
     apis: Vec<Api<K>>,
@@ -100,8 +100,9 @@ pub async fn reflect<K>(
     kind: &'static str,
     metrics: Arc<Metrics>,
     mut writer: Writer<K>,
-    trim: impl Fn(&mut K),
-    mut touched: impl AsyncFnMut(Touched<K>),
+    trim: impl Fn(&mut K) + Send,
+    wake: Wake,
+    mut touched: impl FnMut(Touched<K>) -> Option<PlatformKey> + Send,
 ) where
     K: Resource + Lookup<DynamicType = <K as Resource>::DynamicType> + Clone + DeserializeOwned + Debug + Send + 'static,
     <K as Resource>::DynamicType: Eq + Hash + Clone + Default,
@@ -122,29 +123,32 @@ pub async fn reflect<K>(
         for event in step.events {
             writer.apply_watcher_event(&event);
         }
-        for object in gone {
-            touched(Touched::Deleted(object)).await;
-        }
-        if let Some(news) = step.news {
-            touched(news).await;
+        for news in gone.into_iter().map(Touched::Deleted).chain(step.news) {
+            if let Some(key) = touched(news) {
+                wake.wake(key).await;
+            }
         }
     }
 }
 
-/// Tells what was touched of a kind that is not stored.
+/// Wakes the platforms whose children of a kind that is not stored were touched.
 pub async fn notice<K>(
     apis: Vec<Api<K>>,
     config: watcher::Config,
     kind: &'static str,
     metrics: Arc<Metrics>,
-    mut touched: impl AsyncFnMut(K),
+    wake: Wake,
 ) where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let mut events = events(apis, &config, kind, &metrics);
     while let Some((_, event)) = events.next().await {
         match event {
-            Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => touched(object).await,
+            Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => {
+                if let Some(key) = PlatformKey::of_child(&object) {
+                    wake.wake(key).await;
+                }
+            }
             Event::Init | Event::InitDone => {}
         }
     }
@@ -243,7 +247,7 @@ impl<K: Resource + Clone> Merge<K> {
 }
 
 fn name<K: Resource>(object: &K) -> Name {
-    (object.namespace(), object.name_any())
+    (object.meta().namespace.clone(), object.name_any())
 }
 
 #[cfg(test)]

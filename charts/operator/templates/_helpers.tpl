@@ -40,70 +40,72 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- else if .switch -}}true{{- end -}}
 {{- end -}}
 
-{{/* What the operator does inside the namespaces of platforms. */}}
+{{/* What the operator may do in the namespaces it watches; operator/src/rbac.rs has the same table, and a test compares. */}}
 {{- define "operator.rules" -}}
 - apiGroups: [learningplatform.dev]
   resources: [learningplatforms]
   verbs: [get, list, watch]
 - apiGroups: [learningplatform.dev]
   resources: [learningplatforms/status]
-  verbs: [get, patch]
-# OpenShift and other clusters that check owner references ask for this before a child may name its platform.
+  verbs: [patch]
+# Clusters that check owner references ask for this before a child may name its platform.
 - apiGroups: [learningplatform.dev]
   resources: [learningplatforms/finalizers]
   verbs: [update]
-- apiGroups: [apps]
-  resources: [deployments]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [apps]
-  resources: [deployments/scale]
-  verbs: [get, patch]
-- apiGroups: [apps]
-  resources: [replicasets]
-  verbs: [get, list]
-- apiGroups: [""]
-  resources: [services]
-  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [""]
   resources: [pods]
-  verbs: [get, list, watch]
+  verbs: [list, watch]
 # By name only, as a platform refers to them: no list, no watch.
 - apiGroups: [""]
   resources: [configmaps, secrets, serviceaccounts]
   verbs: [get]
-- apiGroups: [autoscaling]
-  resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [policy]
-  resources: [poddisruptionbudgets]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [networking.k8s.io]
-  resources: [ingresses]
-  verbs: [get, list, watch, create, patch, delete]
-- apiGroups: [gateway.networking.k8s.io]
-  resources: [httproutes]
-  verbs: [get, list, watch, create, patch, delete]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways]
   verbs: [get]
+- apiGroups: [""]
+  resources: [services]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [apps]
+  resources: [deployments/scale]
+  verbs: [patch]
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [networking.k8s.io]
+  resources: [ingresses]
+  verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
 {{- end -}}
 
-{{/* What it reads outside of namespaces. */}}
+{{/* What it reads that has no namespace. */}}
 {{- define "operator.clusterRules" -}}
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
-  verbs: [get, list]
+  verbs: [get]
+# Whether the Gateway API is of the experimental channel, which knows session affinity.
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames: [httproutes.gateway.networking.k8s.io]
+  verbs: [get]
 {{- end -}}
 
-{{/* What it does in its own namespace. */}}
+{{/* What it does in its own namespace: elect a leader. */}}
 {{- define "operator.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
-  verbs: [get, create, update]
+  verbs: [create, get, update]
 {{- end -}}

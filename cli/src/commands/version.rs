@@ -2,9 +2,9 @@
 
 use crate::{
     args::Global,
-    check::operator,
     cluster::Cluster,
     exit::Exit,
+    installed,
     output::{self, Format},
 };
 use serde::Serialize;
@@ -51,8 +51,8 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
         && let Ok(cluster) = Cluster::connect(global).await
     {
         versions.kubernetes = cluster.client.apiserver_version().await.ok().map(|v| v.git_version);
-        let deployment = operator::deployment(&cluster.client, &args.operator_namespace).await.ok().flatten();
-        versions.operator = deployment.as_ref().and_then(operator::version);
+        let deployment = installed::deployment(&cluster.client, &args.operator_namespace).await.ok().flatten();
+        versions.operator = deployment.as_ref().and_then(installed::version);
     }
     let text = output::formatted(args.output, &versions, |v| {
         let other = |name: &str, version: &Option<String>| {

@@ -58,14 +58,15 @@ pub fn write(
 
 fn write_summary(out: &mut dyn Write, labels: &[String; 2], replay: &Replay, other: &Replay) -> Result<()> {
     let labels = labels.each_ref().map(|label| tail(label));
-    let widths = labels.each_ref().map(|label| label.chars().count().max(12));
-    writeln!(out, "  {:<20}  {:>3$}  {:>4$}  {:>12}", "", labels[0], labels[1], widths[0], widths[1], "difference")?;
+    let [wide, wider] = labels.each_ref().map(|label| label.chars().count().max(12));
+    let [label, other_label] = &labels;
+    writeln!(out, "  {:<20}  {label:>wide$}  {other_label:>wider$}  {:>12}", "", "difference")?;
     let changes = replay.summary.values().into_iter().zip(other.summary.values()).map(|(ours, theirs)| theirs - ours);
     let lines = report::summary_lines(&replay.summary).into_iter().zip(report::summary_lines(&other.summary)).zip(changes);
     for (((label, ours), (_, theirs)), change) in lines {
         let sign = if change > 0.0 { "+" } else { "" };
         let change = format!("{sign}{}", short(change));
-        writeln!(out, "  {label:<20}  {ours:>3$}  {theirs:>4$}  {change:>12}", widths[0], widths[1])?;
+        writeln!(out, "  {label:<20}  {ours:>wide$}  {theirs:>wider$}  {change:>12}")?;
     }
     writeln!(out)?;
     Ok(())

@@ -17,7 +17,7 @@ use crds::{
 };
 use decide::{Duration, ManualHold, Policy, Time, Tunables};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use operator::tiers::autoscaling::{Calendars, policy, quantity};
+use super::operator::tiers::autoscaling::{Calendars, policy, quantity};
 use serde_json::Value;
 
 const DAY: Duration = Duration::from_mins(24 * 60);
@@ -172,10 +172,13 @@ impl Found {
         let mut policies = Vec::new();
         let mut from = start;
         loop {
-            let mapped = policy::map(&self.platform.spec, &self.app, &options.tunables, &self.calendars, from)
-                .map_err(|errors| anyhow!("{}: {}", self.file, errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")))?;
+            let prometheus = self.platform.spec.prometheus.as_ref();
+            let place = format!("{}: spec.apps[{}].autoscaling", self.file, self.app.name);
+            let mapped = policy::map(prometheus, &self.autoscaling, &options.tunables, &self.calendars, from).map_err(|errors| {
+                anyhow!(errors.iter().map(|error| format!("{place}.{error}")).collect::<Vec<_>>().join("\n"))
+            })?;
             if policies.is_empty() {
-                let left_out = |problem| format!("{}: replayed without a schedule: {problem} (a ConfigMap in the same file is read)", self.file);
+                let left_out = |problem| format!("{place}.{problem} in the same file; replayed without this schedule");
                 notes.extend(mapped.world.iter().map(left_out));
             }
             let mut policy = mapped.policy;

@@ -14,7 +14,9 @@ mod query_range;
 mod replay;
 mod report;
 mod summary;
+mod shim;
 mod trace;
+use shim as operator;
 
 pub use args::{Args, Output};
 pub use summary::Summary;

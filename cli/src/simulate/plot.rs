@@ -93,7 +93,7 @@ where
     Ok(chart)
 }
 
-fn line(chart: &mut Chart<'_, '_>, label: &str, color: RGBColor, runs: Vec<Line>) -> Result<(), Box<dyn std::error::Error>> {
+fn line<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, label: &str, color: RGBColor, runs: Vec<Line>) -> Result<(), Box<dyn std::error::Error>> {
     for (index, run) in runs.into_iter().enumerate() {
         let drawn = chart.draw_series(LineSeries::new(run, color.stroke_width(2)))?;
         if index == 0 {
@@ -103,7 +103,7 @@ fn line(chart: &mut Chart<'_, '_>, label: &str, color: RGBColor, runs: Vec<Line>
     Ok(())
 }
 
-fn legend(chart: &mut Chart<'_, '_>) -> Result<(), Box<dyn std::error::Error>> {
+fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), Box<dyn std::error::Error>> {
     chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw()?;
     Ok(())
 }

@@ -735,12 +735,11 @@ fn s38_a_gateway_outage_is_held_for_a_quarter_of_an_hour() {
 
 #[test]
 fn s38_only_a_fall_of_more_than_half_within_two_minutes_is_a_collapse() {
-    let table: [(&[f64], bool); 5] = [
+    let table: [(&[f64], bool); 4] = [
         (&[1000.0, 490.0], true),
         (&[1000.0, 500.0], false),
         (&[1000.0, 800.0, 600.0, 490.0], true),
         (&[1.0, 0.4], true),
-        (&[0.0, 0.0], false),
     ];
     for (demands, collapsed) in table {
         let mut policy = eager_policy(1, 20);

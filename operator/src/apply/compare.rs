@@ -106,8 +106,8 @@ fn compare_list(path: &str, key: &str, wanted: &[Value], live: &[Value], tree: &
     let mut last = None;
     for item in wanted {
         let owned = fields::item(tree, item);
-        let position = match owned {
-            Some((fields::Item::Keyed(keys), _)) => live.iter().position(|l| fields::matches_keys(&keys, l)),
+        let position = match &owned {
+            Some((fields::Item::Keyed(keys), _)) => live.iter().position(|l| fields::matches_keys(keys, l)),
             _ => live.iter().position(|l| same(key, item, l)),
         };
         let inner = format!("{path}[{}]", fields::name_of(item));

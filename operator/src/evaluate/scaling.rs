@@ -70,21 +70,14 @@ impl ScalingStore {
     }
 }
 
-/// What follows a tick's decision.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Published {
-    /// Status has something new to tell.
-    pub changed: bool,
-}
-
 impl ScalingView {
-    /// The view after a tick: `before` is the one of the tick before, `remembered` what status knew before there was any.
+    /// The view after a tick, and whether status has something new to tell: `before` is the one of the tick before, `remembered` what status knew before there was any.
     pub(super) fn after(
         before: Option<&Self>,
         remembered: &[PastDecision],
         decision: &Arc<Decision>,
         mut fresh: Self,
-    ) -> (Self, Published) {
+    ) -> (Self, bool) {
         let changed = before.is_none_or(|before| {
             before.published.differs_in_meaning(decision) || before.hold != fresh.hold || before.failure != fresh.failure
         });
@@ -97,7 +90,7 @@ impl ScalingView {
             fresh.decisions.insert(0, past);
             fresh.decisions.truncate(REMEMBERED);
         }
-        (fresh, Published { changed })
+        (fresh, changed)
     }
 
     /// The part of the status that explains the count of pods.

@@ -44,19 +44,29 @@ pub enum CredentialsKey {
     /// Those of the operator's default server: files of a directory, where set.
     Operator(Option<PathBuf>),
     /// Secrets of a namespace.
-    Secrets {
-        /// The namespace of the resource.
-        namespace: String,
-        /// Name and key of a bearer token.
-        token: Option<(String, String)>,
-        /// Name and key of user name and password.
-        basic: Option<((String, String), (String, String))>,
-        /// Name and key of a certificate authority.
-        ca: Option<(String, String)>,
-        /// Name of a client certificate.
-        identity: Option<String>,
-    },
+    Secrets(Box<SecretsKey>),
 }
+
+/// Which Secrets hold the credentials.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecretsKey {
+    /// The namespace of the resource.
+    pub namespace: String,
+    /// A bearer token.
+    pub token: Option<KeyOfSecret>,
+    /// User name and password.
+    pub basic: Option<(KeyOfSecret, KeyOfSecret)>,
+    /// A certificate authority.
+    pub ca: Option<KeyOfSecret>,
+    /// Name of the Secret of a client certificate.
+    pub identity: Option<String>,
+}
+
+/// Name of a Secret, and key in it.
+pub type KeyOfSecret = (String, String);
+
+/// What a Secret holds.
+pub type SecretContents = BTreeMap<String, Vec<u8>>;
 
 impl CredentialsKey {
     /// The credentials that a server's spec names.
@@ -68,13 +78,13 @@ impl CredentialsKey {
         if bearer_token.is_none() && basic.is_none() && ca.is_none() && client_certificate.is_none() {
             return Self::Anonymous;
         }
-        Self::Secrets {
+        Self::Secrets(Box::new(SecretsKey {
             namespace: namespace.to_owned(),
             token: bearer_token.as_ref().map(pair),
             basic: basic.as_ref().map(|basic| (pair(&basic.username), pair(&basic.password))),
             ca: ca.as_ref().map(pair),
             identity: client_certificate,
-        }
+        }))
     }
 }
 
@@ -84,7 +94,7 @@ pub trait Secrets: Send + Sync {
     ///
     /// # Errors
     /// What kept it from being read.
-    fn read<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<BTreeMap<String, Vec<u8>>>, String>>;
+    fn read<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<SecretContents>, String>>;
 }
 
 /// A server. Its client is made anew when its credentials change.
@@ -139,7 +149,8 @@ impl Source {
         match &self.key.credentials {
             CredentialsKey::Anonymous | CredentialsKey::Operator(None) => Ok(Credentials::default()),
             CredentialsKey::Operator(Some(directory)) => from_files(directory).await,
-            CredentialsKey::Secrets { namespace, token, basic, ca, identity } => {
+            CredentialsKey::Secrets(key) => {
+                let SecretsKey { namespace, token, basic, ca, identity } = key.as_ref();
                 let mut reader = Reader { secrets: self.secrets.as_ref(), namespace, read: BTreeMap::new() };
                 let mut credentials = Credentials::default();
                 if let Some(key) = token {
@@ -196,7 +207,7 @@ impl PromApi for Source {
 struct Reader<'a> {
     secrets: &'a dyn Secrets,
     namespace: &'a str,
-    read: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
+    read: BTreeMap<String, SecretContents>,
 }
 
 impl Reader<'_> {

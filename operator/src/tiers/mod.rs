@@ -1,7 +1,6 @@
 //! The rooms: all items of a kind in a platform, each room of the same shape.
 
 pub mod app;
-#[path = "autoscaling_stub.rs"]
 pub mod autoscaling;
 
 use crate::{

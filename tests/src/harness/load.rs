@@ -44,6 +44,7 @@ impl Series {
 pub struct Load {
     apps: Arc<Mutex<BTreeMap<(String, String), Series>>>,
     raw: Arc<Mutex<Option<String>>>,
+    stamped: bool,
     /// Where it listens.
     pub address: String,
 }
@@ -51,9 +52,19 @@ pub struct Load {
 impl Load {
     /// Starts serving on a loopback port.
     pub async fn start() -> Self {
+        Self::serve(false).await
+    }
+
+    /// As [`Self::start`], with the time of each sample in the exposition: rates are then exact, however late a busy
+    /// machine scrapes. Series that end are found stale instead of gone.
+    pub async fn start_stamped() -> Self {
+        Self::serve(true).await
+    }
+
+    async fn serve(stamped: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address").to_string();
-        let load = Self { apps: Arc::default(), raw: Arc::default(), address };
+        let load = Self { apps: Arc::default(), raw: Arc::default(), stamped, address };
         let served = load.clone();
         tokio::spawn(async move {
             while let Ok((mut stream, _)) = listener.accept().await {
@@ -94,22 +105,23 @@ impl Load {
 
     fn exposition(&self) -> String {
         let now = Instant::now();
+        let stamp = if self.stamped { format!(" {}", milliseconds()) } else { String::new() };
         let mut out = String::new();
         let mut apps = self.apps.lock().expect("no poisoned lock");
         for ((namespace, workload), series) in apps.iter_mut() {
             series.advance(now);
             // A pod of the Deployment: its name with a ReplicaSet's hash and a suffix.
             let labels = format!("namespace=\"{namespace}\",pod=\"{workload}-5d4f8c7b9d-x2x2x\"");
-            let _ = writeln!(out, "http_requests_total{{{labels},status=\"200\"}} {}", series.total);
+            let _ = writeln!(out, "http_requests_total{{{labels},status=\"200\"}} {}{stamp}", series.total);
             for (count, bound) in series.buckets.iter().zip(BUCKETS) {
-                let _ = writeln!(out, "http_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {count}");
+                let _ = writeln!(out, "http_request_duration_seconds_bucket{{{labels},le=\"{bound}\"}} {count}{stamp}");
             }
             let total = series.total;
-            let _ = writeln!(out, "http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {total}");
-            let _ = writeln!(out, "http_request_duration_seconds_sum{{{labels}}} {}", series.sum);
-            let _ = writeln!(out, "http_request_duration_seconds_count{{{labels}}} {total}");
+            let _ = writeln!(out, "http_request_duration_seconds_bucket{{{labels},le=\"+Inf\"}} {total}{stamp}");
+            let _ = writeln!(out, "http_request_duration_seconds_sum{{{labels}}} {}{stamp}", series.sum);
+            let _ = writeln!(out, "http_request_duration_seconds_count{{{labels}}} {total}{stamp}");
             let in_flight = series.rate * series.latency;
-            let _ = writeln!(out, "http_requests_in_flight{{{labels}}} {in_flight}");
+            let _ = writeln!(out, "http_requests_in_flight{{{labels}}} {in_flight}{stamp}");
         }
         if let Some(raw) = &*self.raw.lock().expect("no poisoned lock") {
             out.push_str(raw);
@@ -117,4 +129,10 @@ impl Load {
         }
         out
     }
+}
+
+/// Milliseconds since 1970.
+fn milliseconds() -> u128 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_millis())
 }

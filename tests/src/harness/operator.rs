@@ -76,6 +76,18 @@ impl Operator {
         matches!(self.child.try_wait(), Ok(None))
     }
 
+    /// Body of `GET <path>` on its HTTP server, if it answers with 200.
+    pub async fn get(&self, path: &str) -> Option<String> {
+        let (status, body) = super::get(&self.address, path).await?;
+        (status == 200).then_some(body)
+    }
+
+    /// What its read endpoint says of an app now.
+    pub async fn explain(&self, namespace: &str, platform: &str, app: &str) -> Option<serde_json::Value> {
+        let body = self.get(&format!("/v1/explain/{namespace}/{platform}/{app}")).await?;
+        serde_json::from_str(&body).ok()
+    }
+
     /// What it has logged so far.
     pub fn logged(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()

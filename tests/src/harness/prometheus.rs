@@ -17,6 +17,33 @@ pub struct Prometheus {
     address: String,
 }
 
+/// Pods that a Prometheus scrapes beside the load.
+pub struct Pods<'a> {
+    /// Their namespace.
+    pub namespace: &'a str,
+    /// Port of the exposition.
+    pub port: u16,
+    /// Path of the exposition.
+    pub path: &'a str,
+}
+
+impl Pods<'_> {
+    /// Discovery by the API server, with the labels that the usual annotation scrape gives.
+    fn job(&self) -> String {
+        let Self { namespace, port, path } = self;
+        let kubeconfig = std::env::var("KUBECONFIG").expect("KUBECONFIG names the test cluster");
+        format!(
+            "- job_name: pods\n  metrics_path: {path}\n  \
+             kubernetes_sd_configs: [{{role: pod, kubeconfig_file: '{kubeconfig}', namespaces: {{names: [{namespace}]}}}}]\n  \
+             relabel_configs:\n  \
+             - {{source_labels: [__meta_kubernetes_pod_phase], regex: Running, action: keep}}\n  \
+             - {{source_labels: [__meta_kubernetes_pod_ip], target_label: __address__, replacement: '$1:{port}'}}\n  \
+             - {{source_labels: [__meta_kubernetes_namespace], target_label: namespace}}\n  \
+             - {{source_labels: [__meta_kubernetes_pod_name], target_label: pod}}\n"
+        )
+    }
+}
+
 /// The Prometheus binary: `LP_PROMETHEUS`, else the one on the path.
 fn binary() -> String {
     std::env::var("LP_PROMETHEUS").unwrap_or_else(|_| "prometheus".to_owned())
@@ -25,13 +52,19 @@ fn binary() -> String {
 impl Prometheus {
     /// Starts one that scrapes the load every second, and waits until it answers.
     pub async fn start(dir: &std::path::Path, load: &Load) -> Self {
+        Self::start_with(dir, load, None).await
+    }
+
+    /// As [`Self::start`]; it also scrapes real pods.
+    pub async fn start_with(dir: &std::path::Path, load: &Load, pods: Option<Pods<'_>>) -> Self {
         let address = free_address();
         let dir = dir.join(format!("prometheus-{}", address.replace(':', "-")));
         std::fs::create_dir_all(&dir).expect("a directory");
         let config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nscrape_configs:\n\
-             - {{job_name: apps, honor_labels: true, static_configs: [{{targets: ['{}']}}]}}\n",
-            load.address
+             - {{job_name: apps, honor_labels: true, static_configs: [{{targets: ['{}']}}]}}\n{}",
+            load.address,
+            pods.map(|pods| pods.job()).unwrap_or_default()
         );
         std::fs::write(dir.join("prometheus.yml"), config).expect("a configuration");
         let child = Self::spawn(&dir, &address);
@@ -59,6 +92,16 @@ impl Prometheus {
             answer.is_ok()
         };
         super::eventually("Prometheus listens", Duration::from_secs(60), up, |up| *up).await;
+    }
+
+    /// The one value that an expression has now; none where it has none, or several.
+    pub async fn value(&self, expression: &str) -> Option<f64> {
+        let path = format!("/api/v1/query?query={}", super::http::escaped(expression));
+        let (_, body) = super::get(&self.address, &path).await?;
+        let answer: serde_json::Value = serde_json::from_str(&body).ok()?;
+        let result = answer["data"]["result"].as_array()?;
+        let [one] = result.as_slice() else { return None };
+        one["value"][1].as_str()?.parse().ok()
     }
 
     /// SIGKILL: queries fail from now on.

@@ -48,6 +48,17 @@ impl Bounds {
         }
     }
 
+    /// The same with a floor of at least the pods that `running`, so that taking over a Deployment moves nothing.
+    pub fn raised_to(self, running: u32) -> Self {
+        Self { min: self.min.max(running.min(self.max)), ..self }
+    }
+
+    /// The same, paused as the spec says.
+    pub fn paused_as(self, autoscaling: &Autoscaling) -> Self {
+        let Self { disable_up, disable_down, .. } = Self::initial(autoscaling);
+        Self { disable_up, disable_down, ..self }
+    }
+
     /// Those of a decision. `floor_before` is the floor written before it, `observed` the count of pods wanted now.
     ///
     /// An app without a metric of its own for the HPA follows its floor by bounds alone: `max` is the floor too, because

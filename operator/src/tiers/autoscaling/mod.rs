@@ -5,6 +5,8 @@ pub mod calendar;
 pub mod hpa;
 pub mod policy;
 pub mod quantity;
+mod tier;
 
 pub use hpa::{Bounds, hpa};
 pub use policy::{Calendars, FieldError, policy};
+pub use tier::{Autoscaling, Observed, ValidScaling, validate};

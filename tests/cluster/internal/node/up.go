@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -44,7 +45,9 @@ func (n *Node) Up() error {
 	if err != nil {
 		return err
 	}
-	fingerprint, err := n.fingerprint(kubernetes, files)
+	// By the name of its folder, which has the hash of what it is made of: the
+	// cache may be elsewhere for another user.
+	fingerprint, err := n.fingerprint(filepath.Base(filepath.Dir(kubernetes)), files)
 	if err != nil {
 		return err
 	}

@@ -148,7 +148,10 @@ func (s *Spec) Inputs() (string, error) {
 		}
 		packages = append(packages, filepath.Base(file))
 	}
-	description, err := json.Marshal(map[string]any{"format": format, "spec": s, "packages": packages})
+	// Where a file comes from does not matter, only what is in it.
+	spec := *s
+	spec.Files = nil
+	description, err := json.Marshal(map[string]any{"format": format, "spec": spec, "packages": packages})
 	if err != nil {
 		return "", err
 	}

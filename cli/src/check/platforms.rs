@@ -1,0 +1,102 @@
+//! How the platforms are: the second half of `lpctl check`.
+
+use super::{
+    Category, Check, Verdict,
+    remedy::{Place, remedy, under_way},
+    unknown,
+};
+use crate::{
+    cluster::Cluster,
+    commands::status::{Item, PlatformView, view},
+    output::ago,
+};
+use crds::LearningPlatform;
+use jiff::Timestamp;
+use kube::{Api, ResourceExt};
+
+/// The checks of one platform.
+pub fn platform(cluster: &Cluster, platform: &LearningPlatform) -> Category {
+    let (namespace, name) = (platform.namespace().unwrap_or_default(), platform.name_any());
+    let api: Api<LearningPlatform> = Api::namespaced(cluster.client.clone(), &namespace);
+    // Each attempt reads it again, so that a retry sees what has changed.
+    let looking = |look: Box<dyn Fn(&PlatformView, Timestamp) -> Verdict + Send + Sync>| {
+        let (api, name) = (api.clone(), name.clone());
+        let look = std::sync::Arc::new(look);
+        move || {
+            let (api, name, look) = (api.clone(), name.clone(), look.clone());
+            async move {
+                match api.get_opt(&name).await {
+                    Ok(Some(platform)) => {
+                        let now = Timestamp::now();
+                        look(&view(&platform, now), now)
+                    }
+                    Ok(None) => Verdict::Note("it is gone".into()),
+                    Err(error) => unknown(&error),
+                }
+            }
+        }
+    };
+    let mut checks = vec![
+        Check::new("the operator has seen its newest spec", "not-seen-yet", looking(Box::new(seen))).retry(),
+        Check::new("it is Ready", "not-ready", looking(Box::new(ready))).retry(),
+    ];
+    for app in &platform.spec.apps {
+        for (tier, description, anchor, warning) in [
+            ("app", format!("the pods of app {} are ready", app.name), "app-not-ready", false),
+            ("autoscaling", format!("app {} can be scaled", app.name), "autoscaling-not-ready", false),
+            ("metrics", format!("app {}'s metrics have values", app.name), "metrics-missing", true),
+        ] {
+            let configured = match (tier, &app.autoscaling) {
+                ("app", _) => true,
+                (_, None) => false,
+                ("metrics", Some(a)) => a.request_rate.is_some() || a.concurrency.is_some() || a.latency.is_some(),
+                (_, Some(_)) => true,
+            };
+            if !configured {
+                continue;
+            }
+            let app = app.name.clone();
+            let look = move |view: &PlatformView, _: Timestamp| {
+                let item = view.items.iter().find(|i| i.tier == tier && i.name == app);
+                item.map_or_else(|| Verdict::Note("it is gone".into()), |item| of_item(view, item))
+            };
+            let check = Check::new(description, anchor, looking(Box::new(look))).retry();
+            checks.push(if warning { check.warning() } else { check });
+        }
+    }
+    Category { name: format!("platform {namespace}/{name}"), checks }
+}
+
+fn seen(view: &PlatformView, now: Timestamp) -> Verdict {
+    match &view.stale {
+        None if view.suspended => Verdict::Note("seen, but it is suspended: nothing is written".into()),
+        None => Verdict::Good(String::new()),
+        Some(stale) => {
+            let when = stale.changed.map(|changed| format!(" {}", ago(changed, now))).unwrap_or_default();
+            Verdict::bad(format!("spec changed{when}, not seen yet"), "lpctl check --wait 60s   # then look at the operator")
+        }
+    }
+}
+
+fn ready(view: &PlatformView, _: Timestamp) -> Verdict {
+    let place = Place { namespace: &view.namespace, platform: &view.name, app: None };
+    if view.state == "Ready" {
+        return Verdict::Good(view.message.clone());
+    }
+    Verdict::bad(format!("{}: {}", view.state, view.message), remedy(&view.state, &place))
+}
+
+fn of_item(view: &PlatformView, item: &Item) -> Verdict {
+    use crate::output::Mark;
+    match item.mark {
+        Mark::Good => Verdict::Good(item.message.clone()),
+        Mark::Off => Verdict::Note(item.message.clone()),
+        Mark::Unknown => Verdict::Unknown(item.message.clone()),
+        mark => {
+            let place = Place { namespace: &view.namespace, platform: &view.name, app: Some(&item.name) };
+            let what = format!("{}: {}", item.reason, item.message);
+            // Pods that start are no trouble, and neither is a figure that has just come.
+            if under_way(mark) { Verdict::Note(what) } else { Verdict::bad(what, remedy(&item.reason, &place)) }
+        }
+    }
+}

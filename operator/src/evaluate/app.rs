@@ -1,0 +1,229 @@
+//! One app: what is asked for it, what is remembered of it, and the step from a decision to the cluster.
+
+use super::{
+    Deps,
+    plan::AppPlan,
+    readings::{self, Readings},
+    scaling::ScalingView,
+    world,
+};
+use crate::{
+    naming::{AppKey, Owner},
+    tiers::autoscaling::{Bounds, hpa},
+};
+use crds::{
+    status::{Hold, PastDecision, Reason},
+    tiers::{app::App, autoscaling::Autoscaling},
+};
+use decide::{Adopted, Decision, Input, ManualHold, Policy, State, Time, advance};
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
+use kube::ResourceExt;
+use std::{sync::Arc, time::Duration};
+
+/// How long a write may take before it counts as failed (P).
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Intervals that a reply from another task's server may be old.
+const PATIENCE: u32 = 3;
+
+/// What is decided on, as of the last change of its spec or of what the spec refers to.
+pub struct AppEntry {
+    /// Identity.
+    pub key: AppKey,
+    /// Owner of the HPA.
+    pub owner: Owner,
+    /// The app as written.
+    pub app: App,
+    /// Its scaling as written.
+    pub autoscaling: Autoscaling,
+    /// What is asked.
+    pub plan: AppPlan,
+    /// What is decided by.
+    pub policy: Policy,
+    /// The hold annotation.
+    pub hold: Option<(Hold, ManualHold)>,
+    /// Nothing may be written, so nothing is decided: suspended, or somebody else scales the Deployment.
+    pub blocked: bool,
+    /// The changes of the bounds that status remembers, for a first decision.
+    pub remembered: Vec<PastDecision>,
+    /// The expressions that are asked, by signal.
+    pub queries: Arc<[(String, Arc<str>)]>,
+    /// What earlier ticks left behind; kept when the spec changes.
+    pub memory: Arc<Memory>,
+}
+
+/// What earlier ticks of an app left behind.
+#[derive(Default)]
+pub struct Memory {
+    /// Held while a decision is carried out, by a tick or by a pass.
+    pub(super) kept: Arc<tokio::sync::Mutex<Kept>>,
+    /// Per source of the plan.
+    pub(super) readings: parking_lot::Mutex<Vec<Readings>>,
+}
+
+/// What earlier decisions of an app left behind.
+#[derive(Default)]
+pub struct Kept {
+    state: Option<State>,
+    /// Generation and hash of the template that the Deployment's controller has seen.
+    template: Option<(Option<i64>, u64)>,
+    /// The HPA that was found as wanted: its version, and what was wanted.
+    settled: Option<(String, HorizontalPodAutoscaler)>,
+    /// What was written last.
+    pub(super) bounds: Option<Bounds>,
+}
+
+impl Memory {
+    /// The same memory of decisions, with nothing of what servers said.
+    pub(super) fn without_readings(&self) -> Self {
+        Self { kept: self.kept.clone(), readings: parking_lot::Mutex::default() }
+    }
+}
+
+impl AppEntry {
+    /// Decides and carries it out. Does nothing while an earlier decision is still being carried out.
+    pub(super) async fn step(self: Arc<Self>, deps: Arc<Deps>, now: Time) {
+        let Ok(mut kept) = self.memory.kept.try_lock() else { return };
+        if self.blocked {
+            *kept = Kept::default();
+            return;
+        }
+        let Some(deployment) = deps.cluster.deployment(&self.key) else { return };
+        let live = deps.cluster.hpa(&self.key);
+        let replicas = world::replicas(&deployment, live.as_deref());
+        let observed_template = kept.template(&deployment);
+        let state = kept.state.get_or_insert_with(|| self.adopt(live.as_deref(), replicas.desired, replicas.observed(), now));
+        let floor_before = state.floor();
+        let mut next = state.clone();
+        let input = self.input(&deps, now, &deployment, live.as_deref(), observed_template);
+        let decision = advance(&self.policy, &mut next, &input);
+
+        let bounds = Bounds::of(&self.autoscaling, &decision.write, floor_before, replicas.observed());
+        let failure = match self.carry_out(&deps, &mut kept, live.as_deref(), bounds, decision.write.scale).await {
+            Ok(()) => {
+                // What was not written has not been decided: the state moves on only with the cluster.
+                kept.state = Some(next);
+                kept.bounds = Some(bounds);
+                None
+            }
+            Err(error) => {
+                tracing::warn!(app = %self.key, %error, "bounds could not be written");
+                Some((error.reason(), error.to_string()))
+            }
+        };
+        self.publish(&deps, Arc::new(decision), kept.bounds, failure, replicas.observed(), replicas.ready).await;
+    }
+
+    /// The state of an app that this process has not decided on yet.
+    fn adopt(&self, live: Option<&HorizontalPodAutoscaler>, desired: u32, observed: u32, now: Time) -> State {
+        let spec = live.and_then(|hpa| hpa.spec.as_ref());
+        let count = |number: i32| u32::try_from(number).unwrap_or(0);
+        let mut floor = spec.map(|spec| count(spec.min_replicas.unwrap_or(1)));
+        // An HPA cannot say zero.
+        if desired == 0 && self.policy.min_replicas == 0 && floor == Some(1) {
+            floor = Some(0);
+        }
+        let cap = spec.map(|spec| count(spec.max_replicas));
+        State::adopt(&self.policy, now, Adopted { floor, cap, observed })
+    }
+
+    fn input(
+        &self,
+        deps: &Deps,
+        now: Time,
+        deployment: &Deployment,
+        hpa: Option<&HorizontalPodAutoscaler>,
+        observed_template: Option<u64>,
+    ) -> Input {
+        let patience = decide::Duration::from(deps.interval).times(PATIENCE);
+        let readings = self.memory.readings.lock();
+        let (demand, latency, error_share) = readings::inputs(&self.plan, &readings, &self.policy, now, patience);
+        Input {
+            now,
+            demand,
+            latency,
+            error_share,
+            replicas: world::replicas(deployment, hpa),
+            hpa_metrics: hpa.map(world::hpa_metrics).unwrap_or_default(),
+            rollout: world::rollout(deployment, observed_template),
+            holds: self.hold.iter().map(|(_, manual)| manual.clone()).collect(),
+        }
+    }
+
+    /// Writes what differs.
+    async fn carry_out(
+        &self,
+        deps: &Deps,
+        kept: &mut Kept,
+        live: Option<&HorizontalPodAutoscaler>,
+        bounds: Bounds,
+        scale: Option<u32>,
+    ) -> Result<(), crate::error::Error> {
+        let Some(wanted) = hpa(&self.owner, &self.app, bounds) else { return Ok(()) };
+        let version = live.and_then(ResourceExt::resource_version).unwrap_or_default();
+        let settled = kept.settled.as_ref().is_some_and(|(seen, was)| *seen == version && *was == wanted);
+        if settled && scale.is_none() {
+            return Ok(());
+        }
+        let _permit = deps.writes.acquire().await;
+        let late = || crate::error::Error::Deadline(WRITE_TIMEOUT);
+        if !settled {
+            let applied = tokio::time::timeout(WRITE_TIMEOUT, deps.cluster.apply(&self.owner, &wanted, live)).await;
+            if !applied.map_err(|_| late())?? {
+                kept.settled = Some((version, wanted));
+            }
+        }
+        if let Some(replicas) = scale {
+            let name = self.key.object_name();
+            tokio::time::timeout(WRITE_TIMEOUT, deps.cluster.scale(&self.owner, &name, replicas)).await.map_err(|_| late())??;
+        }
+        Ok(())
+    }
+
+    async fn publish(
+        &self,
+        deps: &Deps,
+        decision: Arc<Decision>,
+        bounds: Option<Bounds>,
+        failure: Option<(Reason, String)>,
+        observed: u32,
+        ready: u32,
+    ) {
+        let before = deps.scaling.get(&self.key);
+        let hold = self.hold.as_ref().filter(|(_, manual)| manual.until > decision.at).map(|(hold, _)| hold.clone());
+        let count = |replicas: u32| i32::try_from(replicas).unwrap_or(i32::MAX);
+        let fresh = ScalingView {
+            floor: count(decision.write.floor),
+            cap: count(decision.write.cap),
+            bounds,
+            live: decision.clone(),
+            published: decision.clone(),
+            decisions: Vec::new(),
+            hold,
+            observed,
+            ready,
+            pause: self.policy.pause,
+            failure,
+            queries: self.queries.clone(),
+        };
+        let (view, changed) = ScalingView::after(before.as_ref(), &self.remembered, &decision, fresh);
+        deps.metrics.decided(&self.key, &decision, observed, ready);
+        deps.scaling.put(&self.key, view);
+        if changed {
+            // A closed channel means that nobody reports any more: shutdown.
+            let _ = deps.wake.send(self.key.platform_key()).await;
+        }
+    }
+}
+
+impl Kept {
+    /// The hash of the template that the Deployment's controller has seen last; computed only when the spec changes.
+    fn template(&mut self, deployment: &Deployment) -> Option<u64> {
+        let generation = deployment.metadata.generation;
+        let known = self.template.is_some_and(|(seen, _)| seen == generation);
+        if !known && world::is_observed(deployment) {
+            self.template = Some((generation, world::template_hash(deployment)));
+        }
+        self.template.map(|(_, hash)| hash)
+    }
+}

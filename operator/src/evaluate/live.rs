@@ -1,0 +1,109 @@
+//! The evaluation on a real cluster.
+
+use super::{Cluster, Deps, EvaluationMetrics};
+use crate::{
+    apply::{Change, Live},
+    context::Context,
+    error::Error,
+    kinds::Kind,
+    naming::{AppKey, FieldManager, Owner, PlatformKey},
+    prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey},
+};
+use decide::Time;
+use futures::{FutureExt, future::BoxFuture};
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Secret};
+use kube::{Api, Client, runtime::reflector::ObjectRef};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+/// Writes at the same time (P).
+const WRITES: usize = 16;
+
+/// Evaluates everything that is registered until `stop`; the stores must have been filled. `wake` gets every platform of
+/// which status has something new to tell.
+pub async fn run(ctx: Arc<Context>, wake: mpsc::Sender<PlatformKey>, stop: CancellationToken) {
+    let interval = ctx.settings.evaluation_interval;
+    let secrets: Arc<dyn Secrets> = Arc::new(KubeSecrets(ctx.client.clone()));
+    // An answer that comes after the next tick is due helps nobody.
+    let patience = interval.mul_f64(0.8);
+    let open = move |key: &SourceKey| -> Arc<dyn PromApi> { Arc::new(Source::new(key.clone(), secrets.clone(), patience)) };
+    let deps = Deps {
+        sources: Arc::new(open),
+        clock: Arc::new(|| Time::from(jiff::Timestamp::now())),
+        interval,
+        scaling: ctx.scaling.clone(),
+        metrics: EvaluationMetrics::registered(&ctx.metrics),
+        wake,
+        writes: Semaphore::new(WRITES),
+        cluster: Arc::new(KubeCluster(ctx.clone())),
+    };
+    ctx.registry.start(Arc::new(deps), stop.clone());
+    stop.cancelled().await;
+}
+
+/// Everything there is to tell of an app's scaling, live; none where this replica does not evaluate it.
+pub fn explain(ctx: &Context, key: &AppKey) -> Option<serde_json::Value> {
+    ctx.scaling.explain(key)
+}
+
+struct KubeCluster(Arc<Context>);
+
+impl Cluster for KubeCluster {
+    fn deployment(&self, key: &AppKey) -> Option<Arc<Deployment>> {
+        self.0.stores.deployments.get(&ObjectRef::new(&key.object_name()).within(&key.namespace))
+    }
+
+    fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>> {
+        self.0.stores.hpas.get(&ObjectRef::new(&key.object_name()).within(&key.namespace))
+    }
+
+    fn apply<'a>(
+        &'a self,
+        owner: &'a Owner,
+        hpa: &'a HorizontalPodAutoscaler,
+        live: Option<&'a HorizontalPodAutoscaler>,
+    ) -> BoxFuture<'a, Result<bool, Error>> {
+        async move {
+            let kind = Kind::HorizontalPodAutoscaler;
+            let object = |hpa| kind.object(hpa).map_err(|error| Error::Serialize("an HPA", error));
+            let (wanted, live) = (object(hpa)?, live.map(object).transpose()?);
+            let live = live.as_ref().map_or(Live::Unknown, Live::Known);
+            let applied = self.0.writer.apply(FieldManager::Scale, owner, &wanted, live).await?;
+            match applied.change {
+                Change::Created => self.0.metrics.write(kind.as_str(), "create"),
+                Change::Configured => self.0.metrics.write(kind.as_str(), "apply"),
+                Change::Unchanged | Change::Pending => {}
+            }
+            Ok(applied.change != Change::Unchanged)
+        }
+        .boxed()
+    }
+
+    fn scale<'a>(&'a self, owner: &'a Owner, name: &'a str, replicas: u32) -> BoxFuture<'a, Result<(), Error>> {
+        let replicas = i32::try_from(replicas).unwrap_or(i32::MAX);
+        async move {
+            self.0.writer.scale(owner, name, replicas).await?;
+            self.0.metrics.write(Kind::Deployment.as_str(), "scale");
+            Ok(())
+        }
+        .boxed()
+    }
+}
+
+struct KubeSecrets(Client);
+
+impl Secrets for KubeSecrets {
+    fn read<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<SecretContents>, String>> {
+        async move {
+            let api: Api<Secret> = Api::namespaced(self.0.clone(), namespace);
+            let secret = api.get_opt(name).await.map_err(|error| match error {
+                kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
+                other => other.to_string(),
+            })?;
+            let contents = |secret: Secret| secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect();
+            Ok(secret.map(contents))
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,245 @@
+//! Which apps are evaluated, by which task.
+
+use super::{
+    Deps,
+    app::{AppEntry, Kept, Memory},
+    group::Group,
+    plan::Part,
+    world,
+};
+use crate::{
+    naming::{AppKey, PlatformKey},
+    prometheus::{
+        SourceKey,
+        batch::{Ask, Batch, batches},
+    },
+    tiers::autoscaling::{Bounds, Calendars, policy},
+    validate::{ValidApp, ValidPlatform},
+};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
+use tokio_util::sync::CancellationToken;
+
+/// What the cluster holds of what a platform's scaling refers to.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct World {
+    /// The texts of calendars.
+    pub calendars: Calendars,
+    /// Apps whose Deployment somebody else scales too, and who.
+    pub conflicts: BTreeMap<String, String>,
+}
+
+/// The apps that are evaluated. Clones share them. Until the evaluation runs, platforms are only remembered.
+#[derive(Clone, Default)]
+pub struct Registry {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    platforms: HashMap<PlatformKey, (ValidPlatform, Option<World>)>,
+    entries: HashMap<AppKey, Arc<AppEntry>>,
+    engine: Option<Engine>,
+}
+
+struct Engine {
+    deps: Arc<Deps>,
+    groups: HashMap<Option<Arc<SourceKey>>, Arc<Group>>,
+    stop: CancellationToken,
+}
+
+impl Registry {
+    /// Takes over the spec of a platform. What changed is evaluated at once, as soon as the world is known.
+    pub fn sync(&self, platform: &ValidPlatform) {
+        let mut inner = self.inner.lock();
+        let world = inner.platforms.remove(&platform.key).and_then(|(_, world)| world);
+        inner.platforms.insert(platform.key.clone(), (platform.clone(), world));
+        inner.refresh(&platform.key);
+    }
+
+    /// Takes over what a pass found of what the spec refers to.
+    pub fn learn(&self, platform: &PlatformKey, found: World) {
+        let mut inner = self.inner.lock();
+        if let Some((_, world)) = inner.platforms.get_mut(platform) {
+            *world = Some(found);
+            inner.refresh(platform);
+        }
+    }
+
+    /// Forgets a platform that is gone.
+    pub fn remove(&self, platform: &PlatformKey) {
+        let mut inner = self.inner.lock();
+        inner.platforms.remove(platform);
+        inner.refresh(platform);
+    }
+
+    /// Begins to evaluate; ends with `stop`.
+    pub(super) fn start(&self, deps: Arc<Deps>, stop: CancellationToken) {
+        let mut inner = self.inner.lock();
+        inner.engine = Some(Engine { deps, groups: HashMap::new(), stop });
+        let platforms: Vec<_> = inner.platforms.keys().cloned().collect();
+        for platform in platforms {
+            inner.refresh(&platform);
+        }
+    }
+
+    /// Whether nothing may be written for an app, because somebody else scales its Deployment.
+    pub fn is_blocked(&self, app: &AppKey) -> bool {
+        let inner = self.inner.lock();
+        let world = inner.platforms.get(&app.platform_key()).and_then(|(_, world)| world.as_ref());
+        world.is_some_and(|world| world.conflicts.contains_key(&app.app))
+    }
+
+    /// Keeps the evaluation from writing an app's HPA while the guard lives, and tells what it wrote last.
+    pub async fn hold(&self, app: &AppKey) -> Option<HpaGuard> {
+        let memory = self.inner.lock().entries.get(app)?.memory.clone();
+        let kept = memory.kept.clone().lock_owned().await;
+        Some(HpaGuard { bounds: kept.bounds, _kept: kept })
+    }
+}
+
+/// See [`Registry::hold`].
+pub struct HpaGuard {
+    /// What the evaluation wrote last, if it has written.
+    pub bounds: Option<Bounds>,
+    _kept: tokio::sync::OwnedMutexGuard<Kept>,
+}
+
+impl Inner {
+    /// Brings entries and groups in line with a platform, there or gone.
+    fn refresh(&mut self, platform: &PlatformKey) {
+        let Some(engine) = &mut self.engine else { return };
+        let wanted = match self.platforms.get(platform) {
+            Some((valid, Some(world))) => entries(valid, world, &engine.deps, &self.entries),
+            Some((_, None)) => return,
+            None => Vec::new(),
+        };
+        let keep: BTreeSet<AppKey> = wanted.iter().map(|entry| entry.key.clone()).collect();
+        let gone: Vec<AppKey> =
+            self.entries.keys().filter(|key| key.platform_key() == *platform && !keep.contains(key)).cloned().collect();
+        for key in gone {
+            if let Some(entry) = self.entries.remove(&key) {
+                engine.remove(&entry);
+                engine.deps.metrics.forget(&key);
+            }
+        }
+        engine.deps.scaling.forget(platform, |key| keep.contains(key));
+        for entry in wanted {
+            let before = self.entries.get(&entry.key);
+            if before.is_some_and(|before| before.same_as(&entry)) {
+                continue;
+            }
+            if let Some(before) = before {
+                engine.remove(before);
+            }
+            let entry = Arc::new(entry);
+            engine.insert(&entry);
+            self.entries.insert(entry.key.clone(), entry);
+        }
+    }
+}
+
+impl Engine {
+    fn insert(&mut self, entry: &Arc<AppEntry>) {
+        for key in groups_of(entry) {
+            let group = self.groups.entry(key.clone()).or_insert_with(|| {
+                let api = key.as_ref().map(|key| (self.deps.sources)(key));
+                let group = Arc::new(Group::new(key, api, self.stop.child_token()));
+                tokio::spawn(group.clone().run(self.deps.clone()));
+                group
+            });
+            group.insert(entry);
+        }
+    }
+
+    fn remove(&mut self, entry: &AppEntry) {
+        for key in groups_of(entry) {
+            if let Some(group) = self.groups.get(&key)
+                && group.remove(&entry.key)
+            {
+                group.stop.cancel();
+                self.groups.remove(&key);
+            }
+        }
+    }
+}
+
+/// The servers an app reads from, and none where it is decided without one.
+fn groups_of(entry: &AppEntry) -> BTreeSet<Option<Arc<SourceKey>>> {
+    let mut keys: BTreeSet<_> = entry.plan.servers().map(|key| Some(key.clone())).collect();
+    keys.insert(entry.plan.owner());
+    keys
+}
+
+fn entries(
+    platform: &ValidPlatform,
+    world: &World,
+    deps: &Deps,
+    before: &HashMap<AppKey, Arc<AppEntry>>,
+) -> Vec<AppEntry> {
+    platform.apps.iter().filter_map(|app| entry(platform, app, world, deps, before.get(&app.key))).collect()
+}
+
+fn entry(
+    platform: &ValidPlatform,
+    app: &ValidApp,
+    world: &World,
+    deps: &Deps,
+    before: Option<&Arc<AppEntry>>,
+) -> Option<AppEntry> {
+    let (scaling, autoscaling) = (app.scaling.as_ref()?, app.spec.autoscaling.as_ref()?);
+    let mapped =
+        policy::map(platform.prometheus.as_ref(), autoscaling, &scaling.tunables, &world.calendars, (deps.clock)());
+    let mapped = mapped.inspect_err(|errors| tracing::error!(app = %app.key, ?errors, "a valid spec gives no policy")).ok()?;
+    let annotation = platform.annotations.get(&format!("{}{}", crds::HOLD_ANNOTATION_PREFIX, app.key.app));
+    let same_plan = before.filter(|before| before.plan == scaling.plan);
+    let memory = match (before, same_plan) {
+        (_, Some(same)) => same.memory.clone(),
+        // Replies are filed by their place in the plan: those to another plan mean nothing.
+        (Some(before), None) => Arc::new(before.memory.without_readings()),
+        (None, _) => Arc::new(Memory::default()),
+    };
+    let remembered = platform.status.apps.iter().find(|status| status.name == app.key.app);
+    Some(AppEntry {
+        key: app.key.clone(),
+        owner: platform.owner.clone(),
+        app: app.spec.clone(),
+        autoscaling: autoscaling.clone(),
+        plan: scaling.plan.clone(),
+        policy: mapped.policy,
+        hold: annotation.and_then(|value| world::hold(value).ok()),
+        blocked: platform.suspended() || world.conflicts.contains_key(&app.key.app),
+        remembered: remembered.and_then(|app| app.scaling.as_ref()).map(|s| s.decisions.clone()).unwrap_or_default(),
+        queries: queries(&scaling.plan).into(),
+        memory,
+    })
+}
+
+/// The expressions that are asked, as if for this app alone.
+fn queries(plan: &super::plan::AppPlan) -> Vec<(String, Arc<str>)> {
+    let mut queries = Vec::new();
+    for source in &plan.sources {
+        let name = format!("{:?}", source.role);
+        let asked = source.always.iter().filter(|(part, _)| matches!(part, Part::Long | Part::Short | Part::Freshness));
+        for (part, ask) in asked {
+            let expression = batches(std::slice::from_ref::<Ask>(ask), 1).first().map(Batch::expression);
+            queries.extend(expression.map(|expression| (format!("{name} {part:?}"), expression)));
+        }
+    }
+    queries
+}
+
+impl AppEntry {
+    /// Whether a change of the spec or the world is none for this app.
+    fn same_as(&self, other: &Self) -> bool {
+        self.owner == other.owner
+            && self.app == other.app
+            && self.plan == other.plan
+            && self.policy == other.policy
+            && self.hold == other.hold
+            && self.blocked == other.blocked
+    }
+}
