@@ -1,6 +1,9 @@
 //! The command line's grammar.
 
-use crate::commands::{check, completion, diff, explain, hold, init, install, render, status, uninstall, version};
+use crate::{
+    commands::{check, completion, diff, explain, hold, init, install, render, status, uninstall, version},
+    simulate,
+};
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
 
@@ -66,6 +69,8 @@ pub enum Command {
     Explain(explain::Args),
     /// Keep the pods of an app at or above a number for a time
     Hold(hold::Args),
+    /// Replay a recorded trace through the operator's own decisions
+    Simulate(simulate::Args),
     /// Print a completion script for a shell
     Completion(completion::Args),
     /// Print the versions of lpctl and of the operator

@@ -142,12 +142,14 @@ impl Writer {
                 read.as_ref()
             }
         };
+        let mut differing = Vec::new();
         if let Some(object) = live {
             if let Belongs::Foreign(holder) = belongs(object, owner) {
                 return Err(Error::NameConflict { kind: kind.to_string(), name, holder });
             }
             let present = serde_json::to_value(object).map_err(|e| Error::Serialize("a live object", e))?;
-            let settled = differences(&wanted, &present, manager).is_empty()
+            differing = differences(&wanted, &present, manager);
+            let settled = differing.is_empty()
                 || last.is_some_and(|l| l.desired == digest(&wanted) && l.outcome == digest(&essence(&present)));
             if settled {
                 return Ok(Applied { change: Change::Unchanged, object: object.clone() });
@@ -160,7 +162,8 @@ impl Writer {
         let object = self.write(kind, namespace, &name, manager, &wanted).await?;
         self.remember(key, &wanted, &object);
         let change = if existed { Change::Configured } else { Change::Created };
-        tracing::info!(%kind, namespace, name, manager = manager.as_str(), ?change, "applied");
+        let fields: Vec<_> = differing.iter().take(5).map(|d| d.path.as_str()).collect();
+        tracing::info!(%kind, namespace, name, manager = manager.as_str(), ?change, ?fields, "applied");
         Ok(Applied { change, object })
     }
 

@@ -16,6 +16,7 @@ pub mod kinds;
 pub mod lease;
 pub mod metrics;
 pub mod naming;
+pub mod platform_metrics;
 pub mod prometheus;
 pub mod rbac;
 pub mod reconcile;

@@ -12,6 +12,7 @@ use crate::{
     events::Events,
     lease::{self, Election, Lost},
     metrics::Metrics,
+    platform_metrics::PlatformMetrics,
     stores::Stores,
     telemetry::LogControl,
     wake::Wake,
@@ -44,6 +45,7 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
 
     let (stores, writers) = Stores::new();
     let metrics = Arc::new(Metrics::default());
+    metrics.register(|r| r.register_collector(Box::new(PlatformMetrics::new(stores.clone()))));
     let ctx = Context {
         writer: Writer::new(client.clone(), Mode::Write),
         events: Events::new(client.clone(), Some(identity.clone())),

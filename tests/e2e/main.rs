@@ -4,6 +4,7 @@
 #![recursion_limit = "256"]
 
 mod admission;
+mod scaling;
 
 #[path = "../../crds/tests/examples/mod.rs"]
 mod examples;

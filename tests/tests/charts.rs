@@ -19,7 +19,8 @@ fn read(path: &str) -> String {
 
 /// Helm, built once into the cache.
 static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let output = Command::new(root().join("tests/cluster/cluster")).args(["tools", "helm"]).output().expect("tests/cluster");
+    let output =
+        Command::new(root().join("tests/cluster/cluster")).args(["tools", "helm"]).output().expect("tests/cluster");
     let line = String::from_utf8(output.stdout).expect("UTF-8");
     let path = line.split_whitespace().last().unwrap_or_else(|| {
         panic!("no Helm: {}", String::from_utf8_lossy(&output.stderr));
@@ -72,9 +73,9 @@ fn grants(role: &Value, resource: &str, verb: &str) -> bool {
     let has = |rule: &Value, field: &str, wanted: &str| {
         rule[field].as_array().is_some_and(|items| items.iter().any(|item| item == wanted))
     };
-    role["rules"].as_array().is_some_and(|rules| {
-        rules.iter().any(|rule| has(rule, "resources", resource) && has(rule, "verbs", verb))
-    })
+    role["rules"]
+        .as_array()
+        .is_some_and(|rules| rules.iter().any(|rule| has(rule, "resources", resource) && has(rule, "verbs", verb)))
 }
 
 #[test]
@@ -89,7 +90,8 @@ fn the_default_watches_all_namespaces_with_one_hardened_pod() {
     assert_eq!(container["allowPrivilegeEscalation"], false);
     assert_eq!(container["capabilities"], json!({"drop": ["ALL"]}));
 
-    let role = objects.iter().find(|o| o["kind"] == "ClusterRole" && o["metadata"]["name"] == "learningplatform-operator");
+    let role =
+        objects.iter().find(|o| o["kind"] == "ClusterRole" && o["metadata"]["name"] == "learningplatform-operator");
     let role = role.expect("a ClusterRole");
     assert!(grants(role, "deployments", "patch"));
     assert!(grants(role, "secrets", "get"));
@@ -105,7 +107,8 @@ fn the_default_watches_all_namespaces_with_one_hardened_pod() {
 #[test]
 fn named_namespaces_get_roles_and_the_cluster_gives_no_reach_into_others() {
     let objects = rendered(&["watchNamespaces={east,west}"], &[]);
-    let cluster = objects.iter().find(|o| o["kind"] == "ClusterRole" && o["metadata"]["name"] == "learningplatform-operator");
+    let cluster =
+        objects.iter().find(|o| o["kind"] == "ClusterRole" && o["metadata"]["name"] == "learningplatform-operator");
     let cluster = cluster.expect("a ClusterRole for what has no namespace");
     for resource in ["secrets", "configmaps", "deployments", "pods", "learningplatforms", "events"] {
         assert!(!grants(cluster, resource, "get"), "{resource} in all namespaces");
@@ -193,11 +196,19 @@ fn monitors_and_rules_follow_what_the_cluster_serves() {
 fn settings_reach_pod_and_arguments() {
     let objects = rendered(
         &[
-            "global.imageRegistry=mirror.example:5000", "global.imagePullSecrets={all}", "imagePullSecrets={own}",
-            "prometheus.url=http://prometheus:9090", "prometheus.auth.secretName=credentials",
-            "prometheus.allowedUrls={http://prometheus:9090,https://thanos.example}", "clusterName=eu-1",
-            "timing.evaluationInterval=1s", "tunables.breach=3s", "leaderElection.leaseDuration=6s",
-            "networkPolicy.enabled=true", "priorityClassName=system-cluster-critical", "extraArgs={--lease-name=x}",
+            "global.imageRegistry=mirror.example:5000",
+            "global.imagePullSecrets={all}",
+            "imagePullSecrets={own}",
+            "prometheus.url=http://prometheus:9090",
+            "prometheus.auth.secretName=credentials",
+            "prometheus.allowedUrls={http://prometheus:9090,https://thanos.example}",
+            "clusterName=eu-1",
+            "timing.evaluationInterval=1s",
+            "tunables.breach=3s",
+            "leaderElection.leaseDuration=6s",
+            "networkPolicy.enabled=true",
+            "priorityClassName=system-cluster-critical",
+            "extraArgs={--lease-name=x}",
         ],
         &[],
     );
@@ -209,9 +220,14 @@ fn settings_reach_pod_and_arguments() {
     only(&objects, "NetworkPolicy");
     let args = arguments(&objects);
     for wanted in [
-        "--cluster-name=eu-1", "--default-prometheus-url=http://prometheus:9090",
-        "--default-prometheus-auth-dir=/etc/learningplatform/prometheus", "--allowed-prometheus-url=https://thanos.example",
-        "--evaluation-interval=1s", "--tunable=breach=3s", "--lease-duration=6s", "--lease-name=x",
+        "--cluster-name=eu-1",
+        "--default-prometheus-url=http://prometheus:9090",
+        "--default-prometheus-auth-dir=/etc/learningplatform/prometheus",
+        "--allowed-prometheus-url=https://thanos.example",
+        "--evaluation-interval=1s",
+        "--tunable=breach=3s",
+        "--lease-duration=6s",
+        "--lease-name=x",
     ] {
         assert!(args.iter().any(|a| a == wanted), "{wanted} is not in {args:?}");
     }
@@ -265,16 +281,24 @@ fn the_definition_is_text_to_helm_and_survives_an_uninstall() {
     assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
     let typed = serde_json::to_value(crds::crd()).expect("JSON");
     // Without the two texts of 200 kB that assert_eq! would print.
-    assert!(definition["spec"] == typed["spec"], "the definition in charts/operator-crds is out of date: run make generate");
+    assert!(
+        definition["spec"] == typed["spec"],
+        "the definition in charts/operator-crds is out of date: run make generate"
+    );
 }
 
 #[test]
 fn every_alert_has_a_runbook_a_test_and_reasons_that_exist() {
     let rules: Value = serde_saphyr::from_str(&read("charts/operator/alerts/learningplatform.yaml")).expect("YAML");
     let runbooks = read("charts/operator/alerts/runbooks.md");
-    let tests = read("charts/operator/alerts/tests/platforms.yaml") + &read("charts/operator/alerts/tests/operator.yaml");
-    let alerts: Vec<&Value> =
-        rules["groups"].as_array().expect("groups").iter().flat_map(|g| g["rules"].as_array().expect("rules")).collect();
+    let tests =
+        read("charts/operator/alerts/tests/platforms.yaml") + &read("charts/operator/alerts/tests/operator.yaml");
+    let alerts: Vec<&Value> = rules["groups"]
+        .as_array()
+        .expect("groups")
+        .iter()
+        .flat_map(|g| g["rules"].as_array().expect("rules"))
+        .collect();
     assert!(alerts.len() >= 9);
     for alert in alerts {
         let name = alert["alert"].as_str().expect("a name");
@@ -292,6 +316,15 @@ fn every_alert_has_a_runbook_a_test_and_reasons_that_exist() {
                 assert!(known.contains(value), "{name}: {label}{value} does not exist");
             }
         }
+    }
+    let exporters =
+        ["metrics", "platform_metrics", "evaluate/metrics"].map(|m| read(&format!("operator/src/{m}.rs"))).concat();
+    let text = read("charts/operator/alerts/learningplatform.yaml");
+    for part in text.split("learningplatform_operator_").skip(1) {
+        let metric = part.split(|c: char| !c.is_ascii_lowercase() && c != '_').next().unwrap_or_default();
+        // Suffixes that the exposition adds to the registered name.
+        let name = metric.trim_end_matches("_total").trim_end_matches("_bucket").trim_end_matches("_seconds");
+        assert!(exporters.contains(&format!("\"{name}\"")), "no metric {name} is registered");
     }
     let words = runbooks.lines().filter(|l| l.starts_with("| `")).flat_map(|l| {
         let cell = l.split('|').nth(1).unwrap_or_default();
@@ -316,8 +349,17 @@ fn names<T: std::fmt::Display>(all: &[T]) -> BTreeSet<String> {
 fn scaling_reasons() -> BTreeSet<String> {
     use decide::Reason;
     [
-        Reason::Demand, Reason::Latency, Reason::Rollout, Reason::Fallback, Reason::Schedule, Reason::ManualHold,
-        Reason::Minimum, Reason::Held, Reason::Stabilising, Reason::Ramping, Reason::Cap,
+        Reason::Demand,
+        Reason::Latency,
+        Reason::Rollout,
+        Reason::Fallback,
+        Reason::Schedule,
+        Reason::ManualHold,
+        Reason::Minimum,
+        Reason::Held,
+        Reason::Stabilising,
+        Reason::Ramping,
+        Reason::Cap,
     ]
     .iter()
     .map(|reason| format!("{reason:?}"))
@@ -334,7 +376,11 @@ fn the_states_that_other_tools_read_are_ours() {
         let name = path.display();
         let status: LearningPlatformStatus =
             serde_json::from_value(state["object"]["status"].clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(serde_json::to_value(&status).expect("JSON"), state["object"]["status"], "{name}: fields that are not ours");
+        assert_eq!(
+            serde_json::to_value(&status).expect("JSON"),
+            state["object"]["status"],
+            "{name}: fields that are not ours"
+        );
         for condition in &status.conditions {
             assert!(names(ConditionType::ALL).contains(&condition.type_), "{name}: {}", condition.type_);
             assert!(names(Reason::ALL).contains(&condition.reason), "{name}: {}", condition.reason);
@@ -347,5 +393,9 @@ fn the_states_that_other_tools_read_are_ours() {
     let script = read("charts/operator/integrations/argo-cd/health.lua");
     let listed: BTreeSet<String> =
         script.lines().filter_map(|l| l.trim().strip_suffix(" = true,")).map(str::to_owned).collect();
-    assert!(listed.len() >= 7 && listed.is_subset(&reasons_seen), "no state shows {:?}", listed.difference(&reasons_seen));
+    assert!(
+        listed.len() >= 7 && listed.is_subset(&reasons_seen),
+        "no state shows {:?}",
+        listed.difference(&reasons_seen)
+    );
 }

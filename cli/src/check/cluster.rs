@@ -31,7 +31,7 @@ pub fn crds(cluster: &Cluster) -> Category {
             }
         }
     });
-    Category { name: "crd".into(), checks: vec![there.fatal().retry(), same] }
+    Category { name: "crd".into(), checks: vec![there.fatal().retry(), same], essential: true }
 }
 
 fn established(crd: Option<&CustomResourceDefinition>) -> Verdict {
@@ -116,7 +116,7 @@ pub fn operator(cluster: &Cluster, namespace: &str, url: Option<&str>) -> Catego
         })
         .retry(),
     );
-    Category { name: "operator".into(), checks }
+    Category { name: "operator".into(), checks, essential: false }
 }
 
 fn runs(deployment: &Deployment, namespace: &str) -> Verdict {

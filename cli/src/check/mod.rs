@@ -1,5 +1,5 @@
-//! Checks as data, and the engine that runs them: categories in order, retries while there is time, a fatal failure ends
-//! its category.
+//! Checks as data, and the engine that runs them: categories in order, retries while there is time; a fatal failure ends its
+//! category, and everything after an essential one.
 
 pub mod cluster;
 pub mod platforms;
@@ -59,7 +59,7 @@ pub struct Check {
     pub description: String,
     /// The place in the README that says more.
     pub anchor: &'static str,
-    /// Whether its failure ends the category, and those after it.
+    /// Whether its failure ends the category.
     pub fatal: bool,
     /// Whether its failure is a warning, which changes no exit status.
     pub warning: bool,
@@ -110,6 +110,8 @@ pub struct Category {
     pub name: String,
     /// The checks, in order.
     pub checks: Vec<Check>,
+    /// Whether nothing after it makes sense where something fatal failed.
+    pub essential: bool,
 }
 
 /// What a check came to.
@@ -194,7 +196,7 @@ impl Engine {
         Self { until, pause: Duration::from_secs(1), progress, reports: Vec::new(), stopped: false }
     }
 
-    /// Runs a category, unless something fatal has failed before.
+    /// Runs a category, unless something fatal has failed in an essential one before.
     pub async fn run(&mut self, category: Category) {
         if self.stopped {
             return;
@@ -205,7 +207,7 @@ impl Engine {
             let failed = matches!(verdict, Verdict::Bad(_) | Verdict::Unknown(_));
             lines.push(line(&check, verdict));
             if failed && check.fatal {
-                self.stopped = true;
+                self.stopped = category.essential;
                 break;
             }
         }

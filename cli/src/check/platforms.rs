@@ -64,7 +64,7 @@ pub fn platform(cluster: &Cluster, platform: &LearningPlatform) -> Category {
             checks.push(if warning { check.warning() } else { check });
         }
     }
-    Category { name: format!("platform {namespace}/{name}"), checks }
+    Category { name: format!("platform {namespace}/{name}"), checks, essential: false }
 }
 
 fn seen(view: &PlatformView, now: Timestamp) -> Verdict {

@@ -43,7 +43,7 @@ pub fn kubernetes(cluster: &Cluster) -> Category {
             }
         }
     });
-    Category { name: "kubernetes-api".into(), checks: vec![reach.fatal().retry(), version.fatal()] }
+    Category { name: "kubernetes-api".into(), checks: vec![reach.fatal().retry(), version.fatal()], essential: true }
 }
 
 fn version(major: &str, minor: &str, shown: &str) -> Verdict {
@@ -82,7 +82,7 @@ pub fn permissions(cluster: &Cluster, namespace: &str) -> Category {
             async move { may(&client, "create", group, resource, within.as_deref()).await }
         }));
     }
-    Category { name: "permissions".into(), checks }
+    Category { name: "permissions".into(), checks, essential: false }
 }
 
 fn namespace_check(cluster: &Cluster, namespace: &str) -> Check {
@@ -180,7 +180,7 @@ pub fn optional_apis(cluster: &Cluster) -> Category {
         async move { external_metrics(&client).await }
     });
     let checks = vec![metrics.warning(), gateway, monitor, external.warning()];
-    Category { name: "optional-apis".into(), checks }
+    Category { name: "optional-apis".into(), checks, essential: false }
 }
 
 /// The operator registers no metrics API; whoever does is named, because namespaces hang in deletion while it is down.
@@ -220,7 +220,7 @@ pub fn earlier(cluster: &Cluster, namespace: &str) -> Category {
             }
         }
     });
-    Category { name: "installation".into(), checks: vec![check.warning()] }
+    Category { name: "installation".into(), checks: vec![check.warning()], essential: false }
 }
 
 /// Whether a resource is served; a group that nobody serves is a `false`.

@@ -6,11 +6,16 @@ fn fixed(description: &str, verdict: Verdict) -> Check {
     Check::new(description, "anchor", move || std::future::ready(verdict.clone()))
 }
 
+fn category(name: &str, check: Check) -> Category {
+    Category { name: name.into(), checks: vec![check], essential: false }
+}
+
 async fn reports() -> Engine {
     let mut engine = Engine::new(Duration::ZERO, |_| {});
     engine
         .run(Category {
             name: "kubernetes-api".into(),
+            essential: true,
             checks: vec![
                 fixed("the Kubernetes API can be asked", Verdict::Good("https://10.0.0.1:6443".into())).fatal(),
                 fixed("the Gateway API is there", Verdict::Note("it is not".into())),
@@ -21,6 +26,7 @@ async fn reports() -> Engine {
     engine
         .run(Category {
             name: "operator".into(),
+            essential: true,
             checks: vec![
                 fixed("the lease can be read", Verdict::Unknown("503".into())),
                 fixed("the operator runs", Verdict::bad("0 of 1 pods are ready", "kubectl describe pods")).fatal(),
@@ -28,12 +34,12 @@ async fn reports() -> Engine {
             ],
         })
         .await;
-    engine.run(Category { name: "platforms".into(), checks: vec![fixed("never asked", Verdict::Good(String::new()))] }).await;
+    engine.run(category("platforms", fixed("never asked", Verdict::Good(String::new())))).await;
     engine
 }
 
 #[tokio::test]
-async fn a_fatal_failure_ends_everything_after_it() {
+async fn a_fatal_failure_ends_everything_after_an_essential_category() {
     let engine = reports().await;
     let ran: Vec<_> = engine.reports.iter().map(|r| (r.category.as_str(), r.checks.len())).collect();
     assert_eq!(ran, [("kubernetes-api", 3), ("operator", 2)]);
@@ -58,7 +64,7 @@ async fn warnings_change_no_exit_and_doubt_is_2() {
         (fixed("x", Verdict::bad("a", "b")), Exit::Found),
     ] {
         let mut engine = Engine::new(Duration::ZERO, |_| {});
-        engine.run(Category { name: "c".into(), checks: vec![check] }).await;
+        engine.run(category("c", check)).await;
         assert_eq!(engine.exit(), exit);
     }
 }
@@ -73,12 +79,12 @@ async fn failures_are_tried_again_while_there_is_time() {
         })
     };
     let mut engine = Engine::new(Duration::from_secs(3600), |_| {});
-    engine.run(Category { name: "c".into(), checks: vec![check().retry()] }).await;
+    engine.run(category("c", check().retry())).await;
     assert_eq!((engine.exit(), ATTEMPTS.load(Ordering::SeqCst)), (Exit::Good, 4));
 
     ATTEMPTS.store(0, Ordering::SeqCst);
     let mut engine = Engine::new(Duration::from_secs(3600), |_| {});
-    engine.run(Category { name: "c".into(), checks: vec![check()] }).await;
+    engine.run(category("c", check())).await;
     assert_eq!(engine.exit(), Exit::Found, "without retry the first failure is final");
 }
 
@@ -86,7 +92,7 @@ async fn failures_are_tried_again_while_there_is_time() {
 async fn a_check_that_hangs_could_not_be_told() {
     let mut engine = Engine::new(Duration::ZERO, |_| {});
     let check = Check::new("it answers", "anchor", std::future::pending::<Verdict>);
-    engine.run(Category { name: "c".into(), checks: vec![check] }).await;
+    engine.run(category("c", check)).await;
     assert_eq!(engine.exit(), Exit::Unknown);
     assert_eq!(engine.reports[0].checks[0].problem, "it could not be told: no answer within 20 s");
 }

@@ -99,7 +99,7 @@ async fn all_platforms(engine: &mut Engine, cluster: &Cluster, all: bool) {
     let check = Check::new(format!("the platforms of {place} can be read"), "permissions", move || {
         std::future::ready(verdict.clone())
     });
-    engine.run(Category { name: "platforms".into(), checks: vec![check] }).await;
+    engine.run(Category { name: "platforms".into(), checks: vec![check], essential: false }).await;
     for platform in &found {
         engine.run(platforms::platform(cluster, platform)).await;
     }

@@ -17,7 +17,7 @@ use crds::{
 };
 use decide::{Duration, ManualHold, Policy, Time, Tunables};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use super::operator::tiers::autoscaling::{Calendars, policy, quantity};
+use operator::tiers::autoscaling::{Calendars, policy, quantity};
 use serde_json::Value;
 
 const DAY: Duration = Duration::from_mins(24 * 60);

@@ -14,20 +14,21 @@ mod query_range;
 mod replay;
 mod report;
 mod summary;
-mod shim;
 mod trace;
-use shim as operator;
 
 pub use args::{Args, Output};
+pub use replay::{Replay, Step};
 pub use summary::Summary;
 
 use anyhow::{Context, Result, bail};
 use closed_loop::ClosedLoop;
 use decide::{Time, Tunables};
+use fail_if::FailIf;
 use load::{Found, Options};
-use replay::{Replay, World};
+use replay::{Subject, World};
+use report::Heading;
 use std::{
-    io::{Read, Write},
+    io::{BufWriter, Read, Write},
     path::Path,
 };
 use trace::{Clock, Trace};
@@ -44,51 +45,76 @@ pub enum Verdict {
     Failed,
 }
 
+/// Everything that a replay needs, read and checked.
+pub struct Prepared {
+    trace: Trace,
+    ours: Side,
+    theirs: Option<Side>,
+    notes: Vec<String>,
+}
+
+/// One of the policies that are compared.
+struct Side {
+    found: Found,
+    subject: Subject,
+    world: World,
+}
+
+impl Prepared {
+    /// Reads what the arguments name.
+    ///
+    /// # Errors
+    /// Bad input, and what cannot be read.
+    pub fn new(args: &Args) -> Result<Self> {
+        args.check()?;
+        let found = args.find(&args.file, args.platform.as_deref(), None)?;
+        let other = args.against.as_deref().map(|path| args.find(path, None, Some(found.platform()))).transpose()?;
+        let (trace, mut notes) = args.trace()?;
+        let ours = args.side(found, &trace, &mut notes)?;
+        let theirs = other.map(|found| args.side(found, &trace, &mut notes)).transpose()?;
+        notes.dedup();
+        Ok(Self { trace, ours, theirs, notes })
+    }
+
+    /// Replays the trace on the policy of `-f`: pure, and all that a benchmark of the replay has to time.
+    pub fn replay(&self) -> Replay {
+        self.ours.replay(&self.trace)
+    }
+}
+
+impl Side {
+    fn replay(&self, trace: &Trace) -> Replay {
+        replay::replay(&self.subject, trace, &self.world)
+    }
+}
+
 /// Runs the command: the report goes to `out`, notes and failed conditions to `err`.
 ///
 /// # Errors
 /// Bad input, for which the exit code is 2, and what cannot be read or written.
 pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Result<Verdict> {
-    args.check()?;
-    let found = args.find(&args.file, args.platform.as_deref(), None)?;
-    let against = match &args.against {
-        Some(path) => Some(args.find(path, None, Some(found.platform()))?),
-        None => None,
-    };
-    let (trace, mut notes) = args.trace()?;
-    let tunables = args.tunables()?;
-
-    let mut simulate = |found: &Found| -> Result<Replay> {
-        let (subject, remarks) = found.subject(&trace, &args.options(&trace, &tunables))?;
-        notes.extend(remarks);
-        let world = args.world(found, &trace)?;
-        if args.cpu_per_request.is_some() && subject.cpu_target.is_none() {
-            bail!("--cpu-per-request needs a target of the HPA: set autoscaling.cpu, and resources.requests.cpu for a utilization");
-        }
-        if world.capacity.is_none() {
-            if args.fail_if.iter().any(fail_if::FailIf::needs_capacity) {
-                bail!("--fail-if underCapacitySeconds: nothing says what a pod carries: set requestRate.perPod, or use --closed-loop");
-            }
-            notes.push("nothing says what a pod carries, so underCapacitySeconds stays 0: set requestRate.perPod, or use --closed-loop".into());
-        }
-        Ok(replay::replay(&subject, &trace, &world))
-    };
-    let replay = simulate(&found)?;
-    let other = against.as_ref().map(&mut simulate).transpose()?;
-
-    for note in &notes {
+    let prepared = Prepared::new(args)?;
+    for note in &prepared.notes {
         writeln!(err, "note: {note}")?;
     }
+    let Prepared { trace, ours: Side { found, world, .. }, .. } = &prepared;
+    let replay = prepared.replay();
+    let other = prepared.theirs.as_ref().map(|side| side.replay(trace));
+
     if let Some(path) = &args.plot {
         let title = format!("{} of {}", found.app(), found.platform());
-        let svg = plot::svg(&title, &trace, &replay, other.as_ref(), args.capacity(&found)).map_err(anyhow::Error::msg)?;
+        let svg = plot::svg(&title, trace, &replay, other.as_ref(), world.capacity).map_err(anyhow::Error::msg)?;
         std::fs::write(path, svg).with_context(|| format!("--plot {}: cannot be written", path.display()))?;
     }
-    let labels = [shown(&args.file), args.against.as_deref().map(shown).unwrap_or_default()];
-    let heading = report::Heading { app: found.app(), platform: found.platform(), trace: &trace, interval: args.evaluation_interval };
-    match &other {
-        None => report::write(out, args.output, args.all, &heading, &replay)?,
-        Some(other) => compare::write(out, args.output, args.all, &heading, &labels, &replay, other)?,
+    // A report is many small pieces.
+    let out = &mut BufWriter::new(out);
+    let heading = Heading { app: found.app(), platform: found.platform(), trace, interval: args.evaluation_interval };
+    match (&other, &args.against) {
+        (Some(other), Some(against)) => {
+            let labels = [shown(&args.file), shown(against)];
+            compare::write(out, args.output, args.all, &heading, &labels, &replay, other)?;
+        }
+        _ => report::write(out, args.output, args.all, &heading, &replay)?,
     }
     out.flush()?;
 
@@ -151,22 +177,26 @@ impl Args {
         Ok(tunables)
     }
 
-    fn options(&self, trace: &Trace, tunables: &Tunables) -> Options {
-        Options {
-            tunables: tunables.clone(),
+    fn side(&self, found: Found, trace: &Trace, notes: &mut Vec<String>) -> Result<Side> {
+        let world = self.world(&found, trace)?;
+        let options = Options {
+            tunables: self.tunables()?,
             scrape_interval: self.scrape_interval,
-            shift: self.shift(trace),
+            shift: world.shift,
             latency_modelled: self.closed_loop.is_some(),
+        };
+        let (subject, remarks) = found.subject(trace, &options)?;
+        notes.extend(remarks);
+        if self.cpu_per_request.is_some() && subject.cpu_target.is_none() {
+            bail!("--cpu-per-request needs a target of the HPA: set autoscaling.cpu, and resources.requests.cpu for a utilization");
         }
-    }
-
-    fn shift(&self, trace: &Trace) -> i64 {
-        self.start_at.map_or(0, |start| Time::from(start).as_millis().saturating_sub(trace.start.as_millis()))
-    }
-
-    /// What a pod carries, for what counts as under capacity.
-    fn capacity(&self, found: &Found) -> Option<f64> {
-        self.closed_loop.or(found.per_pod())
+        if world.capacity.is_none() {
+            if self.fail_if.iter().any(FailIf::needs_capacity) {
+                bail!("--fail-if underCapacitySeconds: nothing says what a pod carries: set requestRate.perPod, or use --closed-loop");
+            }
+            notes.push("nothing says what a pod carries, so underCapacitySeconds stays 0: set requestRate.perPod, or use --closed-loop".into());
+        }
+        Ok(Side { found, subject, world })
     }
 
     fn world(&self, found: &Found, trace: &Trace) -> Result<World> {
@@ -188,10 +218,10 @@ impl Args {
             pod_start: self.pod_start,
             start_pods: self.start_pods.unwrap_or(u32::try_from(found.autoscaling.min_replicas).unwrap_or(0)),
             rollouts,
-            shift: self.shift(trace),
+            shift: self.start_at.map_or(0, |start| Time::from(start).as_millis().saturating_sub(trace.start.as_millis())),
             closed_loop: self.closed_loop.map(|per_pod| ClosedLoop { per_pod, budget: found.budget(), at_gateway: found.at_gateway() }),
             cpu_per_request: self.cpu_per_request,
-            capacity: self.capacity(found),
+            capacity: self.closed_loop.or(found.per_pod()),
         })
     }
 }

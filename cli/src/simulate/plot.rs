@@ -11,6 +11,8 @@ const SIZE: (u32, u32) = (1200, 760);
 /// About one bucket per pixel of the drawing: more points than that only make the file larger.
 const BUCKETS: usize = 1080;
 const HOUR: f64 = 3600.0;
+const DARK_GREEN: RGBColor = RGBColor(0, 140, 70);
+const GREY: RGBColor = RGBColor(160, 160, 160);
 
 /// A run of points without a gap.
 type Line = Vec<(f64, f64)>;
@@ -44,7 +46,7 @@ fn draw(
     let top = highest(load.iter().flatten().chain(carried.iter().flatten()));
     let mut chart = panel(&upper, title, &axis, "requests/s", top)?;
     if let Some(carried) = carried {
-        line(&mut chart, "capacity of the Ready pods", GREEN, vec![carried])?;
+        line(&mut chart, "capacity of the Ready pods", DARK_GREEN, vec![carried])?;
     }
     line(&mut chart, "load", BLUE, load)?;
     legend(&mut chart)?;
@@ -55,8 +57,8 @@ fn draw(
     let others = other.map(|other| stairs(&axis, other, |step| f64::from(step.pods)));
     let top = highest(pods.iter().chain(&ready).chain(&floor).chain(others.iter().flatten()));
     let mut chart = panel(&lower, "", &axis, "pods", top)?;
-    line(&mut chart, "floor", RGBColor(160, 160, 160), vec![floor])?;
-    line(&mut chart, "Ready", GREEN, vec![ready])?;
+    line(&mut chart, "floor", GREY, vec![floor])?;
+    line(&mut chart, "Ready", DARK_GREEN, vec![ready])?;
     line(&mut chart, "wanted", RED, vec![pods])?;
     if let Some(others) = others {
         line(&mut chart, "wanted by the other policy", MAGENTA, vec![others])?;
@@ -172,8 +174,11 @@ impl Axis {
             Clock::Rfc3339 => (start / (24.0 * HOUR)).floor() * 24.0 * HOUR,
             Clock::Seconds => 0.0,
         };
+        // The library puts labels at multiples of 1, 2, 5, 10..., which is what these units are chosen for.
         let scale = match end - start {
-            span if span > 3.0 * HOUR => HOUR,
+            span if span > 96.0 * HOUR => 24.0 * HOUR,
+            span if span > 12.0 * HOUR => 3.0 * HOUR,
+            span if span > 2.0 * HOUR => HOUR,
             span if span > 600.0 || trace.clock == Clock::Rfc3339 => 60.0,
             _ => 1.0,
         };
@@ -187,15 +192,15 @@ impl Axis {
     fn unit(&self) -> &'static str {
         match (self.clock, self.scale) {
             (Clock::Rfc3339, _) => "UTC",
-            (_, HOUR) => "hours",
+            (_, 1.0) => "seconds",
             (_, 60.0) => "minutes",
-            _ => "seconds",
+            _ => "hours",
         }
     }
 
     fn label(&self, x: f64) -> String {
         if self.clock == Clock::Seconds {
-            return super::number::short(x);
+            return super::number::short(x * (self.scale / HOUR.min(self.scale)));
         }
         let minutes = (x * self.scale / 60.0).round();
         let (days, minute) = (minutes.div_euclid(1440.0), minutes.rem_euclid(1440.0));

@@ -12,7 +12,7 @@ use decide::{
     Adopted, Behavior, Decision, DemandInput, Duration, Input, LatencyInput, ManualHold, Policy, Replicas, Rollout, Sample,
     SelectPolicy, SourceErrorKind, State, Time, advance,
 };
-use super::operator::tiers::autoscaling::Bounds;
+use operator::tiers::autoscaling::Bounds;
 
 /// The app that is replayed.
 #[derive(Clone, Debug)]

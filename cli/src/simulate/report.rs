@@ -225,7 +225,7 @@ pub fn signal(value: Option<f64>, state: Option<&SignalState>) -> String {
     }
 }
 
-/// Times as the table writes them: without the date where the trace lies within one day.
+/// Times as the table writes them: without the year, and without the date where the trace lies within one day.
 pub struct Times {
     clock: Clock,
     one_day: bool,
@@ -243,7 +243,8 @@ impl Times {
         let text = self.clock.show(time);
         match text.split_once('T') {
             Some((_, of_day)) if self.one_day => of_day.to_owned(),
-            _ => text,
+            Some((date, of_day)) => format!("{} {of_day}", date.split_once('-').map_or(date, |(_, day)| day)),
+            None => text,
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Floors and caps from outside of demand: what raises, and what limits.
 
 use crate::decision::Finding;
-use crate::explain::Why;
 use crate::input::ManualHold;
 use crate::plan::Plan;
 use crate::ramp::Pace;
 use crate::signal::Signal;
 use crate::tick::Tick;
+use crate::why::Why;
 
 /// Stage "raise": up to the greatest of fallback, schedules, manual holds and the minimum.
 pub(crate) fn raise(tick: &Tick<'_>, signals: &[Signal<'_>], plan: &Plan, wanted: u32) -> (u32, Why) {
@@ -24,7 +24,8 @@ pub(crate) fn raise(tick: &Tick<'_>, signals: &[Signal<'_>], plan: &Plan, wanted
         (most, why) = (planned.now, Why::Schedule { name: planned.name.clone(), full: planned.full });
     }
     if let Some(hold) = manual_hold(tick).filter(|hold| hold.floor > most) {
-        (most, why) = (hold.floor, Why::ManualHold { until: hold.until, reason: hold.reason.clone(), by: hold.by.clone() });
+        (most, why) =
+            (hold.floor, Why::ManualHold { until: hold.until, reason: hold.reason.clone(), by: hold.by.clone() });
     }
     (most, why)
 }
@@ -63,11 +64,7 @@ pub(crate) fn caps(tick: &Tick<'_>, plan: &Plan, pace: &Pace, adopting: bool) ->
             target = floor;
         }
     }
-    let now = if adopting {
-        target.max(tick.observed)
-    } else {
-        target.max(tick.cap.min(pace.lowest_cap(tick)))
-    };
+    let now = if adopting { target.max(tick.observed) } else { target.max(tick.cap.min(pace.lowest_cap(tick))) };
     Caps { target, now, why, conflict }
 }
 

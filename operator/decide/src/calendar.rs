@@ -166,7 +166,9 @@ impl Event {
         };
         for property in &component.properties {
             let times = || read_times(property, zones).map_err(|cause| with_name(&name, cause));
-            let local = |times: Vec<Local>| -> Vec<_> { times.iter().filter_map(|time| time.in_zone(&event.start.zone)).collect() };
+            let local = |times: Vec<Local>| -> Vec<_> {
+                times.iter().filter_map(|time| time.in_zone(&event.start.zone)).collect()
+            };
             match property.name.as_str() {
                 "RRULE" => event.rules.push(property.val.to_string()),
                 "RDATE" => event.extra.extend(local(times()?)),
@@ -200,7 +202,8 @@ impl Event {
             let instant = jiff::Timestamp::from_millisecond(time.as_millis()).ok()?;
             as_utc(TimeZone::UTC.to_datetime(instant).checked_add(span).ok()?)
         };
-        let length_before = jiff::Span::new().days(-1).checked_sub(jiff::SpanArithmetic::from((self.length, self.start.time)));
+        let length_before =
+            jiff::Span::new().days(-1).checked_sub(jiff::SpanArithmetic::from((self.length, self.start.time)));
         let mut set = RRuleSet::new(start).limit();
         if let Some(after) = length_before.ok().and_then(|span| around(from, span)) {
             set = set.after(after);
@@ -209,7 +212,8 @@ impl Event {
             set = set.before(before);
         }
         for rule in &self.rules {
-            let (rule, last) = self.without_until(rule).ok_or_else(|| error("its RRULE has an UNTIL that cannot be read".into()))?;
+            let (rule, last) =
+                self.without_until(rule).ok_or_else(|| error("its RRULE has an UNTIL that cannot be read".into()))?;
             let mut rule: RRule<Unvalidated> = rule.parse().map_err(unreadable)?;
             if let Some(last) = last {
                 rule = rule.until(as_utc(last).ok_or_else(|| error("its UNTIL is out of range".into()))?);
@@ -218,7 +222,9 @@ impl Event {
         }
         let result = set.all(MAX_OCCURRENCES);
         if result.limited {
-            return Err(error(format!("its RRULE has more than {MAX_OCCURRENCES} occurrences or never ends; give it fewer")));
+            return Err(error(format!(
+                "its RRULE has more than {MAX_OCCURRENCES} occurrences or never ends; give it fewer"
+            )));
         }
         Ok(result.dates.iter().filter_map(|date| from_chrono(date.naive_utc())).collect())
     }
@@ -251,7 +257,8 @@ fn with_name(event: &str, cause: CalendarError) -> CalendarError {
 
 /// The times of a property such as `DTSTART;TZID=Europe/Berlin:20261207T073000` or a list of them.
 fn read_times(property: &Property<'_>, zones: &Zones) -> Result<Vec<Local>, CalendarError> {
-    let named = property.params.iter().find(|parameter| parameter.key == "TZID").and_then(|parameter| parameter.val.as_ref());
+    let named =
+        property.params.iter().find(|parameter| parameter.key == "TZID").and_then(|parameter| parameter.val.as_ref());
     let zone = match named {
         Some(name) => zones.get(name.as_str())?,
         None => zones.default.clone(),
@@ -260,7 +267,10 @@ fn read_times(property: &Property<'_>, zones: &Zones) -> Result<Vec<Local>, Cale
         // RDATE may hold periods; only their starts are occurrences of the event's own length.
         let start = text.split('/').next().unwrap_or(text).trim();
         read_time(start, &zone).ok_or_else(|| {
-            CalendarError::Syntax(format!("its {} {text:?} is not a time; write it like 20261207T073000", property.name))
+            CalendarError::Syntax(format!(
+                "its {} {text:?} is not a time; write it like 20261207T073000",
+                property.name
+            ))
         })
     };
     property.val.as_str().split(',').map(read).collect()

@@ -2,7 +2,6 @@
 
 use crate::bound::{bound, caps, raise};
 use crate::decision::{Decision, Stage, StageName};
-use crate::explain::Why;
 use crate::hold::hold;
 use crate::input::Input;
 use crate::latency::Verdict;
@@ -12,6 +11,7 @@ use crate::report;
 use crate::signal::{Signal, observe_latency};
 use crate::size::{correct, restrain, size};
 use crate::state::State;
+use crate::why::Why;
 
 /// Decides one tick: a pure function, total for every input.
 ///
@@ -37,7 +37,8 @@ pub fn advance(policy: &Policy, state: &mut State, input: &Input) -> Decision {
         signals.push(signal);
     }
     let resolvable = input.latency.as_ref().is_none_or(|latency| latency.resolvable);
-    let latency = policy.latency.as_ref().map(|_| observe_latency(&tick, &mut state.latency.health, input.latency.as_ref()));
+    let latency =
+        policy.latency.as_ref().map(|_| observe_latency(&tick, &mut state.latency.health, input.latency.as_ref()));
     let verdict = match (&policy.latency, &latency) {
         (Some(budget), Some(latency)) if resolvable => state.latency.judge(&tick, budget, latency, &signals, frozen),
         _ => {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
-use crate::explain::{Reason, Why};
 use crate::policy::Name;
 use crate::sample::{Doubt, NotANumber, SourceErrorKind};
 use crate::time::{Duration, Time};
+use crate::why::{Reason, Why};
 
 /// The outcome of one tick.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -363,7 +363,12 @@ impl Finding {
 }
 
 /// Serializes what has a word and a sentence as `{"reason": ..., "message": ...}`.
-fn reason_and_message<S: Serializer>(serializer: S, status: Option<bool>, reason: &str, message: &dyn fmt::Display) -> Result<S::Ok, S::Error> {
+fn reason_and_message<S: Serializer>(
+    serializer: S,
+    status: Option<bool>,
+    reason: &str,
+    message: &dyn fmt::Display,
+) -> Result<S::Ok, S::Error> {
     use serde::ser::SerializeMap;
     let mut map = serializer.serialize_map(None)?;
     if let Some(status) = status {

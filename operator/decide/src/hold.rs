@@ -1,9 +1,9 @@
 //! What forbids lowering at this very tick.
 
-use crate::explain::Why;
 use crate::latency::Verdict;
 use crate::signal::{LatencySignal, Signal};
 use crate::tick::Tick;
+use crate::why::Why;
 
 /// Stage "hold": up to the floor, while any required signal has no trusted value, latency is over budget or a rollout runs.
 ///

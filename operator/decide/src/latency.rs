@@ -52,7 +52,8 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// No budget, or one that cannot be judged.
-    pub(crate) const NEUTRAL: Self = Self { k: 1.0, over_budget: false, blind: false, on_trial: false, not_helped_until: None };
+    pub(crate) const NEUTRAL: Self =
+        Self { k: 1.0, over_budget: false, blind: false, on_trial: false, not_helped_until: None };
 
     /// Nothing is lowered because latency is over budget, and pods may be what it lacks.
     pub(crate) fn overloaded(&self) -> bool {
@@ -105,6 +106,7 @@ impl LatencyMemory {
                 self.trial = None;
             } else if let Some(value) = value
                 && !idle
+                && !signals.is_empty()
                 && signals.iter().all(|signal| signal.state.is_full())
             {
                 let settled = tick.input.replicas.pending == 0 && tick.input.replicas.ready >= tick.floor.max(1);

@@ -31,15 +31,15 @@ mod state;
 mod tick;
 mod time;
 mod tunables;
+mod why;
 mod window;
 
 pub use behavior::{Behavior, PolicyType, RuleSpec, ScalingPolicy, ScalingRules, SelectPolicy};
 pub use decide::{advance, decide};
 pub use decision::{
-    Decision, Finding, FailureState, Hint, HeldBy, LatencyReport, MetricsAvailable, MetricsReason, SignalReport, SignalState,
-    Stage, StageName, Write,
+    Decision, FailureState, Finding, HeldBy, Hint, LatencyReport, MetricsAvailable, MetricsReason, SignalReport,
+    SignalState, Stage, StageName, Write,
 };
-pub use explain::{Reason, Why};
 pub use input::{DemandInput, HpaMetric, Input, LatencyInput, ManualHold, Replicas, Rollout, SourceReading};
 pub use policy::{Demand, Latency, Name, Pause, Policy, PolicyError};
 pub use sample::{Doubt, NotANumber, Sample, SourceError, SourceErrorKind, Trust, Value};
@@ -47,3 +47,4 @@ pub use schedule::{Bound, Schedule, ScheduleError, Weekday, When, Window, time_z
 pub use state::{Adopted, State};
 pub use time::{Duration, Time};
 pub use tunables::Tunables;
+pub use why::{Reason, Why};

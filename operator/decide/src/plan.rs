@@ -104,7 +104,8 @@ fn lead(tick: &Tick<'_>, full: u32) -> Duration {
     if tick.floor >= full {
         return Duration::ZERO;
     }
-    ramp::climb(&tick.policy.behavior.up, tick.floor, full, tunables.evaluation_interval).min(tunables.schedule_lead_max)
+    ramp::climb(&tick.policy.behavior.up, tick.floor, full, tunables.evaluation_interval)
+        .min(tunables.schedule_lead_max)
 }
 
 impl Schedule {
@@ -120,7 +121,8 @@ impl Schedule {
                 let today = zone.to_datetime(timestamp).date();
                 let reach = self.reach(tick);
                 // A window lasts a day at most; its ramps may reach further.
-                let around = i32::try_from(reach.as_millis() / 86_400_000).unwrap_or(i32::MAX).saturating_add(2).min(30);
+                let around =
+                    i32::try_from(reach.as_millis() / 86_400_000).unwrap_or(i32::MAX).saturating_add(2).min(30);
                 for offset in -around..=around {
                     let Ok(day) = today.checked_add(jiff::Span::new().days(offset)) else { continue };
                     let bounded = from.is_none_or(|from| day >= from) && until.is_none_or(|until| day <= until);

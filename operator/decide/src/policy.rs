@@ -195,14 +195,22 @@ impl Demand {
             Err(PolicyError { field: format!("{}.{field}", self.name), problem: value, remedy })
         };
         if !is_positive(self.per_pod) {
-            return error("perPod", format!("{} is not above zero", self.per_pod), "say how much one pod carries, such as 100");
+            return error(
+                "perPod",
+                format!("{} is not above zero", self.per_pod),
+                "say how much one pod carries, such as 100",
+            );
         }
         if !(1..=100).contains(&self.utilization_percent) {
             return error("utilization", format!("{} %", self.utilization_percent), "give a percentage from 1 to 100");
         }
         for (field, value) in [("activation", Some(self.activation)), ("constant", self.constant)] {
             if value.is_some_and(|value| !value.is_finite() || value < 0.0) {
-                return error(field, format!("{value:?} is not a number of at least zero"), "give a number of at least zero");
+                return error(
+                    field,
+                    format!("{value:?} is not a number of at least zero"),
+                    "give a number of at least zero",
+                );
             }
         }
         Ok(())

@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::behavior::{Behavior, PolicyType, ScalingPolicy, ScalingRules, SelectPolicy};
-use crate::explain::Why;
 use crate::tick::Tick;
 use crate::time::{Duration, Time};
+use crate::why::Why;
 use crate::window::Steps;
 
 /// More steps than any climb within an app's bounds can sensibly take; a bound on work, not a rule.
@@ -44,7 +44,10 @@ impl Pace {
             if wanted <= limit {
                 return (wanted, Why::WithinSpeed);
             }
-            return (limit, if behavior.up.select == SelectPolicy::Disabled { Why::DirectionDisabled } else { Why::SpeedUp });
+            return (
+                limit,
+                if behavior.up.select == SelectPolicy::Disabled { Why::DirectionDisabled } else { Why::SpeedUp },
+            );
         }
         let base = |period| self.floor.at(tick.now.minus(period));
         let limit = lowest(&behavior.down, base).unwrap_or(floor).min(floor);

@@ -1,14 +1,15 @@
 //! From the stages' results to what a decision tells.
 
 use crate::decision::{
-    Decision, Finding, HeldBy, Hint, LatencyReport, MetricsAvailable, MetricsReason, SignalReport, SignalState, Stage, Write,
+    Decision, Finding, HeldBy, Hint, LatencyReport, MetricsAvailable, MetricsReason, SignalReport, SignalState, Stage,
+    Write,
 };
-use crate::explain::Reason;
 use crate::latency::Verdict;
 use crate::policy::{Latency, Name};
 use crate::signal::{LatencySignal, Signal};
 use crate::size::proposal;
 use crate::tick::Tick;
+use crate::why::Reason;
 
 /// The HPA changes nothing while a metric is this close to its target (its default tolerance).
 const HPA_TOLERANCE: f64 = 0.1;
@@ -71,7 +72,10 @@ pub(crate) fn metrics(
         return None;
     }
     let demand = signals.iter().map(|signal| (&signal.demand.name, &signal.state));
-    let latency = judged.filter(|(_, verdict)| verdict.blind).zip(budget).map(|((latency, _), budget)| (&budget.name, &latency.state));
+    let latency = judged
+        .filter(|(_, verdict)| verdict.blind)
+        .zip(budget)
+        .map(|((latency, _), budget)| (&budget.name, &latency.state));
     let mut worst: Option<(&Name, &SignalState)> = None;
     for (name, state) in demand.chain(latency) {
         let reason = state.metrics_reason();
@@ -148,7 +152,11 @@ pub(crate) fn held_by(tick: &Tick<'_>, write: &Write) -> HeldBy {
 }
 
 /// The latency as a decision tells it.
-pub(crate) fn latency(budget: Option<&Latency>, signal: Option<LatencySignal>, verdict: &Verdict) -> Option<LatencyReport> {
+pub(crate) fn latency(
+    budget: Option<&Latency>,
+    signal: Option<LatencySignal>,
+    verdict: &Verdict,
+) -> Option<LatencyReport> {
     let (budget, signal) = budget.zip(signal)?;
     Some(LatencyReport {
         name: budget.name.clone(),

@@ -177,13 +177,17 @@ impl Window {
 /// # Errors
 /// A name that the database does not know.
 pub fn time_zone(name: &str) -> Result<TimeZone, ScheduleError> {
-    TimeZone::get(name).ok().filter(|zone| zone.iana_name().is_some()).ok_or_else(|| ScheduleError::UnknownZone(name.into()))
+    TimeZone::get(name)
+        .ok()
+        .filter(|zone| zone.iana_name().is_some())
+        .ok_or_else(|| ScheduleError::UnknownZone(name.into()))
 }
 
 /// The earliest and the latest instant at which clocks in `zone` show `local`.
 fn instants(local: civil::DateTime, zone: &TimeZone) -> (Time, Time) {
     let ambiguous = zone.to_ambiguous_timestamp(local);
-    let at = |offset: jiff::tz::Offset| offset.to_timestamp(local).map(Time::from).unwrap_or(Time::from_millis(i64::MAX));
+    let at =
+        |offset: jiff::tz::Offset| offset.to_timestamp(local).map(Time::from).unwrap_or(Time::from_millis(i64::MAX));
     match ambiguous.offset() {
         AmbiguousOffset::Unambiguous { offset } => (at(offset), at(offset)),
         AmbiguousOffset::Fold { before, after } => (at(before), at(after)),
@@ -194,7 +198,9 @@ fn instants(local: civil::DateTime, zone: &TimeZone) -> (Time, Time) {
             let first = before
                 .to_timestamp(local)
                 .ok()
-                .and_then(|instant| zone.preceding(instant.saturating_add(jiff::SignedDuration::from_nanos(1)).ok()?).next())
+                .and_then(|instant| {
+                    zone.preceding(instant.saturating_add(jiff::SignedDuration::from_nanos(1)).ok()?).next()
+                })
                 .map_or(inside, |transition| Time::from(transition.timestamp()));
             (first, first)
         }

@@ -81,13 +81,21 @@ impl SignalMemory {
     }
 
     /// Counts the tick and says what the signal says. The second result tells whether the windows must be cleared.
-    pub(crate) fn observe<'a>(&mut self, tick: &Tick<'a>, demand: &'a Demand, input: Option<&DemandInput>) -> (Signal<'a>, bool) {
+    pub(crate) fn observe<'a>(
+        &mut self,
+        tick: &Tick<'a>,
+        demand: &'a Demand,
+        input: Option<&DemandInput>,
+    ) -> (Signal<'a>, bool) {
         let readings = input.map_or(&[][..], |input| &input.sources);
         let mut clear = self.count(tick, readings);
 
         let chosen = self.choose(tick, readings);
         let constant = demand.constant.filter(|_| chosen.is_none());
-        let all_down = self.sources.iter().all(|source| matches!(source.state(), FailureState::Fallback | FailureState::Recovering));
+        let all_down = self
+            .sources
+            .iter()
+            .all(|source| matches!(source.state(), FailureState::Fallback | FailureState::Recovering));
         if all_down && demand.constant.is_none() {
             if self.fallback.is_none() {
                 let replicas = tick.policy.fallback_replicas.unwrap_or(0);
@@ -107,7 +115,8 @@ impl SignalMemory {
             None => {
                 let reading = readings.get(source);
                 let long = self.classify(tick, source, reading.map_or(&NO_DATA, |reading| &reading.long));
-                let short = reading.and_then(|reading| reading.short.as_ref()).and_then(|short| fresh_value(tick, short).ok());
+                let short =
+                    reading.and_then(|reading| reading.short.as_ref()).and_then(|short| fresh_value(tick, short).ok());
                 (long, short)
             }
         };
@@ -118,7 +127,9 @@ impl SignalMemory {
         let failure = match (self.fallback, source) {
             (None, source) => self.sources.get(source).map_or(FailureState::Fallback, SourceHealth::state),
             // A source that answers again is the better news, whichever of the chain it is.
-            (Some(_), _) if self.sources.iter().any(|source| source.state() == FailureState::Recovering) => FailureState::Recovering,
+            (Some(_), _) if self.sources.iter().any(|source| source.state() == FailureState::Recovering) => {
+                FailureState::Recovering
+            }
             (Some(_), _) => FailureState::Fallback,
         };
         let signal = Signal {
@@ -154,9 +165,10 @@ impl SignalMemory {
     /// The source that counts: the first that is not down, else the first that answers again.
     fn choose(&self, tick: &Tick<'_>, readings: &[SourceReading]) -> Option<usize> {
         let up = |source: &SourceHealth| matches!(source.state(), FailureState::Healthy | FailureState::Failing);
-        self.sources.iter().position(up).or_else(|| {
-            readings.iter().position(|reading| fresh_value(tick, &reading.long).is_ok())
-        })
+        self.sources
+            .iter()
+            .position(up)
+            .or_else(|| readings.iter().position(|reading| fresh_value(tick, &reading.long).is_ok()))
     }
 
     fn classify(&self, tick: &Tick<'_>, source: usize, sample: &Sample) -> Classified {
@@ -201,7 +213,11 @@ impl SignalMemory {
 }
 
 /// Counts the tick for the latency source and says what it says.
-pub(crate) fn observe_latency(tick: &Tick<'_>, health: &mut SourceHealth, input: Option<&LatencyInput>) -> LatencySignal {
+pub(crate) fn observe_latency(
+    tick: &Tick<'_>,
+    health: &mut SourceHealth,
+    input: Option<&LatencyInput>,
+) -> LatencySignal {
     let sample = input.map_or(&NO_DATA, |input| &input.sample);
     if tick.fresh {
         let answered = fresh_value(tick, sample).is_ok();

@@ -1,9 +1,9 @@
 //! Demand to pods.
 
-use crate::explain::Why;
 use crate::policy::Demand;
 use crate::signal::Signal;
 use crate::tick::Tick;
+use crate::why::Why;
 
 /// Quotients this close to a whole number are that number: 300 / 100 must not need 4 pods for the last bit of a float.
 const EPSILON: f64 = 1e-9;

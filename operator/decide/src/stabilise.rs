@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 
 use serde::Serialize;
 
-use crate::explain::Why;
 use crate::sample::{Sample, Trust};
 use crate::signal::Signal;
 use crate::tick::Tick;
 use crate::time::{Duration, Time};
+use crate::why::Why;
 use crate::window::WindowMax;
 
 /// What is remembered over the windows.
@@ -95,9 +95,12 @@ impl History {
         while self.quality.front().is_some_and(|run| run.until <= cutoff) {
             self.quality.pop_front();
         }
-        let run = Run { from: tick.now.minus(tick.elapsed), until: tick.now, full: !held, ready: ready_per_mille(tick) };
+        let run =
+            Run { from: tick.now.minus(tick.elapsed), until: tick.now, full: !held, ready: ready_per_mille(tick) };
         match self.quality.back_mut() {
-            Some(last) if (last.full, last.ready, last.until) == (run.full, run.ready, run.from) => last.until = run.until,
+            Some(last) if (last.full, last.ready, last.until) == (run.full, run.ready, run.from) => {
+                last.until = run.until
+            }
             _ => self.quality.push_back(run),
         }
 

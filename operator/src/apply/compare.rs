@@ -74,8 +74,11 @@ fn compare_metadata(wanted: &Value, live: &Value, tree: &Value, found: &mut Vec<
 
 fn compare(path: &str, key: &str, wanted: &Value, live: Option<&Value>, tree: Option<&Value>, found: &mut Vec<Difference>) {
     let Some(live) = live else {
-        // An empty map that the server does not store is as good as absent.
-        found.push(Difference { path: path.to_owned(), what: What::Differs });
+        // The server does not store the zero of a field whose default is zero, but it keeps the ownership; a field that
+        // somebody took away loses it.
+        if !(is_zero(wanted) && tree.is_some()) {
+            found.push(Difference { path: path.to_owned(), what: What::Differs });
+        }
         return;
     };
     let Some(tree) = tree else {
@@ -132,13 +135,24 @@ fn same(key: &str, wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
         (Value::Object(fields), Value::Object(present)) => fields.iter().all(|(name, value)| {
             let quantity_key = if is_quantities(key) { key } else { name };
-            present.get(name).is_some_and(|live| same(quantity_key, value, live))
+            present.get(name).map_or_else(|| is_zero(value), |live| same(quantity_key, value, live))
         }),
         (Value::Array(items), Value::Array(present)) => {
             items.len() == present.len() && items.iter().zip(present).all(|(a, b)| same(key, a, b))
         }
         _ if wanted == live => true,
         _ => is_quantity(key) && quantity(wanted).is_some_and(|w| quantity(live) == Some(w)),
+    }
+}
+
+fn is_zero(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Bool(b) => !b,
+        Value::Number(n) => n.as_f64() == Some(0.0),
+        Value::String(s) => s.is_empty(),
+        Value::Array(items) => items.is_empty(),
+        Value::Object(fields) => fields.is_empty(),
     }
 }
 

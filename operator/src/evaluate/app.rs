@@ -99,7 +99,8 @@ impl AppEntry {
         let decision = advance(&self.policy, &mut next, &input);
 
         let bounds = Bounds::of(&self.autoscaling, &decision.write, floor_before, replicas.observed());
-        let failure = match self.carry_out(&deps, &mut kept, live.as_deref(), bounds, decision.write.scale).await {
+        let desired = replicas.desired;
+        let failure = match self.carry_out(&deps, &mut kept, live.as_deref(), bounds, desired, decision.write.scale).await {
             Ok(()) => {
                 // What was not written has not been decided: the state moves on only with the cluster.
                 kept.state = Some(next);
@@ -150,19 +151,22 @@ impl AppEntry {
         }
     }
 
-    /// Writes what differs.
+    /// Writes what differs: the HPA; the count itself where the HPA is off (to and from zero), or where it would reach the
+    /// floor only at its next sync.
     async fn carry_out(
         &self,
         deps: &Deps,
         kept: &mut Kept,
         live: Option<&HorizontalPodAutoscaler>,
         bounds: Bounds,
+        desired: u32,
         scale: Option<u32>,
     ) -> Result<(), crate::error::Error> {
         let Some(wanted) = hpa(&self.owner, &self.app, bounds) else { return Ok(()) };
         let version = live.and_then(ResourceExt::resource_version).unwrap_or_default();
         let settled = kept.settled.as_ref().is_some_and(|(seen, was)| *seen == version && *was == wanted);
-        if settled && scale.is_none() {
+        let below = desired > 0 && desired < bounds.min && scale.is_none();
+        if settled && scale.is_none() && !below {
             return Ok(());
         }
         let _permit = deps.writes.acquire().await;
@@ -173,8 +177,15 @@ impl AppEntry {
                 kept.settled = Some((version, wanted));
             }
         }
+        let name = self.key.object_name();
+        if below {
+            let raised = tokio::time::timeout(WRITE_TIMEOUT, deps.cluster.raise(&self.owner, &name, bounds.min)).await;
+            // The bounds are written: whatever kept this from being written, the HPA makes good.
+            if let Err(error) = raised.map_err(|_| late()).and_then(|done| done) {
+                tracing::info!(app = %self.key, %error, "left to the HPA");
+            }
+        }
         if let Some(replicas) = scale {
-            let name = self.key.object_name();
             tokio::time::timeout(WRITE_TIMEOUT, deps.cluster.scale(&self.owner, &name, replicas)).await.map_err(|_| late())??;
         }
         Ok(())

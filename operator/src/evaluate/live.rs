@@ -80,6 +80,17 @@ impl Cluster for KubeCluster {
         .boxed()
     }
 
+    fn raise<'a>(&'a self, owner: &'a Owner, name: &'a str, floor: u32) -> BoxFuture<'a, Result<(), Error>> {
+        let floor = i32::try_from(floor).unwrap_or(i32::MAX);
+        async move {
+            if self.0.writer.raise(owner, name, floor).await? {
+                self.0.metrics.write(Kind::Deployment.as_str(), "scale");
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
     fn scale<'a>(&'a self, owner: &'a Owner, name: &'a str, replicas: u32) -> BoxFuture<'a, Result<(), Error>> {
         let replicas = i32::try_from(replicas).unwrap_or(i32::MAX);
         async move {

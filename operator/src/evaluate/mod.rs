@@ -43,6 +43,9 @@ pub trait Cluster: Send + Sync {
         live: Option<&'a HorizontalPodAutoscaler>,
     ) -> BoxFuture<'a, Result<bool, Error>>;
 
+    /// Raises the count of a Deployment that runs to at least `floor`, at once.
+    fn raise<'a>(&'a self, owner: &'a Owner, name: &'a str, floor: u32) -> BoxFuture<'a, Result<(), Error>>;
+
     /// Sets the count of a Deployment through its scale subresource.
     fn scale<'a>(&'a self, owner: &'a Owner, name: &'a str, replicas: u32) -> BoxFuture<'a, Result<(), Error>>;
 }

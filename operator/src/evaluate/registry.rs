@@ -77,7 +77,7 @@ impl Registry {
     }
 
     /// Begins to evaluate; ends with `stop`.
-    pub(super) fn start(&self, deps: Arc<Deps>, stop: CancellationToken) {
+    pub fn start(&self, deps: Arc<Deps>, stop: CancellationToken) {
         let mut inner = self.inner.lock();
         inner.engine = Some(Engine { deps, groups: HashMap::new(), stop });
         let platforms: Vec<_> = inner.platforms.keys().cloned().collect();

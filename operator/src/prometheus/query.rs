@@ -95,7 +95,8 @@ impl Template {
         let preset = self.preset;
         if question == Question::Live && !preset::in_pods(preset) {
             // What speaks for the app is not the app: any series of the exporter shows that it is up.
-            return format!("count({})", selector(&self.metric, &equalities(&self.matchers)));
+            let metric = format!("{}{}", self.metric, self.counter());
+            return format!("count({})", selector(&metric, &equalities(&self.matchers)));
         }
         let shapes = match subject {
             Subject::Workloads(workloads) => preset::shapes(preset, workloads),

@@ -105,12 +105,10 @@ impl Drop for Operator {
     }
 }
 
-/// Makes the account `operator` with the operator's rights in the namespace, and a kubeconfig for it.
-pub async fn account(namespace: &TestNamespace) -> PathBuf {
+/// Gives the account `operator` of the namespace `of` the operator's rights in `namespace`.
+pub async fn grant(namespace: &TestNamespace, of: &TestNamespace) {
     let apply = PatchParams::apply("test").force();
     let name = "operator";
-    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
-    namespace.api::<ServiceAccount>().patch(name, &apply, &Patch::Apply(&account)).await.expect("an account");
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name},
         "rules": operator::rbac::rules(),
@@ -119,9 +117,18 @@ pub async fn account(namespace: &TestNamespace) -> PathBuf {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": name},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name},
-        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": namespace.name}],
+        "subjects": [{"kind": "ServiceAccount", "name": name, "namespace": of.name}],
     });
     namespace.api::<RoleBinding>().patch(name, &apply, &Patch::Apply(&binding)).await.expect("a binding");
+}
+
+/// Makes the account `operator` with the operator's rights in the namespace, and a kubeconfig for it.
+pub async fn account(namespace: &TestNamespace) -> PathBuf {
+    let apply = PatchParams::apply("test").force();
+    let name = "operator";
+    let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": name}});
+    namespace.api::<ServiceAccount>().patch(name, &apply, &Patch::Apply(&account)).await.expect("an account");
+    grant(namespace, namespace).await;
     let request = TokenRequest {
         spec: TokenRequestSpec { expiration_seconds: Some(7200), ..Default::default() },
         ..Default::default()

@@ -1,7 +1,5 @@
 //! A small world around the core: a Deployment, an HPA that follows floor and cap, pods that need time to become Ready.
 //! Every tick checks the invariants that hold for any single decision.
-#![allow(dead_code, reason = "each test file uses its part")]
-
 use learningplatform_decide::*;
 
 pub mod script;
@@ -130,7 +128,8 @@ impl World {
     }
 
     fn follow(&mut self, decision: &Decision) {
-        let wanted = self.hpa_wish.clamp(decision.write.floor.max(1).min(decision.write.cap.max(1)), decision.write.cap.max(1));
+        let wanted =
+            self.hpa_wish.clamp(decision.write.floor.max(1).min(decision.write.cap.max(1)), decision.write.cap.max(1));
         while self.replicas > wanted {
             self.replicas -= 1;
             self.starting.pop();

@@ -1,9 +1,7 @@
 //! What holds for any inputs, as property tests named after the invariants of the design.
 
-mod common;
-
-use common::script::*;
-use common::*;
+use crate::common::script::*;
+use crate::common::*;
 use learningplatform_decide::*;
 use proptest::prelude::*;
 

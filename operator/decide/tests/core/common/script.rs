@@ -69,7 +69,14 @@ impl Script {
             for _ in 0..phase.ticks {
                 let input = phase.input(&policy, now, count, index, replicas);
                 let (decision, next) = decide(&policy, &state, &input);
-                check(Seen { policy: &policy, before: &state, input: &input, decision: &decision, after: &next, phase });
+                check(Seen {
+                    policy: &policy,
+                    before: &state,
+                    input: &input,
+                    decision: &decision,
+                    after: &next,
+                    phase,
+                });
                 let cap = decision.write.cap.max(1);
                 replicas = phase.hpa_wish.clamp(decision.write.floor.max(1).min(cap), cap);
                 state = next;
@@ -86,7 +93,8 @@ impl Phase {
             let (sample, started) = mood.sample(now, count, index);
             SourceReading { long: sample.clone(), short: Some(sample), started }
         };
-        let demand = self.demand.iter().take(policy.demand.len()).map(|mood| DemandInput { sources: vec![reading(mood)] });
+        let demand =
+            self.demand.iter().take(policy.demand.len()).map(|mood| DemandInput { sources: vec![reading(mood)] });
         let (latency, started) = self.latency.sample(now, count, index);
         let until = START.plus(secs(100_000));
         Input {
@@ -102,7 +110,11 @@ impl Phase {
             },
             hpa_metrics: Vec::new(),
             rollout: self.rollout,
-            holds: self.hold.map(|floor| ManualHold { floor, until, reason: "exam".into(), by: None }).into_iter().collect(),
+            holds: self
+                .hold
+                .map(|floor| ManualHold { floor, until, reason: "exam".into(), by: None })
+                .into_iter()
+                .collect(),
         }
     }
 }
@@ -184,7 +196,13 @@ pub fn phase() -> impl Strategy<Value = Phase> {
         1 => Just(Rollout { active: true, stuck: true, unobserved: false }),
     ];
     (times, signals, pods, rollout, prop::option::weighted(0.1, 0..50_u32)).prop_map(
-        |((ticks, seconds), (demand, latency, resolvable, errors), (missing, pending, hpa_wish, max), rollout, hold)| Phase {
+        |(
+            (ticks, seconds),
+            (demand, latency, resolvable, errors),
+            (missing, pending, hpa_wish, max),
+            rollout,
+            hold,
+        )| Phase {
             ticks,
             interval: secs(seconds),
             demand,
@@ -203,11 +221,13 @@ pub fn phase() -> impl Strategy<Value = Phase> {
 
 pub fn rules(least: u32) -> impl Strategy<Value = ScalingRules> {
     let policy = prop_oneof![
-        (1..6_u32, prop_oneof![Just(5_u64), Just(15), Just(60)]).prop_map(|(value, period)| ScalingPolicy::pods(value, secs(period))),
+        (1..6_u32, prop_oneof![Just(5_u64), Just(15), Just(60)])
+            .prop_map(|(value, period)| ScalingPolicy::pods(value, secs(period))),
         (1..120_u32, prop_oneof![Just(5_u64), Just(15), Just(60)])
             .prop_map(|(value, period)| ScalingPolicy::percent(value, secs(period))),
     ];
-    let select = prop_oneof![5 => Just(SelectPolicy::Max), 3 => Just(SelectPolicy::Min), 1 => Just(SelectPolicy::Disabled)];
+    let select =
+        prop_oneof![5 => Just(SelectPolicy::Max), 3 => Just(SelectPolicy::Min), 1 => Just(SelectPolicy::Disabled)];
     let window = prop_oneof![2 => Just(0_u64), 2 => Just(60), 1 => 1..150_u64];
     (prop::collection::vec(policy, 1..4), select, window).prop_map(move |(policies, select, window)| ScalingRules {
         stabilization_window: secs(window.max(u64::from(least))),
@@ -221,7 +241,13 @@ pub fn policy() -> impl Strategy<Value = Policy> {
     let bounds = (0..5_u32, prop::option::of(1..30_u32), prop::option::weighted(0.3, plan()));
     let history = (prop_oneof![Just(0_u64), Just(60), Just(900)], prop_oneof![Just(30_u64), Just(300)]);
     (bounds, signals, rules(0), rules(0), history).prop_map(
-        |((min, fallback, schedule), (signals, per_pod, utilization, activation, latency), up, down, (collapse, rollout))| {
+        |(
+            (min, fallback, schedule),
+            (signals, per_pod, utilization, activation, latency),
+            up,
+            down,
+            (collapse, rollout),
+        )| {
             let mut policy = Policy::new(min, 40);
             let mut first = Demand::request_rate(per_pod);
             (first.utilization_percent, first.activation) = (utilization, activation);
@@ -242,19 +268,24 @@ fn plan() -> impl Strategy<Value = Schedule> {
     let bound = || {
         prop::option::of(prop_oneof![(0..45_u32).prop_map(Bound::Replicas), (0.0..4000.0_f64).prop_map(Bound::Demand)])
     };
-    (0..2000_u64, 1..1500_u64, bound(), bound(), prop_oneof![Just(0_u64), Just(120)]).prop_map(|(start, length, floor, cap, ramp)| {
-        let from = START.plus(secs(start));
-        Schedule {
-            name: "exam".into(),
-            when: When::windows(vec![Window::exact(from, from.plus(secs(length)))]),
-            floor,
-            cap,
-            ramp: Some(secs(ramp)),
-        }
-    })
+    (0..2000_u64, 1..1500_u64, bound(), bound(), prop_oneof![Just(0_u64), Just(120)]).prop_map(
+        |(start, length, floor, cap, ramp)| {
+            let from = START.plus(secs(start));
+            Schedule {
+                name: "exam".into(),
+                when: When::windows(vec![Window::exact(from, from.plus(secs(length)))]),
+                floor,
+                cap,
+                ramp: Some(secs(ramp)),
+            }
+        },
+    )
 }
 
 pub fn script() -> impl Strategy<Value = Script> {
-    (policy(), 1..40_u32, prop::collection::vec(phase(), 1..6))
-        .prop_map(|(policy, pods, phases)| Script { policy, pods, phases })
+    (policy(), 1..40_u32, prop::collection::vec(phase(), 1..6)).prop_map(|(policy, pods, phases)| Script {
+        policy,
+        pods,
+        phases,
+    })
 }

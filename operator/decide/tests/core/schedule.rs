@@ -1,8 +1,6 @@
 //! Planned floors and caps: windows, ramps, zones, clock changes.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use learningplatform_decide::*;
 
 fn time(text: &str) -> Time {
@@ -10,7 +8,13 @@ fn time(text: &str) -> Time {
 }
 
 fn floor(when: When, replicas: u32) -> Schedule {
-    Schedule { name: "exam".into(), when, floor: Some(Bound::Replicas(replicas)), cap: None, ramp: Some(Duration::ZERO) }
+    Schedule {
+        name: "exam".into(),
+        when,
+        floor: Some(Bound::Replicas(replicas)),
+        cap: None,
+        ramp: Some(Duration::ZERO),
+    }
 }
 
 /// Floor and cap at this time for an app that has stood at its minimum of 3, of at most 20.
@@ -132,7 +136,8 @@ fn overlapping_plans_give_the_greatest_floor_and_the_least_cap() {
         let found = decision.findings.iter().find(|finding| finding.reason() == "ScheduleConflict");
         assert_eq!(found.is_some(), conflict, "floor {floor}, cap {cap}");
         if let Some(found) = found {
-            let text = format!("up asks for at least {} pods while schedule down allows {cap}; the floor wins", floor.min(20));
+            let text =
+                format!("up asks for at least {} pods while schedule down allows {cap}; the floor wins", floor.min(20));
             assert_eq!(found.to_string(), text);
         }
     }
@@ -155,7 +160,10 @@ fn overlapping_plans_give_the_greatest_floor_and_the_least_cap() {
     };
     let decision = advance(&policy, &mut state, &input);
     assert_eq!((decision.floor, decision.cap), (9, 9));
-    assert_eq!(decision.findings[0].to_string(), "a manual hold asks for at least 9 pods while schedule night allows 5; the floor wins");
+    assert_eq!(
+        decision.findings[0].to_string(),
+        "a manual hold asks for at least 9 pods while schedule night allows 5; the floor wins"
+    );
 }
 
 #[test]
@@ -317,7 +325,12 @@ fn a_missing_local_time_moves_to_the_first_instant_after_the_gap() {
     // Berlin skips 02:00 to 03:00 on 2026-03-29, at 01:00 UTC.
     for start in ["02:00", "02:15", "02:59", "03:00"] {
         let night = floor(weekly(&[Weekday::Sunday], start, "05:00", "Europe/Berlin"), 12);
-        for (at, expected) in [("2026-03-29T00:59:59Z", 3), ("2026-03-29T01:00:00Z", 12), ("2026-03-29T02:59:59Z", 12), ("2026-03-29T03:00:00Z", 3)] {
+        for (at, expected) in [
+            ("2026-03-29T00:59:59Z", 3),
+            ("2026-03-29T01:00:00Z", 12),
+            ("2026-03-29T02:59:59Z", 12),
+            ("2026-03-29T03:00:00Z", 3),
+        ] {
             assert_eq!(bounds(std::slice::from_ref(&night), at).0, expected, "from {start} at {at}");
         }
     }
@@ -377,13 +390,25 @@ fn times_that_cannot_be_read_name_their_field_and_how_to_write_it() {
         When::weekly(&WEEK, start, end, "UTC", from, until).unwrap_err().to_string()
     };
     let table = [
-        (When::once("tomorrow", "2026-01-02T00:00", "UTC").unwrap_err().to_string(), "start \"tomorrow\" is not a local time; write it as 2026-12-07T07:30"),
-        (When::once("2026-01-02T00:00", "13:00", "UTC").unwrap_err().to_string(), "end \"13:00\" is not a local time; write it as 2026-12-07T07:30"),
-        (When::once("2026-01-02T00:00", "2026-01-02T00:00", "UTC").unwrap_err().to_string(), "end 2026-01-02T00:00 is not after start 2026-01-02T00:00"),
+        (
+            When::once("tomorrow", "2026-01-02T00:00", "UTC").unwrap_err().to_string(),
+            "start \"tomorrow\" is not a local time; write it as 2026-12-07T07:30",
+        ),
+        (
+            When::once("2026-01-02T00:00", "13:00", "UTC").unwrap_err().to_string(),
+            "end \"13:00\" is not a local time; write it as 2026-12-07T07:30",
+        ),
+        (
+            When::once("2026-01-02T00:00", "2026-01-02T00:00", "UTC").unwrap_err().to_string(),
+            "end 2026-01-02T00:00 is not after start 2026-01-02T00:00",
+        ),
         (weekly("25:00", "13:00", None, None), "start \"25:00\" is not a local time; write it as 07:30"),
         (weekly("12:00", "noon", None, None), "end \"noon\" is not a local time; write it as 07:30"),
         (weekly("12:00", "13:00", Some("today"), None), "from \"today\" is not a local time; write it as 2026-12-07"),
-        (weekly("12:00", "13:00", None, Some("2026-13-01")), "until \"2026-13-01\" is not a local time; write it as 2026-12-07"),
+        (
+            weekly("12:00", "13:00", None, Some("2026-13-01")),
+            "until \"2026-13-01\" is not a local time; write it as 2026-12-07",
+        ),
     ];
     for (error, text) in table {
         assert_eq!(error, text);

@@ -1,8 +1,6 @@
 //! How fast floor and cap move, by tables.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use learningplatform_decide::*;
 
 #[test]
@@ -18,7 +16,11 @@ fn the_story_guides_floors() {
     for _ in 0..2 {
         floors.push(world.until_change(300, 2000.0).unwrap());
     }
-    assert_eq!(floors, [(60, 6), (10, 12), (10, 20)], "a change is seen one tick later than 15 s because counting begins after it");
+    assert_eq!(
+        floors,
+        [(60, 6), (10, 12), (10, 20)],
+        "a change is seen one tick later than 15 s because counting begins after it"
+    );
 
     // Down: the window of 300 s first, then 10 % every 60 s.
     world.run(600, 2000.0);

@@ -37,7 +37,11 @@ fn single_events_in_every_way_of_writing_a_time() {
             "2026-12-07T12:30:00Z",
             "2026-12-07T17:00:00Z",
         ),
-        ("DTSTART;TZID=/example.org/Olson_1/Asia/Tokyo:20261207T073000\nDURATION:PT90M", "2026-12-06T22:30:00Z", "2026-12-07T00:00:00Z"),
+        (
+            "DTSTART;TZID=/example.org/Olson_1/Asia/Tokyo:20261207T073000\nDURATION:PT90M",
+            "2026-12-06T22:30:00Z",
+            "2026-12-07T00:00:00Z",
+        ),
         ("DTSTART:20261207T073000\nDURATION:PT2H", "2026-12-07T06:30:00Z", "2026-12-07T08:30:00Z"),
         ("DTSTART;VALUE=DATE:20261207\nDTEND;VALUE=DATE:20261212", "2026-12-06T23:00:00Z", "2026-12-11T23:00:00Z"),
         ("DTSTART;VALUE=DATE:20261207", "2026-12-06T23:00:00Z", "2026-12-07T23:00:00Z"),
@@ -76,7 +80,10 @@ fn rules_end_by_count_or_by_until_in_any_writing() {
     assert_eq!(with("FREQ=DAILY;UNTIL=20261203T080000").len(), 3);
     assert_eq!(with("FREQ=DAILY;UNTIL=20261203").len(), 3);
     assert_eq!(with("UNTIL=20261203;FREQ=DAILY;INTERVAL=2").len(), 2);
-    assert_eq!(with("FREQ=WEEKLY;BYDAY=TU,TH;COUNT=4"), ["2026-12-01", "2026-12-03", "2026-12-08", "2026-12-10"].map(|day| format!("{day}T07:00:00Z")));
+    assert_eq!(
+        with("FREQ=WEEKLY;BYDAY=TU,TH;COUNT=4"),
+        ["2026-12-01", "2026-12-03", "2026-12-08", "2026-12-10"].map(|day| format!("{day}T07:00:00Z"))
+    );
     assert_eq!(with("FREQ=MONTHLY;BYDAY=-1FR;COUNT=2"), ["2026-12-25T07:00:00Z", "2027-01-29T07:00:00Z"]);
 }
 
@@ -100,12 +107,16 @@ fn exceptions_additions_and_changed_occurrences() {
         starts(&event(&format!("{rule}\nRDATE:20261210T080000\nRDATE;VALUE=PERIOD:20261211T080000/PT3H"))),
         day(&["01T07", "02T07", "03T07", "04T07", "10T07", "11T07"])
     );
-    let moved = event(rule) + "\n" + &event("RECURRENCE-ID:20261202T080000\nDTSTART:20261202T120000\nDTEND:20261202T130000");
+    let moved =
+        event(rule) + "\n" + &event("RECURRENCE-ID:20261202T080000\nDTSTART:20261202T120000\nDTEND:20261202T130000");
     assert_eq!(starts(&moved), day(&["01T07", "02T11", "03T07", "04T07"]));
-    let cancelled = event(rule) + "\n" + &event("RECURRENCE-ID:20261202T080000\nDTSTART:20261202T080000\nSTATUS:CANCELLED");
+    let cancelled =
+        event(rule) + "\n" + &event("RECURRENCE-ID:20261202T080000\nDTSTART:20261202T080000\nSTATUS:CANCELLED");
     assert_eq!(starts(&cancelled), day(&["01T07", "03T07", "04T07"]));
     // The same occurrence of another event is not replaced.
-    let other = event(rule) + "\n" + &event("RECURRENCE-ID:20261202T080000\nDTSTART:20261202T120000\nDTEND:20261202T130000").replace("1@", "2@");
+    let other = event(rule)
+        + "\n"
+        + &event("RECURRENCE-ID:20261202T080000\nDTSTART:20261202T120000\nDTEND:20261202T130000").replace("1@", "2@");
     assert_eq!(starts(&other).len(), 5);
     assert_eq!(starts(&event(&format!("{rule}\nSTATUS:CANCELLED"))), Vec::<String>::new());
 }
@@ -159,11 +170,23 @@ fn what_cannot_be_used_is_named_with_its_remedy() {
     let table = [
         ("DTEND:20261207T180000", "event \"Exam\": it has no DTSTART; give it a start"),
         ("DTSTART:tomorrow", "event \"Exam\": its DTSTART \"tomorrow\" is not a time; write it like 20261207T073000"),
-        ("DTSTART:20261207T073000\nDTEND:soon", "event \"Exam\": its DTEND \"soon\" is not a time; write it like 20261207T073000"),
+        (
+            "DTSTART:20261207T073000\nDTEND:soon",
+            "event \"Exam\": its DTEND \"soon\" is not a time; write it like 20261207T073000",
+        ),
         ("DTSTART:20261207T073000\nDURATION:long", "event \"Exam\": its DURATION cannot be read; write it like PT2H"),
-        ("DTSTART:20261207T073000\nEXDATE:never", "event \"Exam\": its EXDATE \"never\" is not a time; write it like 20261207T073000"),
-        ("DTSTART:20261207T073000\nRRULE:FREQ=DAILY;UNTIL=later", "event \"Exam\": its RRULE has an UNTIL that cannot be read"),
-        ("DTSTART;TZID=Mars/Phobos:20261207T073000", "time zone \"Mars/Phobos\" is not in the IANA database; use a name such as Europe/Berlin"),
+        (
+            "DTSTART:20261207T073000\nEXDATE:never",
+            "event \"Exam\": its EXDATE \"never\" is not a time; write it like 20261207T073000",
+        ),
+        (
+            "DTSTART:20261207T073000\nRRULE:FREQ=DAILY;UNTIL=later",
+            "event \"Exam\": its RRULE has an UNTIL that cannot be read",
+        ),
+        (
+            "DTSTART;TZID=Mars/Phobos:20261207T073000",
+            "time zone \"Mars/Phobos\" is not in the IANA database; use a name such as Europe/Berlin",
+        ),
     ];
     for (lines, message) in table {
         assert_eq!(expand(&event(lines)).unwrap_err().to_string(), message, "{lines}");
@@ -181,5 +204,8 @@ fn what_cannot_be_used_is_named_with_its_remedy() {
     // An event without a summary is known by its identity.
     let unnamed = "BEGIN:VEVENT\nUID:7@example.org\nEND:VEVENT";
     assert_eq!(expand(unnamed).unwrap_err().to_string(), "event \"7@example.org\": it has no DTSTART; give it a start");
-    assert_eq!(expand("BEGIN:VEVENT\nSTATUS:CONFIRMED\nEND:VEVENT").unwrap_err().to_string(), "event \"without a name\": it has no DTSTART; give it a start");
+    assert_eq!(
+        expand("BEGIN:VEVENT\nSTATUS:CONFIRMED\nEND:VEVENT").unwrap_err().to_string(),
+        "event \"without a name\": it has no DTSTART; give it a start"
+    );
 }

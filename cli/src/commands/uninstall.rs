@@ -1,0 +1,125 @@
+//! `lpctl uninstall`: removes the operator. The platforms, and everything made for them, keep running without it; only
+//! `--crds --yes` removes them, too.
+
+use crate::{
+    args::Global,
+    cluster::Cluster,
+    exit::Exit,
+    install::{self, NAME, NAMESPACE, Options},
+    output,
+};
+use crds::LearningPlatform;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{
+    Api, ResourceExt,
+    api::{DeleteParams, ListParams},
+    core::DynamicObject,
+};
+use std::io::IsTerminal;
+
+/// Arguments of `uninstall`.
+#[derive(clap::Args, Debug)]
+#[command(before_help = "Examples:
+  lpctl uninstall
+  lpctl uninstall --dry-run
+  lpctl uninstall --crds --yes   # deletes all platforms with their pods")]
+pub struct Args {
+    /// Remove the CRDs, too: that deletes every platform of the cluster with all its pods
+    #[arg(long)]
+    pub crds: bool,
+
+    /// Do it without a question
+    #[arg(long)]
+    pub yes: bool,
+
+    /// Ask the server what would go, but remove nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Runs the command. Where a consent is missing, nothing is removed: [`Exit::Found`].
+///
+/// # Errors
+/// When the API server refuses.
+pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
+    let namespace = global.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned());
+    let cluster = Cluster::connect(global).await?;
+    let platforms = platforms(&cluster).await?;
+    if args.crds && !args.dry_run && !consent(args, &platforms)? {
+        return Ok(Exit::Found);
+    }
+    let options = Options { namespace: Some(namespace.clone()), ..Options::default() };
+    let mut objects = install::operator(&options)?;
+    // The operator goes before its rights, so that it ends in order.
+    objects.reverse();
+    if args.crds {
+        // While the operator still runs it would mend what is being taken apart; so the CRDs go last.
+        objects.extend(install::crds()?);
+    }
+    for object in &objects {
+        remove(&cluster, object, args.dry_run).await?;
+    }
+    if !args.dry_run {
+        // The operator makes it by itself; no manifest names it.
+        let leases: Api<Lease> = Api::namespaced(cluster.client.clone(), &namespace);
+        let _ = leases.delete(NAME, &DeleteParams::default()).await;
+    }
+    let kept = match (args.crds, platforms.len()) {
+        (true, _) => String::new(),
+        (false, 0) => "The CRDs stay; `lpctl uninstall --crds --yes` removes them. ".to_owned(),
+        (false, count) => format!(
+            "{count} platforms stay and keep running, scaled by their HPAs alone: {}. `lpctl install` takes them up again. ",
+            platforms.join(", ")
+        ),
+    };
+    output::tell(&format!("{kept}Namespace {namespace} stays; `kubectl delete namespace {namespace}` removes it."));
+    Ok(Exit::Good)
+}
+
+/// All platforms of the cluster; none where the CRD is gone already.
+async fn platforms(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+    let api: Api<LearningPlatform> = Api::all(cluster.client.clone());
+    match api.list(&ListParams::default()).await {
+        Ok(list) => Ok(list.iter().map(|p| format!("{}/{}", p.namespace().unwrap_or_default(), p.name_any())).collect()),
+        Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
+        Err(error) => Err(cluster.explain("the platforms cannot be listed, so what would be lost is not known", error)),
+    }
+}
+
+/// Whether the loss was agreed to, after it was named. Without a terminal nobody is asked.
+fn consent(args: &Args, platforms: &[String]) -> anyhow::Result<bool> {
+    if platforms.is_empty() {
+        return Ok(true);
+    }
+    output::tell(&format!(
+        "With the CRDs go {} platforms, their pods, Services and routes: {}.\nKept are Secrets, ConfigMaps and volumes that you made.",
+        platforms.len(),
+        platforms.join(", ")
+    ));
+    if args.yes {
+        return Ok(true);
+    }
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        output::tell("Nothing was removed: repeat it with --yes.");
+        return Ok(false);
+    }
+    output::tell("Type `yes` to go on:");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    let agreed = answer.trim() == "yes";
+    if !agreed {
+        output::tell("Nothing was removed.");
+    }
+    Ok(agreed)
+}
+
+async fn remove(cluster: &Cluster, object: &DynamicObject, dry_run: bool) -> anyhow::Result<()> {
+    let params = DeleteParams { dry_run, ..DeleteParams::foreground() };
+    let title = install::title(object);
+    let said = match install::api(&cluster.client, object).delete(&object.name_any(), &params).await {
+        Ok(_) => "deleted",
+        Err(kube::Error::Api(status)) if status.code == 404 => "unchanged: it is not there",
+        Err(error) => return Err(cluster.explain(&format!("{title} cannot be deleted"), error)),
+    };
+    output::emit(&format!("{title} {said}{}\n", if dry_run { " (dry run)" } else { "" }))
+}

@@ -1,0 +1,161 @@
+//! The program as a process, for what needs no cluster: exit codes, streams, files.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn lpctl(args: &[&str], dir: &Path) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_lpctl"))
+        .args(args)
+        .current_dir(dir)
+        // No configuration of the developer's machine: these commands need none.
+        .env("KUBECONFIG", "/nonexistent/kubeconfig")
+        .env("HOME", dir)
+        .env_remove("COLUMNS")
+        .output()
+        .expect("lpctl runs")
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("an exit code")
+}
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples")
+}
+
+fn example(name: &str) -> String {
+    examples().join(name).display().to_string()
+}
+
+#[test]
+fn init_writes_once_and_what_it_writes_renders() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = lpctl(&["init", "story", "--image", "web:1", "-n", "learning"], dir.path());
+    assert_eq!((code(&first), out(&first).as_str()), (0, "platform.yaml written\n"), "{}", err(&first));
+    let written = std::fs::read_to_string(dir.path().join("platform.yaml")).unwrap();
+    let again = lpctl(&["init", "other"], dir.path());
+    assert_eq!(code(&again), 1);
+    assert!(err(&again).contains("platform.yaml exists and stays as it is"), "{}", err(&again));
+    assert_eq!(std::fs::read_to_string(dir.path().join("platform.yaml")).unwrap(), written);
+    let rendered = lpctl(&["render", "-f", "platform.yaml"], dir.path());
+    assert_eq!(code(&rendered), 0, "{}", err(&rendered));
+    assert!(out(&rendered).contains("kind: HorizontalPodAutoscaler"));
+    let printed = lpctl(&["init", "story", "--file", "-"], dir.path());
+    assert!(out(&printed).starts_with("# A learning platform."));
+}
+
+#[test]
+fn every_example_renders() {
+    let mut seen = 0;
+    for dir in [examples(), examples().join("features")] {
+        for entry in std::fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_some_and(|e| e == "yaml") {
+                let rendered = lpctl(&["render", "-f", &path.display().to_string()], Path::new("/"));
+                assert_eq!(code(&rendered), 0, "{}: {}", path.display(), err(&rendered));
+                assert!(out(&rendered).contains("kind: Deployment"), "{}", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 5);
+}
+
+#[test]
+fn render_takes_one_app_and_gives_json() {
+    let both = lpctl(&["render", "-f", &example("ten-k.yaml"), "-o", "json"], Path::new("/"));
+    let list: serde_json::Value = serde_json::from_str(&out(&both)).expect("JSON");
+    let count = |list: &serde_json::Value| list["items"].as_array().map_or(0, Vec::len);
+    let one = lpctl(&["render", "-f", &example("ten-k.yaml"), "--app", "api", "-o", "json"], Path::new("/"));
+    let api: serde_json::Value = serde_json::from_str(&out(&one)).expect("JSON");
+    assert!(count(&api) > 0 && count(&api) < count(&list));
+    assert!(api["items"].as_array().unwrap().iter().all(|o| o["metadata"]["name"] == "ten-k-api"));
+    let none = lpctl(&["render", "-f", &example("ten-k.yaml"), "--app", "nope"], Path::new("/"));
+    assert_eq!(code(&none), 2);
+    assert!(err(&none).contains("there is web, api"), "{}", err(&none));
+}
+
+#[test]
+fn a_bad_file_is_found_with_line_field_and_remedy() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(example("story.yaml")).unwrap();
+    std::fs::write(dir.path().join("bad.yaml"), text.replace("minReplicas: 3", "minReplica: 3")).unwrap();
+    let rendered = lpctl(&["render", "-f", "bad.yaml"], dir.path());
+    assert_eq!(code(&rendered), 1);
+    let said = err(&rendered);
+    assert!(said.contains("spec.apps[0].autoscaling.minReplica: unknown field; did you mean minReplicas?"), "{said}");
+    assert!(said.contains("line "), "{said}");
+    assert!(out(&rendered).is_empty(), "results only on success");
+    let missing = lpctl(&["render", "-f", "none.yaml"], dir.path());
+    assert_eq!(code(&missing), 2);
+    assert!(err(&missing).starts_with("error: none.yaml cannot be read\n  No such file"), "{}", err(&missing));
+}
+
+#[test]
+fn without_a_cluster_it_could_not_be_told() {
+    let dir = tempfile::tempdir().unwrap();
+    for args in [&["status"][..], &["check"], &["explain", "web"], &["install"], &["uninstall"], &["diff", "-f", &example("story.yaml")]] {
+        let output = lpctl(args, dir.path());
+        assert_eq!(code(&output), 2, "{args:?}");
+        assert!(err(&output).starts_with("error: no cluster is configured"), "{args:?}: {}", err(&output));
+    }
+}
+
+#[test]
+fn install_prints_what_it_would_apply() {
+    let printed = lpctl(&["install", "-o", "yaml", "-n", "ops", "--image", "op:dev"], Path::new("/"));
+    assert_eq!(code(&printed), 0);
+    let text = out(&printed);
+    assert!(text.contains("kind: CustomResourceDefinition") && text.contains("image: op:dev"), "{text}");
+    assert!(!text.contains("learningplatform-system"));
+}
+
+#[test]
+fn completion_and_version() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = lpctl(&["completion", shell], Path::new("/"));
+        assert_eq!(code(&script), 0);
+        assert!(out(&script).contains("lpctl"), "{shell}");
+    }
+    let version = lpctl(&["version", "--client"], Path::new("/"));
+    assert_eq!(out(&version), format!("lpctl      {}\n", env!("CARGO_PKG_VERSION")));
+    let completed = Command::new(env!("CARGO_BIN_EXE_lpctl"))
+        .env("COMPLETE", "fish")
+        .args(["--", "lpctl", "expl"])
+        .output()
+        .unwrap();
+    assert!(out(&completed).starts_with("explain"), "{}", out(&completed));
+}
+
+#[cfg(unix)]
+#[test]
+fn it_is_a_kubectl_plugin() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["kubectl-lp", "kubectl_complete-lp"] {
+        std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_lpctl"), dir.path().join(name)).unwrap();
+    }
+    let help = Command::new(dir.path().join("kubectl-lp")).args(["status", "--help"]).output().unwrap();
+    assert!(out(&help).contains("Usage: kubectl lp status"), "{}", out(&help));
+    assert!(out(&help).contains("  kubectl lp status --all-namespaces"), "{}", out(&help));
+    let completed = Command::new(dir.path().join("kubectl_complete-lp")).args(["ex"]).output().unwrap();
+    assert!(out(&completed).starts_with("explain\t"), "{}", out(&completed));
+}
+
+#[test]
+fn mistakes_in_arguments_exit_with_2() {
+    for args in [&["hold", "web"][..], &["hold", "web", "--floor", "3", "--for", "0s", "--reason", "x"], &["nope"], &["status", "-A", "story"]] {
+        let output = lpctl(args, Path::new("/"));
+        assert_eq!(code(&output), 2, "{args:?}");
+        assert!(err(&output).contains("error:"), "{args:?}: {}", err(&output));
+    }
+}

@@ -1,0 +1,469 @@
+//! What a decision tells people and programs.
+
+use crate::common::*;
+use learningplatform_decide::*;
+
+#[test]
+fn hints_are_where_the_floor_really_moves() {
+    for (rate, utilization) in [(420.0, 100), (333.0, 80), (1234.0, 55)] {
+        let mut policy = eager_policy(2, 40);
+        policy.demand[0].utilization_percent = utilization;
+        let mut world = World::new(policy, 2);
+        let decision = world.tick(rate);
+        let hint = &decision.would_scale_if[0];
+        assert_eq!((&*hint.signal, hint.unit), ("requestRate", "requests/s"));
+        let (up, down) = (hint.raises_above.unwrap(), hint.lowers_at.unwrap());
+        let floor_at = |value: f64| {
+            let mut world = World::new(world.policy.clone(), decision.floor);
+            world.tick(value).floor
+        };
+        assert_eq!(floor_at(up), decision.floor, "{rate}");
+        assert_eq!(floor_at(up * 1.0001), decision.floor + 1, "{rate}");
+        assert_eq!(floor_at(down), decision.floor - 1, "{rate}");
+        assert_eq!(floor_at(down * 1.0001), decision.floor, "{rate}");
+    }
+}
+
+#[test]
+fn hints_end_at_the_bounds() {
+    let mut world = World::new(eager_policy(2, 4), 2);
+    let hint = |decision: Decision| (decision.would_scale_if[0].raises_above, decision.would_scale_if[0].lowers_at);
+    assert_eq!(hint(world.tick(100.0)), (Some(200.0), None), "at the minimum nothing lowers");
+    assert_eq!(hint(world.tick(4000.0)), (None, Some(300.0 / 1.1)), "at the maximum nothing raises");
+    let mut policy = eager_policy(0, 4);
+    policy.demand[0].activation = 30.0;
+    let mut world = World::new(policy, 1);
+    assert_eq!(hint(world.tick(60.0)), (Some(100.0), Some(30.0)), "one pod goes at activation");
+    assert_eq!(hint(world.tick(10.0)), (Some(30.0), None));
+}
+
+#[test]
+fn steady_is_no_news_and_every_change_of_meaning_is() {
+    let mut world = World::new(eager_policy(2, 20), 4);
+    let base = world.tick(390.0);
+    assert!(!world.tick(380.0).differs_in_meaning(&base), "values move all the time");
+    let changed = |change: &dyn Fn(&mut Decision)| {
+        let mut other = base.clone();
+        change(&mut other);
+        other.differs_in_meaning(&base)
+    };
+    assert!(!changed(&|decision| decision.at = START));
+    assert!(!changed(&|decision| decision.reason = Reason::Held));
+    assert!(changed(&|decision| decision.floor += 1));
+    assert!(changed(&|decision| decision.cap += 1));
+    assert!(changed(&|decision| decision.write.disable_scale_up = true));
+    assert!(changed(&|decision| decision.metrics.as_mut().unwrap().status = false));
+    assert!(changed(&|decision| decision.metrics.as_mut().unwrap().reason = MetricsReason::Settling));
+    assert!(changed(&|decision| decision.metrics = None));
+    assert!(changed(&|decision| decision.findings.push(Finding::RolloutStuck)));
+    let stuck = |findings: Vec<Finding>| Decision { findings, ..base.clone() };
+    assert!(
+        stuck(vec![Finding::RolloutStuck])
+            .differs_in_meaning(&stuck(vec![Finding::BudgetNotResolvable { budget: 1.0 }]))
+    );
+    let until = |seconds| stuck(vec![Finding::LatencyNotHelpedByPods { until: START.plus(secs(seconds)) }]);
+    assert!(!until(1).differs_in_meaning(&until(2)), "an end that moves is no news");
+}
+
+#[test]
+fn the_reason_is_the_last_stage_that_moved_the_number() {
+    let mut policy = eager_policy(3, 20);
+    policy.behavior.down.stabilization_window = secs(60);
+    let mut world = World::new(policy.clone(), 5);
+    assert_eq!(world.tick(800.0).reason, Reason::Demand);
+    assert_eq!(world.tick(100.0).reason, Reason::Stabilising);
+    world.run(60, 100.0);
+    let decision = world.tick(100.0);
+    assert_eq!((decision.reason, decision.sentence().as_str()), (Reason::Minimum, "minReplicas is 3"));
+    policy.demand.clear();
+    let mut world = World::new(policy, 3);
+    let decision = world.step();
+    assert_eq!((decision.reason, decision.metrics), (Reason::Minimum, None));
+    // Nothing moved it: what the demand is.
+    let mut world = World::new(eager_policy(3, 20), 3);
+    assert_eq!(world.tick(290.0).sentence(), "requestRate 290 requests/s at 100 per pod needs 3 pods");
+    assert_eq!(Reason::ManualHold.to_string(), "ManualHold");
+}
+
+#[test]
+fn metrics_name_the_first_required_signal_that_fails() {
+    let mut policy = eager_policy(1, 20);
+    policy.demand.push(Demand::concurrency(10.0));
+    policy.latency = Some(Latency::new("latency p95", 0.2));
+    let mut world = World::new(policy, 3);
+    let now = world.now;
+    let value = |trust: bool| {
+        let sample = Sample::value(90.0, Some(now));
+        DemandInput::single(if trust { sample } else { sample.doubted(Doubt::PartialResponse) }, None)
+    };
+    let broken = failing(SourceErrorKind::Query);
+    let latency = |sample| Some(LatencyInput { sample, resolvable: true, started: None });
+    let good = || Sample::value(0.1, Some(now));
+    let table = [
+        (vec![value(true), value(true)], good(), MetricsReason::Available, None),
+        (vec![value(false), value(true)], good(), MetricsReason::Settling, Some("requestRate")),
+        (vec![value(true), value(false)], Sample::NoData, MetricsReason::NoSeries, Some("latency p95")),
+        (vec![value(false), broken.clone()], good(), MetricsReason::SourceMisconfigured, Some("concurrency")),
+        (
+            vec![broken, failing(SourceErrorKind::Timeout)],
+            Sample::NoData,
+            MetricsReason::SourceMisconfigured,
+            Some("requestRate"),
+        ),
+    ];
+    for (demand, sample, reason, name) in table {
+        world.input.demand = demand;
+        world.input.latency = latency(sample);
+        world.now = now;
+        let state = world.state.clone();
+        let metrics = world.step().metrics.unwrap();
+        world.state = state;
+        assert_eq!((metrics.reason, metrics.signal.as_ref().map(|(name, _)| &**name)), (reason, name));
+        assert_eq!(metrics.status, matches!(reason, MetricsReason::Available | MetricsReason::Settling));
+        assert_eq!(metrics.reason.to_string(), metrics.reason.as_str());
+    }
+}
+
+#[test]
+fn every_word_of_a_condition_is_a_word_and_every_state_a_sentence() {
+    use SignalState::*;
+    let table = [
+        (Full, "Available", "a trusted value"),
+        (RaiseOnly(Doubt::Recovering), "Settling", "a value that may only raise, because its source is recovering"),
+        (
+            RaiseOnly(Doubt::SourceRestarted),
+            "Settling",
+            "a value that may only raise, because its source has restarted and its rates are filling up",
+        ),
+        (
+            RaiseOnly(Doubt::PartialResponse),
+            "Settling",
+            "a value that may only raise, because its source answered in part only",
+        ),
+        (
+            RaiseOnly(Doubt::Constant),
+            "SourceUnavailable",
+            "a value that may only raise, because it is a constant, not a measurement",
+        ),
+        (NoData, "NoSeries", "the query matches no series"),
+        (
+            SeriesNeverSeen,
+            "SeriesNeverSeen",
+            "the query has matched no series for a long time; check the metric's name and labels",
+        ),
+        (NotANumber(learningplatform_decide::NotANumber::Nan), "NotANumber", "the answer is NaN"),
+        (NotANumber(learningplatform_decide::NotANumber::PositiveInfinity), "NotANumber", "the answer is +Inf"),
+        (NotANumber(learningplatform_decide::NotANumber::NegativeInfinity), "NotANumber", "the answer is -Inf"),
+        (NotANumber(learningplatform_decide::NotANumber::OutOfDomain), "NotANumber", "the answer is below zero"),
+        (Stale(secs(61)), "StaleSample", "the newest sample is 1m1s old"),
+        (
+            Ambiguous(2, "pod".into()),
+            "AmbiguousResult",
+            "the query returns 2 series that differ in the label pod; aggregate it away or match one value",
+        ),
+        (Error(SourceErrorKind::Setup, "no Secret".into()), "SourceMisconfigured", "the query failed: no Secret"),
+        (Error(SourceErrorKind::Timeout, "slow".into()), "SourceUnavailable", "the query failed: slow"),
+    ];
+    for (state, word, sentence) in table {
+        assert_eq!((state.metrics_reason().as_str(), state.to_string().as_str()), (word, sentence));
+    }
+}
+
+#[test]
+fn every_why_is_a_sentence_with_its_numbers() {
+    let name = || -> Name { "requestRate".into() };
+    let until = Time::from_secs(0);
+    let table = [
+        (Why::NoDemandSignal, "no demand signal is configured"),
+        (Why::NoValue, "no demand signal has a value"),
+        (Why::Idle { signal: name(), value: 0.25, unit: "requests/s" }, "requestRate 0.25 requests/s is idle"),
+        (
+            Why::Demand { signal: name(), value: 320.123_456, unit: "requests/s", per_pod: 80.0, need: 5, proposal: 5 },
+            "requestRate 320.123 requests/s at 80 per pod needs 5 pods",
+        ),
+        (
+            Why::Demand { signal: name(), value: 1e-9, unit: "requests/s", per_pod: 80.0, need: 1, proposal: 2 },
+            "requestRate 1e-9 requests/s at 80 per pod needs 1 pod; with a margin for lowering, 2 pods",
+        ),
+        (
+            Why::Demand { signal: name(), value: 1.5e308, unit: "requests/s", per_pod: 1.0, need: 1, proposal: 1 },
+            "requestRate 1.5e308 requests/s at 1 per pod needs 1 pod",
+        ),
+        (Why::CapacityAsPlanned, "pods carry what is planned"),
+        (
+            Why::CapacityCorrected { k: 0.5625, per_pod: 56.25 },
+            "latency shows that a pod carries 56.3 % of its plan: 56.25 per pod",
+        ),
+        (Why::NoRollout, "no rollout"),
+        (Why::RolloutUnrestrained, "a rollout, which changes nothing"),
+        (
+            Why::RolloutRestrained { before: 380.0, unit: "requests/s" },
+            "during the rollout demand counts as before it, 380 requests/s",
+        ),
+        (Why::NothingHigher, "no minimum, schedule, hold or fallback asks for more"),
+        (Why::Minimum { min: 3 }, "minReplicas is 3"),
+        (Why::Fallback { signal: name(), replicas: 1 }, "requestRate is in fallback, which holds 1 pod"),
+        (Why::Schedule { name: "exam".into(), full: 12 }, "schedule exam plans 12 pods"),
+        (Why::ManualHold { until, reason: "demo".into(), by: None }, "held by hand until 1970-01-01T00:00:00Z: demo"),
+        (
+            Why::ManualHold { until, reason: "demo".into(), by: Some("ada".into()) },
+            "held by hand until 1970-01-01T00:00:00Z: demo (ada)",
+        ),
+        (Why::Free, "nothing forbids lowering now"),
+        (
+            Why::SignalNotFull { signal: name(), state: SignalState::NoData },
+            "requestRate may not lower: the query matches no series",
+        ),
+        (
+            Why::OverBudget { value: 0.25, budget: 0.2 },
+            "latency 0.25 s is over its budget of 0.2 s, so low demand proves nothing",
+        ),
+        (Why::RolloutHolds, "nothing is lowered during a rollout"),
+        (Why::Steady, "steady"),
+        (Why::UpWindow { window: secs(60) }, "the least that was asked for in the last 1m"),
+        (Why::DownWindow { window: secs(300) }, "the most that was asked for in the last 5m"),
+        (Why::HistoryTooShort { until }, "the history is too short to lower before 1970-01-01T00:00:00Z"),
+        (
+            Why::TooFewValues { share: 0.755, needed: 0.8 },
+            "only 75.5 % of the down window had trusted values; lowering needs 80 %",
+        ),
+        (
+            Why::TooFewReady { share: 0.5, needed: 0.9 },
+            "only 50 % of the pods were Ready over the down window; lowering needs 90 %",
+        ),
+        (
+            Why::MoreErrors { share: 0.2, usual: 0.01 },
+            "20 % of the answers are errors, usually 1 %: an outage reads as idle",
+        ),
+        (
+            Why::Collapsed { signal: name(), until },
+            "requestRate fell by more than half at once, which an outage looks like; held until 1970-01-01T00:00:00Z",
+        ),
+        (Why::WithinSpeed, "within the behavior's speed"),
+        (Why::SpeedUp, "behavior.scaleUp allows no more for now"),
+        (Why::SpeedDown, "behavior.scaleDown allows no less for now"),
+        (Why::DirectionDisabled, "behavior disables this direction"),
+        (Why::WithinCap, "within the cap"),
+        (Why::Maximum { max: 20 }, "maxReplicas is 20"),
+        (Why::ScheduleCap { name: "night".into(), cap: 1 }, "schedule night allows 1 pod"),
+        (Why::CapFalling { cap: 18 }, "the cap is on its way down at 18 pods"),
+    ];
+    for (why, sentence) in table {
+        assert_eq!(why.to_string(), sentence);
+    }
+}
+
+#[test]
+fn findings_and_holders_are_sentences_with_a_word() {
+    let until = Time::from_secs(0);
+    let table = [
+        (
+            Finding::LatencyNotHelpedByPods { until },
+            "LatencyNotHelpedByPods",
+            "the last pods added for latency helped neither latency nor throughput; no more are added for it before 1970-01-01T00:00:00Z",
+        ),
+        (
+            Finding::BudgetNotResolvable { budget: 0.2 },
+            "BudgetNotResolvable",
+            "no histogram bucket lies within a factor of two of the budget 0.2 s; add a bucket near it, and check that the metric is in seconds",
+        ),
+        (Finding::RolloutStuck, "RolloutStuck", "the rollout makes no progress, so it no longer holds scaling back"),
+        (
+            Finding::ScheduleConflict { floor_by: "exam".into(), floor: 12, cap_by: "night".into(), cap: 5 },
+            "ScheduleConflict",
+            "exam asks for at least 12 pods while schedule night allows 5; the floor wins",
+        ),
+        (
+            Finding::DemandCollapsed { signal: "requestRate".into(), until },
+            "DemandCollapsed",
+            "requestRate fell by more than half at once, which an outage looks like; the floor is held until 1970-01-01T00:00:00Z",
+        ),
+    ];
+    for (finding, word, sentence) in table {
+        assert_eq!((finding.reason(), finding.to_string().as_str()), (word, sentence));
+    }
+    assert_eq!(HeldBy::Floor { floor: 1 }.to_string(), "the floor holds 1 pod");
+    assert_eq!(HeldBy::Cap { cap: 20 }.to_string(), "the cap holds 20 pods");
+    assert_eq!(
+        HeldBy::Hpa { observed: 9, floor: 3 }.to_string(),
+        "the HPA holds 9 pods, above the floor of 3: by its own metrics or windows"
+    );
+    let names: Vec<String> = decision_with_everything().stages.iter().map(|stage| stage.name.to_string()).collect();
+    assert_eq!(names, ["size", "correct", "restrain", "raise", "hold", "stabilise", "ramp", "bound"]);
+}
+
+fn decision_with_everything() -> Decision {
+    let mut policy = eager_policy(3, 20);
+    policy.latency = Some(Latency::new("latency p95", 0.2));
+    policy.fallback_replicas = Some(6);
+    let mut world = World::new(policy, 3);
+    let sample = Sample::value(0.5, Some(world.now));
+    world.input.latency = Some(LatencyInput { sample, resolvable: false, started: None });
+    world.tick(320.0)
+}
+
+#[test]
+fn a_decision_serializes_with_its_sentences() {
+    let json = serde_json::to_value(decision_with_everything()).unwrap();
+    assert_eq!(json["floor"], 4);
+    assert_eq!(json["reason"], "Demand");
+    assert_eq!(
+        json["stages"][0],
+        serde_json::json!({"name": "size", "before": 3, "after": 4, "why": "requestRate 320 requests/s at 100 per pod needs 4 pods"})
+    );
+    assert_eq!(
+        json["signals"][0],
+        serde_json::json!({
+            "name": "requestRate", "unit": "requests/s", "state": "a trusted value", "value": 320.0, "raiseValue": 320.0,
+            "age": 0, "proposal": 4, "k": 1.0, "perPod": 100.0, "failure": "Healthy", "source": 0
+        })
+    );
+    assert_eq!(
+        json["metrics"],
+        serde_json::json!({"status": true, "reason": "Available", "message": "all required signals have values"})
+    );
+    assert_eq!(json["findings"][0]["reason"], "BudgetNotResolvable");
+    assert_eq!(json["heldBy"], "the floor holds 4 pods");
+    assert_eq!(json["wouldScaleIf"][0]["raisesAbove"], 400.0);
+    assert_eq!(
+        json["write"],
+        serde_json::json!({"floor": 4, "cap": 20, "disableScaleUp": false, "disableScaleDown": false, "scale": null})
+    );
+    let state = World::new(rate_policy(1, 3), 1).state;
+    assert_eq!(serde_json::to_value(state).unwrap()["floor"], 1);
+}
+
+#[test]
+fn policies_that_cannot_work_name_field_and_remedy() {
+    let base = || {
+        let mut policy = rate_policy(3, 20);
+        policy.latency = Some(Latency::new("latency p95", 0.2));
+        policy
+    };
+    assert_eq!(base().validate(), Ok(()));
+    type Break = fn(&mut Policy);
+    let table: [(Break, &str); 17] = [
+        (|policy| policy.min_replicas = 21, "maxReplicas: 20 is below minReplicas 21 or zero"),
+        (|policy| (policy.min_replicas, policy.max_replicas) = (0, 0), "maxReplicas: 0 is below minReplicas 0 or zero"),
+        (|policy| policy.demand[0].per_pod = 0.0, "requestRate.perPod: 0 is not above zero"),
+        (|policy| policy.demand[0].per_pod = f64::INFINITY, "requestRate.perPod: inf is not above zero"),
+        (|policy| policy.demand[0].utilization_percent = 0, "requestRate.utilization: 0 %"),
+        (|policy| policy.demand[0].utilization_percent = 101, "requestRate.utilization: 101 %"),
+        (|policy| policy.demand[0].activation = -1.0, "requestRate.activation:"),
+        (|policy| policy.demand[0].activation = f64::NAN, "requestRate.activation:"),
+        (|policy| policy.demand[0].constant = Some(-0.5), "requestRate.constant:"),
+        (|policy| policy.latency.as_mut().unwrap().budget = 0.0, "latency.budget: 0 s is not a positive time"),
+        (|policy| policy.latency.as_mut().unwrap().budget = f64::NAN, "latency.budget:"),
+        (|policy| policy.behavior.up.policies.clear(), "behavior.scaleUp.policies:"),
+        (|policy| policy.behavior.down.policies[0].value = 0, "behavior.scaleDown.policies:"),
+        (|policy| policy.behavior.down.policies[0].period = Duration::ZERO, "behavior.scaleDown.policies:"),
+        (
+            |policy| (policy.demand.clear(), plan(policy, None, Some(5.0))).1,
+            "schedules[exam]: an expected demand needs a demand signal",
+        ),
+        (
+            |policy| (policy.demand.clear(), plan(policy, Some(5.0), None)).1,
+            "schedules[exam]: an expected demand needs a demand signal",
+        ),
+        (|policy| policy.demand.push(Demand::concurrency(-1.0)), "concurrency.perPod: -1 is not above zero"),
+    ];
+    for (break_it, expected) in table {
+        let mut policy = base();
+        break_it(&mut policy);
+        let error = policy.validate().unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with(expected), "{text}");
+        assert!(text.ends_with(error.remedy) && !error.remedy.is_empty());
+    }
+    let fine: [Break; 6] = [
+        (|policy| policy.min_replicas = 20),
+        (|policy| policy.min_replicas = 0),
+        (|policy| (policy.behavior.up.policies.clear(), policy.behavior.up.select = SelectPolicy::Disabled).1),
+        (|policy| policy.demand[0].utilization_percent = 1),
+        (|policy| policy.demand[0].constant = Some(0.0)),
+        (|policy| plan(policy, Some(5.0), Some(500.0))),
+    ];
+    for (index, change) in fine.iter().enumerate() {
+        let mut policy = base();
+        change(&mut policy);
+        assert_eq!(policy.validate(), Ok(()), "{index}");
+    }
+}
+
+fn plan(policy: &mut Policy, floor: Option<f64>, cap: Option<f64>) {
+    policy.schedules = vec![Schedule {
+        name: "exam".into(),
+        when: When::windows(vec![]),
+        floor: floor.map(Bound::Demand),
+        cap: cap.map(Bound::Demand),
+        ramp: None,
+    }];
+}
+
+#[test]
+fn the_effective_behavior_is_the_specs_and_the_defaults_where_that_is_silent() {
+    let default = Behavior::default();
+    assert_eq!(default.up.policies, [ScalingPolicy::pods(4, secs(15)), ScalingPolicy::percent(100, secs(15))]);
+    assert_eq!(default.down.policies, [ScalingPolicy::percent(10, secs(60))]);
+    assert_eq!((default.up.stabilization_window, default.down.stabilization_window), (Duration::ZERO, secs(300)));
+    let mine = vec![ScalingPolicy::pods(1, secs(30))];
+    let spec = RuleSpec { stabilization_window: None, select: Some(SelectPolicy::Min), policies: mine.clone() };
+    let behavior = Behavior::effective(None, Some(spec));
+    assert_eq!(behavior.up, default.up);
+    assert_eq!(
+        behavior.down,
+        ScalingRules { stabilization_window: secs(300), select: SelectPolicy::Min, policies: mine }
+    );
+    let spec = RuleSpec { stabilization_window: Some(secs(7)), ..RuleSpec::default() };
+    let behavior = Behavior::effective(Some(spec), None);
+    assert_eq!(behavior.up, ScalingRules { stabilization_window: secs(7), ..default.up });
+}
+
+#[test]
+fn times_and_durations_saturate_and_print() {
+    let (least, most) = (Time::from_millis(i64::MIN), Time::from_millis(i64::MAX));
+    assert_eq!(most.plus(secs(1)), most);
+    assert_eq!(least.minus(secs(1)), least);
+    assert_eq!(most.since(least), Duration::from_millis(u64::MAX));
+    assert_eq!(least.since(most), Duration::ZERO);
+    assert_eq!(Time::from_secs(5).since(Time::from_secs(2)), secs(3));
+    assert_eq!(Time::from_secs(5).minus(secs(2)), Time::from_millis(3000));
+    assert_eq!(Time::from_secs_f64(1.5), Some(Time::from_millis(1500)));
+    assert_eq!(Time::from_secs_f64(f64::NAN), None);
+    assert_eq!(Time::from_secs_f64(f64::INFINITY), Some(most));
+    assert_eq!(Time::from_secs_f64(-0.0015), Some(Time::from_millis(-2)));
+    assert_eq!(Time::from_secs(0).to_string(), "1970-01-01T00:00:00Z");
+    assert_eq!(most.to_string(), "9223372036854775807 ms");
+    let durations =
+        [(0, "0s"), (250, "250ms"), (1000, "1s"), (90_000, "1m30s"), (7_200_000, "2h"), (3_661_001, "1h1m1s1ms")];
+    for (millis, text) in durations {
+        assert_eq!(Duration::from_millis(millis).to_string(), text);
+    }
+    assert_eq!(Duration::from_mins(2), secs(120));
+    assert_eq!(secs(2).times(3).plus(secs(1)), secs(7));
+    assert_eq!(secs(3).as_secs_f64(), 3.0);
+    assert_eq!(Duration::from_secs(u64::MAX), Duration::from_millis(u64::MAX));
+    assert_eq!(Duration::from(std::time::Duration::from_millis(1234)), Duration::from_millis(1234));
+    assert_eq!(Duration::from(std::time::Duration::MAX), Duration::from_millis(u64::MAX));
+}
+
+#[test]
+fn samples_take_only_finite_numbers_of_at_least_zero() {
+    for value in [0.0, -0.0, 1.5, f64::MAX, f64::MIN_POSITIVE] {
+        let Sample::Value(sample) = Sample::value(value, Some(START)) else { panic!("{value} is a value") };
+        assert_eq!((sample.get(), sample.at(), sample.trust()), (value, Some(START), Trust::Full));
+        assert!(sample.get().is_sign_positive());
+    }
+    for (value, expected) in [
+        (f64::NAN, NotANumber::Nan),
+        (f64::INFINITY, NotANumber::PositiveInfinity),
+        (f64::NEG_INFINITY, NotANumber::NegativeInfinity),
+        (-1e-300, NotANumber::OutOfDomain),
+    ] {
+        assert_eq!(Sample::value(value, None), Sample::NotANumber(expected));
+    }
+    assert_eq!(Sample::NoData.doubted(Doubt::Constant), Sample::NoData);
+    let count = Replicas { desired: 3, ready: 1, pending: 0, hpa_desired: Some(7) };
+    assert_eq!(count.observed(), 7);
+    assert_eq!(Replicas { hpa_desired: None, ..count }.observed(), 3);
+}

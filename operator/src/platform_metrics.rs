@@ -1,0 +1,195 @@
+//! What the platforms say of themselves, as metrics: read from the stores at each scrape, so that nothing has to be kept in
+//! step and a platform that is gone leaves nothing behind. Every replica exports it.
+
+use crate::{
+    naming::{COMPONENT, INSTANCE},
+    stores::Stores,
+};
+use crds::LearningPlatform;
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
+use kube::ResourceExt;
+use prometheus_client::{
+    collector::Collector,
+    encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
+    metrics::{MetricType, gauge::ConstGauge},
+};
+use std::{collections::BTreeMap, fmt};
+
+/// The conditions of platforms and apps, and the pods that find no node.
+pub struct PlatformMetrics {
+    stores: Stores,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PlatformCondition {
+    namespace: String,
+    platform: String,
+    r#type: String,
+    status: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AppCondition {
+    namespace: String,
+    platform: String,
+    app: String,
+    r#type: String,
+    status: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
+struct App {
+    namespace: String,
+    platform: String,
+    app: String,
+}
+
+impl PlatformMetrics {
+    /// Reads from these stores.
+    pub fn new(stores: Stores) -> Self {
+        Self { stores }
+    }
+
+    fn platforms(&self) -> Vec<LearningPlatform> {
+        self.stores.platforms.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
+    }
+}
+
+impl fmt::Debug for PlatformMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("PlatformMetrics")
+    }
+}
+
+impl Collector for PlatformMetrics {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let platforms = self.platforms();
+        let conditions = platforms.iter().flat_map(of_platform).map(|labels| (labels, 1));
+        family(&mut encoder, "platform_condition", "1 for each condition of a platform as it is now", conditions)?;
+        let conditions = platforms.iter().flat_map(of_apps).map(|labels| (labels, 1));
+        family(&mut encoder, "app_condition", "1 for each condition of an app as it is now", conditions)?;
+        let pods = self.stores.pods.state();
+        let counts = unschedulable(pods.iter().map(AsRef::as_ref));
+        family(&mut encoder, "app_pods_unschedulable", "Pods for which the scheduler finds no node", counts)
+    }
+}
+
+/// A gauge with its series; none where there are no series.
+fn family<L: EncodeLabelSet>(
+    encoder: &mut DescriptorEncoder<'_>,
+    name: &str,
+    help: &str,
+    series: impl IntoIterator<Item = (L, i64)>,
+) -> fmt::Result {
+    let mut series = series.into_iter().peekable();
+    if series.peek().is_none() {
+        return Ok(());
+    }
+    let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+    for (labels, value) in series {
+        ConstGauge::new(value).encode(metric.encode_family(&labels)?)?;
+    }
+    Ok(())
+}
+
+fn of_platform(platform: &LearningPlatform) -> Vec<PlatformCondition> {
+    let conditions = platform.status.iter().flat_map(|status| &status.conditions);
+    let labels = |condition: &Condition| PlatformCondition {
+        namespace: platform.namespace().unwrap_or_default(),
+        platform: platform.name_any(),
+        r#type: condition.type_.clone(),
+        status: condition.status.clone(),
+        reason: condition.reason.clone(),
+    };
+    conditions.map(labels).collect()
+}
+
+fn of_apps(platform: &LearningPlatform) -> Vec<AppCondition> {
+    let apps = platform.status.iter().flat_map(|status| &status.apps);
+    let conditions = apps.flat_map(|app| app.conditions.iter().map(move |condition| (app, condition)));
+    let labels = |(app, condition): (&crds::status::AppStatus, &Condition)| AppCondition {
+        namespace: platform.namespace().unwrap_or_default(),
+        platform: platform.name_any(),
+        app: app.name.clone(),
+        r#type: condition.type_.clone(),
+        status: condition.status.clone(),
+        reason: condition.reason.clone(),
+    };
+    conditions.map(labels).collect()
+}
+
+/// Pods without a node, by app; apps whose pods all have one are counted as 0.
+fn unschedulable<'a>(pods: impl Iterator<Item = &'a Pod>) -> BTreeMap<App, i64> {
+    let mut counts = BTreeMap::new();
+    for pod in pods {
+        let label = |name: &str| pod.labels().get(name).cloned().unwrap_or_default();
+        let app =
+            App { namespace: pod.namespace().unwrap_or_default(), platform: label(INSTANCE), app: label(COMPONENT) };
+        let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
+        let waits = conditions.into_iter().any(|condition| {
+            condition.type_ == "PodScheduled"
+                && condition.status == "False"
+                && condition.reason.as_deref() == Some("Unschedulable")
+        });
+        *counts.entry(app).or_default() += i64::from(waits);
+    }
+    counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+    use kube::{core::DeserializeGuard, runtime::watcher::Event};
+    use serde_json::{Value, json};
+
+    fn condition(type_: &str, status: &str, reason: &str) -> Value {
+        json!({
+            "type": type_, "status": status, "reason": reason, "message": "",
+            "lastTransitionTime": "2026-09-01T08:00:00Z",
+        })
+    }
+
+    fn pod(name: &str, reason: Option<&str>) -> Value {
+        let status = if reason.is_some() { "False" } else { "True" };
+        json!({
+            "metadata": {"name": name, "namespace": "school", "labels": {INSTANCE: "story", COMPONENT: "web"}},
+            "status": {"conditions": [{"type": "PodScheduled", "status": status, "reason": reason}]},
+        })
+    }
+
+    #[test]
+    fn conditions_and_waiting_pods_are_exposed_and_go_with_the_platform() {
+        let (stores, mut writers) = Stores::new();
+        let metrics = Metrics::default();
+        metrics.register(|r| r.register_collector(Box::new(PlatformMetrics::new(stores))));
+        let platform: DeserializeGuard<LearningPlatform> = serde_json::from_value(json!({
+            "apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatform",
+            "metadata": {"name": "story", "namespace": "school"},
+            "spec": {"apps": [{"name": "web", "image": "web"}]},
+            "status": {
+                "conditions": [condition("Ready", "False", "DependencyNotReady")],
+                "apps": [{"name": "web", "conditions": [condition("MetricsAvailable", "False", "NoSeries")]}],
+            },
+        }))
+        .unwrap();
+        writers.platforms.apply_watcher_event(&Event::Apply(platform.clone()));
+        for (name, reason) in [("a", None), ("b", Some("Unschedulable")), ("c", Some("SchedulingGated"))] {
+            let pod: Pod = serde_json::from_value(pod(name, reason)).unwrap();
+            writers.pods.apply_watcher_event(&Event::Apply(pod));
+        }
+        let text = metrics.render().unwrap();
+        for line in [
+            r#"learningplatform_operator_platform_condition{namespace="school",platform="story",type="Ready",status="False",reason="DependencyNotReady"} 1"#,
+            r#"learningplatform_operator_app_condition{namespace="school",platform="story",app="web",type="MetricsAvailable",status="False",reason="NoSeries"} 1"#,
+            r#"learningplatform_operator_app_pods_unschedulable{namespace="school",platform="story",app="web"} 1"#,
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+
+        writers.platforms.apply_watcher_event(&Event::Delete(platform));
+        assert!(!metrics.render().unwrap().contains("DependencyNotReady"));
+    }
+}
