@@ -10,11 +10,10 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-# The workspace's one profile, so that what is shipped is what is tested.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
-    cargo build --locked --package learningplatform-operator --bin learningplatform-operator \
-    && strip --strip-debug --output-file=/learningplatform-operator target/debug/learningplatform-operator
+    cargo build --locked --release --package learningplatform-operator --bin learningplatform-operator \
+    && cp target/release/learningplatform-operator /learningplatform-operator
 
 FROM gcr.io/distroless/cc-debian12:nonroot
 ARG VERSION=0.1.0

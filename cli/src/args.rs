@@ -70,6 +70,10 @@ pub enum Command {
     /// Keep the pods of an app at or above a number for a time
     Hold(hold::Args),
     /// Replay a recorded trace through the operator's own decisions
+    #[command(before_help = "Examples:
+  lpctl simulate -f platform.yaml --app web --trace monday.csv
+  lpctl simulate -f platform.yaml --app web --rate rate.json --latency latency.json --plot monday.svg
+  lpctl simulate -f platform.yaml --app web --trace monday.csv --closed-loop 60 --fail-if 'underCapacitySeconds>60'")]
     Simulate(simulate::Args),
     /// Print a completion script for a shell
     Completion(completion::Args),

@@ -37,9 +37,9 @@ impl Cluster {
             (None, Some(context)) => Config::from_kubeconfig(&options).await.with_context(|| {
                 format!("--context {context} cannot be used: `kubectl config get-contexts` lists those there are")
             })?,
-            (None, None) => Config::infer().await.context(
-                "no cluster is configured: name a file with --kubeconfig, or set KUBECONFIG",
-            )?,
+            (None, None) => Config::infer()
+                .await
+                .context("no cluster is configured: name a file with --kubeconfig, or set KUBECONFIG")?,
         };
         config.connect_timeout = Some(Duration::from_secs(10));
         // A watch says something at least this often, so only a dead connection is cut.
@@ -154,9 +154,13 @@ mod tests {
     #[test]
     fn the_platform_that_is_meant() {
         let two = || vec![platform("a", &["web", "api"]), platform("b", &["web"])];
-        let chosen = |app: &str, of| choose(of, app, "shop").map(|p| p.metadata.name.unwrap()).map_err(|e| e.to_string());
+        let chosen =
+            |app: &str, of| choose(of, app, "shop").map(|p| p.metadata.name.unwrap()).map_err(|e| e.to_string());
         assert_eq!(chosen("api", two()), Ok("a".into()));
-        assert_eq!(chosen("web", two()), Err("several platforms have an app web: choose with --platform a or b".into()));
+        assert_eq!(
+            chosen("web", two()),
+            Err("several platforms have an app web: choose with --platform a or b".into())
+        );
         assert_eq!(chosen("wep", two()), Err("no app wep in a, b; did you mean web?".into()));
         assert!(chosen("web", vec![]).unwrap_err().contains("has no platform"));
     }

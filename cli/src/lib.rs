@@ -48,7 +48,10 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
 pub fn causes(error: &anyhow::Error) -> String {
     let mut lines: Vec<String> = Vec::new();
     for cause in error.chain() {
-        let text = cause.to_string();
+        let text = match cause.downcast_ref::<kube::Error>() {
+            Some(error) => say(error),
+            None => cause.to_string(),
+        };
         if lines.last().is_none_or(|last| !last.contains(&text)) {
             lines.push(text);
         }

@@ -21,7 +21,7 @@ fn words(line: &str) -> Vec<String> {
     let mut quoted = false;
     for c in line.chars() {
         match c {
-            '"' => quoted = !quoted,
+            '"' | '\'' => quoted = !quoted,
             '|' | '>' | '#' | ';' if !quoted => break,
             ' ' if !quoted => words.extend((!word.is_empty()).then(|| std::mem::take(&mut word))),
             c => word.push(c),

@@ -104,7 +104,14 @@ fn a_bad_file_is_found_with_line_field_and_remedy() {
 #[test]
 fn without_a_cluster_it_could_not_be_told() {
     let dir = tempfile::tempdir().unwrap();
-    for args in [&["status"][..], &["check"], &["explain", "web"], &["install"], &["uninstall"], &["diff", "-f", &example("story.yaml")]] {
+    for args in [
+        &["status"][..],
+        &["check"],
+        &["explain", "web"],
+        &["install"],
+        &["uninstall"],
+        &["diff", "-f", &example("story.yaml")],
+    ] {
         let output = lpctl(args, dir.path());
         assert_eq!(code(&output), 2, "{args:?}");
         assert!(err(&output).starts_with("error: no cluster is configured"), "{args:?}: {}", err(&output));
@@ -153,7 +160,12 @@ fn it_is_a_kubectl_plugin() {
 
 #[test]
 fn mistakes_in_arguments_exit_with_2() {
-    for args in [&["hold", "web"][..], &["hold", "web", "--floor", "3", "--for", "0s", "--reason", "x"], &["nope"], &["status", "-A", "story"]] {
+    for args in [
+        &["hold", "web"][..],
+        &["hold", "web", "--floor", "3", "--for", "0s", "--reason", "x"],
+        &["nope"],
+        &["status", "-A", "story"],
+    ] {
         let output = lpctl(args, Path::new("/"));
         assert_eq!(code(&output), 2, "{args:?}");
         assert!(err(&output).contains("error:"), "{args:?}: {}", err(&output));

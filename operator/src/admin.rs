@@ -111,7 +111,10 @@ async fn answer(request: Request<Incoming>, admin: &Admin) -> Response<Full<Byte
                 Some(explanation) => respond(StatusCode::OK, "application/json", explanation.to_string()),
                 None => text(StatusCode::NOT_FOUND, format!("{key} is not evaluated by this replica\n")),
             },
-            None => text(StatusCode::NOT_FOUND, "there is /healthz, /readyz, /metrics and /v1/explain/<namespace>/<platform>/<app>\n"),
+            None => text(
+                StatusCode::NOT_FOUND,
+                "there is /healthz, /readyz, /metrics and /v1/explain/<namespace>/<platform>/<app>\n",
+            ),
         },
         _ => text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n"),
     }

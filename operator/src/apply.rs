@@ -3,6 +3,7 @@
 mod compare;
 mod delete;
 mod fields;
+mod moved;
 mod scale;
 mod status;
 
@@ -125,7 +126,10 @@ impl Writer {
         live: Live<'_>,
     ) -> Result<Applied> {
         let Some(ObjectId { kind, name }) = ObjectId::of(desired) else {
-            return Err(Error::Serialize("an object of an unknown kind", serde::ser::Error::custom(desired.name_any())));
+            return Err(Error::Serialize(
+                "an object of an unknown kind",
+                serde::ser::Error::custom(desired.name_any()),
+            ));
         };
         let namespace = owner.key.namespace.as_str();
         let desired = complete(desired, owner, kind, manager);
@@ -159,7 +163,15 @@ impl Writer {
         if self.mode == Mode::Observe {
             return Ok(Applied { change: Change::Pending, object: desired });
         }
-        let object = self.write(kind, namespace, &name, manager, &wanted).await?;
+        let object = match (self.write(kind, namespace, &name, manager, &wanted).await, live) {
+            (Err(refused), Some(live)) if refused.code() == Some(422) && self.mode == Mode::Write => {
+                if !self.put_back(kind, namespace, live, &wanted).await? {
+                    return Err(refused);
+                }
+                self.write(kind, namespace, &name, manager, &wanted).await?
+            }
+            (written, _) => written?,
+        };
         self.remember(key, &wanted, &object);
         let change = if existed { Change::Configured } else { Change::Created };
         let fields: Vec<_> = differing.iter().take(5).map(|d| d.path.as_str()).collect();

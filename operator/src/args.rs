@@ -129,8 +129,7 @@ impl Args {
                 return Err(format!("--{flag} must be above 0"));
             }
         }
-        let mut tunables =
-            Tunables { evaluation_interval: self.evaluation_interval.into(), ..Tunables::default() };
+        let mut tunables = Tunables { evaluation_interval: self.evaluation_interval.into(), ..Tunables::default() };
         for pair in &self.tunables {
             set_tunable(&mut tunables, pair)?;
         }
@@ -155,7 +154,9 @@ impl Args {
             return Err("--lease-duration must be whole seconds, at least 1s".into());
         }
         if self.renew_deadline >= self.lease_duration {
-            return Err("--renew-deadline must be shorter than --lease-duration, or two replicas could act at once".into());
+            return Err(
+                "--renew-deadline must be shorter than --lease-duration, or two replicas could act at once".into()
+            );
         }
         if self.retry_period >= self.renew_deadline || self.retry_period.is_zero() {
             return Err("--retry-period must be above 0 and shorter than --renew-deadline".into());
@@ -225,8 +226,10 @@ mod tests {
     fn every_tunable_can_be_set() {
         let fields = serde_json::to_value(Tunables::default()).unwrap();
         for key in fields.as_object().unwrap().keys() {
-            let snake: String =
-                key.chars().flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] }).collect();
+            let snake: String = key
+                .chars()
+                .flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] })
+                .collect();
             let mut tunables = Tunables::default();
             let set = ["7s", "7", "0.7"].iter().any(|v| set_tunable(&mut tunables, &format!("{snake}={v}")).is_ok());
             assert!(set, "{snake} cannot be set");
@@ -245,7 +248,7 @@ mod tests {
             (&["--retry-period", "10s"], "--renew-deadline"),
             (&["--lease-duration", "1500ms"], "whole seconds"),
             (&["--resync", "0s"], "--resync"),
-            (&["--resync", "-1s"], "negative"),
+            (&["--resync=-1s"], "negative"),
             (&["--concurrency", "0"], "concurrency"),
         ] {
             let error = parse(args).expect_err(part);
@@ -259,8 +262,15 @@ mod tests {
         assert_eq!(settings.evaluation_interval, Duration::from_secs(5));
         assert_eq!(settings.resync, Duration::from_secs(600));
         let settings = parse(&[
-            "--evaluation-interval=1s", "--tunable", "breach=3s", "--tunable", "k-min=0.25", "--leader-election=false",
-            "--renew-deadline=20s", "--watch-namespace=a", "--watch-namespace=b",
+            "--evaluation-interval=1s",
+            "--tunable",
+            "breach=3s",
+            "--tunable",
+            "k-min=0.25",
+            "--leader-election=false",
+            "--renew-deadline=20s",
+            "--watch-namespace=a",
+            "--watch-namespace=b",
         ])
         .unwrap();
         assert_eq!(settings.tunables.evaluation_interval, decide::Duration::from_secs(1));

@@ -127,3 +127,52 @@ pub fn truncate(text: &str, bytes: usize) -> String {
     }
     format!("{}…", &text[..end])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ConditionType::AppReady;
+
+    fn verdict(state: State, reason: Reason) -> Verdict {
+        Verdict::new(AppReady, state, reason, "words")
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn the_worst_wins_and_names_its_item() {
+        let good = verdict(State::True, Reason::Succeeded);
+        let starting = verdict(State::False, Reason::Progressing);
+        let broken = verdict(State::False, Reason::ImagePull);
+        let unknown = verdict(State::Unknown, Reason::Progressing);
+        let other = Verdict::new(ConditionType::MetricsAvailable, State::False, Reason::NoSeries, "x");
+        let worst_of = |items: &[(&str, &Verdict)]| worst(AppReady, items.iter().copied()).unwrap();
+        assert_eq!(worst_of(&[("a", &good), ("b", &starting), ("c", &broken)]).reason, Reason::ImagePull);
+        assert_eq!(worst_of(&[("a", &good), ("b", &unknown)]).state, State::Unknown);
+        assert_eq!(worst_of(&[("a", &starting), ("b", &unknown)]).state, State::False);
+        assert_eq!(worst_of(&[("a", &good), ("a", &other)]).state, State::True);
+        assert_eq!(worst_of(&[("a", &good), ("b", &broken)]).message, "b: words");
+        assert_eq!(worst_of(&[("a", &broken), ("b", &broken)]).message, "a: words (and 1 more)");
+        assert_eq!(worst_of(&[("a", &broken)]).message, "words", "an only item needs no name");
+        assert_eq!(worst(AppReady, []), None);
+    }
+
+    #[test]
+    fn times_change_only_with_the_value() {
+        let first = render([verdict(State::True, Reason::Succeeded)], &[], 1, at(10));
+        assert_eq!(first[0].last_transition_time.0, at(10));
+        let again = render([verdict(State::True, Reason::Held)], &first, 2, at(20));
+        assert_eq!(again[0].last_transition_time.0, at(10));
+        let turned = render([verdict(State::False, Reason::Progressing)], &again, 2, at(30));
+        assert_eq!(turned[0].last_transition_time.0, at(30));
+    }
+
+    #[test]
+    fn a_cut_is_on_a_character_boundary() {
+        assert_eq!(truncate("short", 10), "short");
+        let cut = truncate(&"ä".repeat(20), 11);
+        assert!(cut.len() <= 11 && cut.ends_with('…'), "{cut}");
+    }
+}

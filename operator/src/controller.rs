@@ -3,7 +3,6 @@
 use crate::{
     context::Context,
     kinds::Kind,
-    metrics::PlatformLabel,
     naming::{MANAGED, PlatformKey},
     reconcile::{after_error, reconcile},
     stores::StoreWriters,
@@ -68,11 +67,7 @@ pub fn watch_all(ctx: &Context, writers: StoreWriters, wake: &Wake) -> JoinSet<(
     tasks
 }
 
-async fn platforms(
-    ctx: Context,
-    writer: Writer<DeserializeGuard<LearningPlatform>>,
-    wake: Wake,
-) {
+async fn platforms(ctx: Context, writer: Writer<DeserializeGuard<LearningPlatform>>, wake: Wake) {
     let seen = LastSeen::new();
     let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
     let trim = |platform: &mut DeserializeGuard<LearningPlatform>| platform.meta_mut().managed_fields = None;
@@ -94,7 +89,6 @@ async fn platforms(
                 ctx.registry.remove(&key);
                 ctx.backoff.clear(&uid);
                 ctx.writer.forget(&uid);
-                ctx.metrics.forget(&PlatformLabel { namespace: key.namespace, name: key.name });
                 None
             }
         }
@@ -118,22 +112,31 @@ async fn hpas(ctx: Context, writer: Writer<HorizontalPodAutoscaler>, wake: Wake)
     let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
     let metrics = ctx.metrics.clone();
     let trim = |object: &mut HorizontalPodAutoscaler| keep_own_fields(&mut object.metadata);
-    watch::reflect(apis, watch::config(Some(MANAGED)), "HorizontalPodAutoscaler", metrics, writer, trim, wake, move |touched| {
-        match touched {
-            // Its status carries the current figures, new ones every fifteen seconds.
-            Touched::Applied(object) => {
-                let conditions = object.status.as_ref().and_then(|s| s.conditions.as_ref());
-                let states: Vec<_> =
-                    conditions.into_iter().flatten().map(|c| (c.type_.clone(), c.status.clone())).collect();
-                let what = (json(&object.spec), identity(&object.metadata), states);
-                PlatformKey::of_child(&object).filter(|_| seen.changed(&object, what))
+    watch::reflect(
+        apis,
+        watch::config(Some(MANAGED)),
+        "HorizontalPodAutoscaler",
+        metrics,
+        writer,
+        trim,
+        wake,
+        move |touched| {
+            match touched {
+                // Its status carries the current figures, new ones every fifteen seconds.
+                Touched::Applied(object) => {
+                    let conditions = object.status.as_ref().and_then(|s| s.conditions.as_ref());
+                    let states: Vec<_> =
+                        conditions.into_iter().flatten().map(|c| (c.type_.clone(), c.status.clone())).collect();
+                    let what = (json(&object.spec), identity(&object.metadata), states);
+                    PlatformKey::of_child(&object).filter(|_| seen.changed(&object, what))
+                }
+                Touched::Deleted(object) => {
+                    seen.forget(&object);
+                    PlatformKey::of_child(&object)
+                }
             }
-            Touched::Deleted(object) => {
-                seen.forget(&object);
-                PlatformKey::of_child(&object)
-            }
-        }
-    })
+        },
+    )
     .await;
 }
 

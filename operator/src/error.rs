@@ -84,6 +84,7 @@ impl Error {
             // 409 is a lost race; see `is_conflict`.
             Self::Api { .. } => match self.code() {
                 Some(400 | 401 | 403 | 404 | 405 | 422) => Class::Wait,
+                Some(500) if self.is_refused_form() => Class::Wait,
                 _ => Class::Retry,
             },
         }
@@ -102,6 +103,7 @@ impl Error {
                 Some(400 | 403) => Reason::Rejected,
                 Some(422) if describe(source).contains("immutable") => Reason::ImmutableField,
                 Some(422) => Reason::Rejected,
+                Some(500) if self.is_refused_form() => Reason::Rejected,
                 _ => Reason::ProviderError,
             },
         }
@@ -138,6 +140,11 @@ impl Error {
         }
     }
 
+    /// A field that the server's schema does not know (from an overlay, say) is answered with 500 by some versions.
+    fn is_refused_form(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if describe(source).contains("failed to create typed patch object"))
+    }
+
     /// Whether another writer was faster: again at once, not worth a warning.
     pub fn is_conflict(&self) -> bool {
         self.code() == Some(409)
@@ -162,4 +169,57 @@ fn describe(error: &kube::Error) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use kube::core::Status;
+
+    fn answer(code: u16, message: &str) -> Error {
+        let status = Status::failure(message, "").with_code(code);
+        Error::api("patch", "Service", "story-web", kube::Error::Api(Box::new(status)))
+    }
+
+    #[test]
+    fn every_answer_has_its_class_and_reason() {
+        let cannot = r#"services "x" is forbidden: User "u" cannot patch resource "services" in API group "" in the namespace "n""#;
+        for (error, class, reason) in [
+            (answer(500, "etcd is away"), Class::Retry, Reason::ProviderError),
+            (answer(503, ""), Class::Retry, Reason::ProviderError),
+            (answer(429, ""), Class::Retry, Reason::ProviderError),
+            (answer(409, "modified"), Class::Retry, Reason::ProviderError),
+            (answer(403, cannot), Class::Wait, Reason::PermissionDenied),
+            (answer(403, "exceeded quota: services=1"), Class::Wait, Reason::Rejected),
+            (
+                answer(403, "unable to create new content in namespace n because it is being terminated"),
+                Class::Wait,
+                Reason::Rejected,
+            ),
+            (answer(422, "spec.ports: Required value"), Class::Wait, Reason::Rejected),
+            (answer(422, "spec.selector: field is immutable"), Class::Wait, Reason::ImmutableField),
+            (
+                answer(500, "failed to create typed patch object (x): .spec.foo: field not declared in schema"),
+                Class::Wait,
+                Reason::Rejected,
+            ),
+            (Error::Deadline(Duration::from_secs(60)), Class::Retry, Reason::ProviderError),
+            (Error::InvalidSpec { field: "spec".into(), problem: "x".into() }, Class::Terminal, Reason::InvalidSpec),
+        ] {
+            assert_eq!((error.class(), error.reason()), (class, reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_answer_names_verb_kind_name_and_the_servers_words() {
+        let text = answer(422, "spec.ports: Required value").to_string();
+        assert_eq!(text, "patch Service story-web: spec.ports: Required value (422)");
+    }
+
+    #[test]
+    fn a_lost_connection_shows_its_cause() {
+        let error = Error::api("get", "Service", "x", kube::Error::Service("connection refused".into()));
+        assert!(error.to_string().contains("connection refused"), "{error}");
+        assert_eq!(error.class(), Class::Retry);
+    }
 }

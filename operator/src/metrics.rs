@@ -69,15 +69,6 @@ pub struct WriteLabel {
     verb: &'static str,
 }
 
-/// Which platform.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct PlatformLabel {
-    /// Namespace.
-    pub namespace: String,
-    /// Name.
-    pub name: String,
-}
-
 /// A pass takes from a few milliseconds (settled) to its deadline.
 fn seconds() -> Histogram {
     Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
@@ -92,7 +83,6 @@ pub struct Metrics {
     errors: Family<ErrorLabel, Counter>,
     writes: Family<WriteLabel, Counter>,
     watch_errors: Family<KindLabel, Counter>,
-    ready: Family<PlatformLabel, Gauge<i64, AtomicI64>>,
     leader: Gauge<i64, AtomicI64>,
     crd_missing: Gauge<i64, AtomicI64>,
 }
@@ -107,20 +97,27 @@ impl Default for Metrics {
             errors: Family::default(),
             writes: Family::default(),
             watch_errors: Family::default(),
-            ready: Family::default(),
             leader: Gauge::default(),
             crd_missing: Gauge::default(),
         };
         metrics.register(|r| {
             r.register("passes", "Passes by how they ended", metrics.passes.clone());
             r.register_with_unit("pass_duration", "Time of a pass", Unit::Seconds, metrics.pass_seconds.clone());
-            r.register_with_unit("step_duration", "Time of a step of a pass", Unit::Seconds, metrics.step_seconds.clone());
+            r.register_with_unit(
+                "step_duration",
+                "Time of a step of a pass",
+                Unit::Seconds,
+                metrics.step_seconds.clone(),
+            );
             r.register("errors", "Errors of passes by kind", metrics.errors.clone());
             r.register("writes", "Writes to children by kind and verb", metrics.writes.clone());
             r.register("watch_errors", "Errors of watches by kind", metrics.watch_errors.clone());
-            r.register("platform_ready", "1 where the platform is Ready, 0 where not", metrics.ready.clone());
             r.register("leader", "1 while this replica acts", metrics.leader.clone());
-            r.register("crd_missing", "1 while the CustomResourceDefinition is not served", metrics.crd_missing.clone());
+            r.register(
+                "crd_missing",
+                "1 while the CustomResourceDefinition is not served",
+                metrics.crd_missing.clone(),
+            );
         });
         metrics
     }
@@ -166,16 +163,6 @@ impl Metrics {
     /// Counts an error of a watch.
     pub fn watch_error(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&KindLabel { kind }).inc();
-    }
-
-    /// Whether a platform is Ready.
-    pub fn ready(&self, platform: PlatformLabel, ready: bool) {
-        self.ready.get_or_create(&platform).set(i64::from(ready));
-    }
-
-    /// Forgets a platform that is gone.
-    pub fn forget(&self, platform: &PlatformLabel) {
-        self.ready.remove(platform);
     }
 
     /// Whether this replica acts.

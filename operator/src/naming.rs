@@ -57,9 +57,12 @@ impl PlatformKey {
         Self { namespace: platform.namespace().unwrap_or_default(), name: platform.name_any() }
     }
 
-    /// The platform that a child's labels name.
+    /// The platform that owns a child; where nobody owns it (a pod's owner is its ReplicaSet) the one that its labels
+    /// name. Labels alone would not do: somebody may have changed them.
     pub fn of_child(child: &impl ResourceExt) -> Option<Self> {
-        let name = child.labels().get(INSTANCE)?.clone();
+        let kind = LearningPlatform::kind(&());
+        let owner = child.owner_references().iter().find(|owner| owner.controller == Some(true) && owner.kind == kind);
+        let name = owner.map(|owner| &owner.name).or_else(|| child.labels().get(INSTANCE))?.clone();
         Some(Self { namespace: child.namespace()?, name })
     }
 
@@ -165,5 +168,32 @@ impl Owner {
             controller: Some(true),
             block_owner_deletion: Some(true),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Service;
+    use serde_json::json;
+
+    #[test]
+    fn a_child_wakes_its_owner_whatever_its_labels_say() {
+        let child = |owners: serde_json::Value| -> Service {
+            serde_json::from_value(json!({ "metadata": {
+                "name": "x", "namespace": "n", "labels": { INSTANCE: "other" }, "ownerReferences": owners,
+            } }))
+            .unwrap()
+        };
+        let reference = |kind: &str| json!([{ "apiVersion": "v", "kind": kind, "name": "story", "uid": "u", "controller": true }]);
+        assert_eq!(PlatformKey::of_child(&child(reference("LearningPlatform"))).unwrap().name, "story");
+        assert_eq!(PlatformKey::of_child(&child(reference("ReplicaSet"))).unwrap().name, "other");
+        assert_eq!(PlatformKey::of_child(&child(json!([]))).unwrap().name, "other");
+    }
+
+    #[test]
+    fn selectors_are_part_of_the_labels() {
+        let labels = labels("story", "web");
+        assert!(selector("story", "web").iter().all(|(k, v)| labels.get(k) == Some(v)));
     }
 }

@@ -12,7 +12,9 @@ pub fn rules() -> Vec<PolicyRule> {
         rule(crds::GROUP, &["learningplatforms/status"], &["patch"]),
         rule("", &["pods"], &["list", "watch"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
-        rule("apps", &["deployments/scale"], &["patch"]),
+        rule("apps", &["deployments/scale"], &["get", "patch"]),
+        // Other autoscalers of the same Deployment; most clusters have no such API.
+        rule("keda.sh", &["scaledobjects"], &["list"]),
     ];
     for kind in Kind::ALL {
         // Server-side apply of an object that does not exist is checked as create, too.

@@ -1,11 +1,10 @@
 //! The spine: one pass over one platform, the same steps every time.
 
 use crate::{
-    conditions::State,
     context::Context,
     error::{Class, Error, Result},
     kinds::{Belongs, Kind, ObjectId, belongs},
-    metrics::{Outcome, PlatformLabel},
+    metrics::Outcome,
     naming::{PlatformKey, children_of},
     status::{self, Findings},
     tiers::{self, Children, Tier, app::Apps, autoscaling::Autoscaling},
@@ -57,7 +56,9 @@ pub async fn reconcile(object: Arc<DeserializeGuard<LearningPlatform>>, ctx: Arc
                 Outcome::Waiting => Action::requeue(ctx.settings.waiting_requeue),
                 Outcome::Failed | Outcome::Abandoned => Action::requeue(ctx.backoff.fail(&uid, random())),
                 // Spread, so that all platforms of an operator's start do not come back at the same time.
-                Outcome::Settled | Outcome::Skipped => Action::requeue(ctx.settings.resync.mul_f64(1.0 - random() / 10.0)),
+                Outcome::Settled | Outcome::Skipped => {
+                    Action::requeue(ctx.settings.resync.mul_f64(1.0 - random() / 10.0))
+                }
             })
         }
         Err(error) => {
@@ -130,8 +131,6 @@ async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
             (status, outcome)
         }
     };
-    let ready = status.conditions.iter().any(|c| c.type_ == ConditionType::Ready.as_str() && c.status == State::True.as_str());
-    ctx.metrics.ready(PlatformLabel { namespace: key.namespace, name: key.name }, ready);
     let _step = ctx.metrics.step("status");
     if ctx.writer.status(platform, &status).await? {
         transitions::publish(ctx, platform, &before, &status).await;
@@ -140,10 +139,7 @@ async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
 }
 
 /// Observe, plan, apply and prune, room by room, and the status that comes of it.
-async fn carry_out(
-    lp: &ValidPlatform,
-    ctx: &Context,
-) -> Result<(crds::status::LearningPlatformStatus, Outcome)> {
+async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::LearningPlatformStatus, Outcome)> {
     let ctx = &suspended(ctx, lp);
     ctx.registry.sync(lp);
     let step = ctx.metrics.step("observe");
@@ -179,6 +175,12 @@ async fn carry_out(
         after.0.extend(outcome.applied);
         pending.extend(outcome.pending);
         failures.extend(outcome.failures.into_iter().map(|(item, error)| (item, (condition, error))));
+    }
+    // A lost race says nothing about the platform: the pass is run again, and its status waits for that.
+    if let Some(item) = failures.iter().find_map(|(item, (_, e))| e.is_conflict().then(|| item.clone()))
+        && let Some((_, conflict)) = failures.remove(&item)
+    {
+        return Err(conflict);
     }
     for error in failures.values().map(|(_, e)| e).chain(&errors) {
         ctx.metrics.error(error);

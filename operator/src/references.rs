@@ -32,8 +32,7 @@ pub enum Referred {
 
 impl Referred {
     /// Every kind.
-    pub const ALL: [Self; 5] =
-        [Self::Secret, Self::ConfigMap, Self::ServiceAccount, Self::IngressClass, Self::Gateway];
+    pub const ALL: [Self; 5] = [Self::Secret, Self::ConfigMap, Self::ServiceAccount, Self::IngressClass, Self::Gateway];
 
     /// Where the API server serves it.
     pub fn resource(self) -> ApiResource {

@@ -7,8 +7,7 @@ use crate::{
     backoff::Backoff,
     capabilities::{Capabilities, Served},
     context::{Context, Settings},
-    controller,
-    evaluate,
+    controller, evaluate,
     events::Events,
     lease::{self, Election, Lost},
     metrics::Metrics,
@@ -38,7 +37,8 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
     // One TLS provider for the API server and for Prometheus. An error means that one is installed already.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let stop = stop_signal().context("cannot listen for signals")?;
-    let mut config = Config::infer().await.context("cannot find the Kubernetes API server: run in a pod, or set KUBECONFIG")?;
+    let mut config =
+        Config::infer().await.context("cannot find the Kubernetes API server: run in a pod, or set KUBECONFIG")?;
     config.read_timeout = Some(READ_TIMEOUT);
     let client = Client::try_from(config).context("cannot build a client for the Kubernetes API server")?;
     let identity = lease::identity(&args);

@@ -90,9 +90,8 @@ pub fn failed(
     let type_ = if stalled { Stalled } else { Reconciling };
     let abnormal = Verdict::new(type_, State::True, error.reason(), error.to_string());
     let mut conditions = render([ready, abnormal], &before.conditions, generation, now);
-    let kept = before.conditions.iter().filter(|c| {
-        ![Ready, Reconciling, Stalled].iter().any(|t| t.as_str() == c.type_)
-    });
+    let kept =
+        before.conditions.iter().filter(|c| ![Ready, Reconciling, Stalled].iter().any(|t| t.as_str() == c.type_));
     conditions.extend(kept.cloned());
     conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
     LearningPlatformStatus { observed_generation: Some(generation), conditions, ..before.clone() }
@@ -160,9 +159,12 @@ fn ready(lp: &ValidPlatform, verdicts: &[Verdict], findings: &Findings<'_>) -> V
             let reason = if lp.suspended() { Reason::Suspended } else { reason };
             Verdict::new(Ready, verdict.state, reason, verdict.message.clone())
         }
-        None if lp.suspended() => {
-            Verdict::new(Ready, State::True, Reason::Suspended, "suspended: everything is as asked for, nothing is written")
-        }
+        None if lp.suspended() => Verdict::new(
+            Ready,
+            State::True,
+            Reason::Suspended,
+            "suspended: everything is as asked for, nothing is written",
+        ),
         None if lp.apps.is_empty() => Verdict::new(Ready, State::True, Reason::Succeeded, "the spec names no apps"),
         None => Verdict::new(Ready, State::True, Reason::Succeeded, "all apps are ready"),
     }
@@ -185,9 +187,8 @@ fn conditions(
 }
 
 fn summary(items: &[(&str, ItemStatus)]) -> Summary {
-    let is_ready = |item: &ItemStatus| {
-        item.verdicts.iter().filter(|v| v.type_ == AppReady).all(|v| v.state == State::True)
-    };
+    let is_ready =
+        |item: &ItemStatus| item.verdicts.iter().filter(|v| v.type_ == AppReady).all(|v| v.state == State::True);
     let pods = items.iter().filter_map(|(_, item)| item.replicas);
     let (ready, desired) = pods.fold((0, 0), |(r, d), n| (r + n.ready, d + n.desired));
     Summary {
@@ -197,7 +198,8 @@ fn summary(items: &[(&str, ItemStatus)]) -> Summary {
 }
 
 fn inventory(owner: &Owner, children: &Children, wanted: &BTreeSet<ObjectId>) -> Inventory {
-    let there = children.0.iter().filter(|(id, object)| wanted.contains(id) && belongs(*object, owner) == Belongs::Ours);
+    let there =
+        children.0.iter().filter(|(id, object)| wanted.contains(id) && belongs(*object, owner) == Belongs::Ours);
     let mut entries: Vec<InventoryEntry> = there
         .map(|(id, _)| InventoryEntry {
             id: format!("{}_{}_{}_{}", owner.key.namespace, id.name, id.kind.group(), id.kind),

@@ -1,9 +1,7 @@
 //! What the watches have seen, for readers that must not ask the API server each time.
 
 use crds::LearningPlatform;
-use k8s_openapi::api::{
-    apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod,
-};
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod};
 use kube::{
     core::DeserializeGuard,
     runtime::reflector::{Store, store, store::Writer},

@@ -29,9 +29,9 @@ impl LogControl {
 }
 
 fn parse(directives: &str) -> Result<EnvFilter, String> {
-    EnvFilter::builder()
-        .parse(directives)
-        .map_err(|e| format!("{e}: write a level (error, warn, info, debug, trace) or directives such as info,kube=debug"))
+    EnvFilter::builder().parse(directives).map_err(|e| {
+        format!("{e}: write a level (error, warn, info, debug, trace) or directives such as info,kube=debug")
+    })
 }
 
 /// Starts logging to standard error.

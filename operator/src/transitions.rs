@@ -25,7 +25,8 @@ pub struct Transition {
 pub fn transitions(before: &LearningPlatformStatus, after: &LearningPlatformStatus) -> Vec<Transition> {
     let mut found = Vec::new();
     for condition in &after.conditions {
-        let platform_wide = [ConditionType::Ready, ConditionType::Stalled].iter().any(|t| t.as_str() == condition.type_);
+        let platform_wide =
+            [ConditionType::Ready, ConditionType::Stalled].iter().any(|t| t.as_str() == condition.type_);
         if platform_wide {
             found.extend(transition("", condition, &before.conditions));
         }
@@ -64,5 +65,44 @@ pub async fn publish(
     let regarding = platform.object_ref(&());
     for Transition { warning, reason, note, condition } in transitions(before, after) {
         ctx.events.publish(&regarding, warning, &reason, &condition, &note).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        conditions::{State, Verdict, render},
+        status,
+    };
+    use crds::status::AppStatus;
+    use k8s_openapi::jiff::Timestamp;
+
+    fn with(state: State, reason: Reason, message: &str) -> LearningPlatformStatus {
+        let conditions = |type_| render([Verdict::new(type_, state, reason, message)], &[], 1, Timestamp::UNIX_EPOCH);
+        LearningPlatformStatus {
+            conditions: conditions(ConditionType::Ready),
+            apps: vec![AppStatus {
+                name: "web".to_owned(),
+                conditions: conditions(ConditionType::AppReady),
+                ..AppStatus::default()
+            }],
+            ..LearningPlatformStatus::default()
+        }
+    }
+
+    #[test]
+    fn a_new_value_or_reason_is_a_transition_and_a_new_message_is_none() {
+        let ready = with(State::True, Reason::Succeeded, "3 of 3");
+        assert_eq!(transitions(&ready, &ready), []);
+        assert_eq!(transitions(&ready, &with(State::True, Reason::Succeeded, "4 of 4")), []);
+        let broken = transitions(&ready, &with(State::False, Reason::ImagePull, "no image"));
+        assert_eq!(broken.len(), 2);
+        assert!(broken.iter().all(|t| t.warning));
+        assert_eq!(broken[1].note, "web: AppReady is False: no image");
+        let healed = transitions(&with(State::False, Reason::ImagePull, "x"), &ready);
+        assert!(healed.len() == 2 && healed.iter().all(|t| !t.warning));
+        let starting = transitions(&LearningPlatformStatus::default(), &status::first(1, Timestamp::UNIX_EPOCH));
+        assert!(starting.len() == 1 && !starting[0].warning, "progress is no warning");
     }
 }

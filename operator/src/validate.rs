@@ -236,7 +236,10 @@ fn check_ports(path: &str, app: &ValidApp, problems: &mut Vec<Problem>) {
         if !seen.insert((port.service, port.protocol)) {
             problems.push(Problem::new(
                 format!("{path}.ports[{}]", port.name),
-                format!("port {}/{} is taken by another port of the app: give it a servicePort", port.service, port.protocol),
+                format!(
+                    "port {}/{} is taken by another port of the app: give it a servicePort",
+                    port.service, port.protocol
+                ),
             ));
         }
     }

@@ -104,7 +104,13 @@ pub async fn reflect<K>(
     wake: Wake,
     mut touched: impl FnMut(Touched<K>) -> Option<PlatformKey> + Send,
 ) where
-    K: Resource + Lookup<DynamicType = <K as Resource>::DynamicType> + Clone + DeserializeOwned + Debug + Send + 'static,
+    K: Resource
+        + Lookup<DynamicType = <K as Resource>::DynamicType>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + 'static,
     <K as Resource>::DynamicType: Eq + Hash + Clone + Default,
 {
     let mut merge = Merge::new(apis.len());
@@ -215,7 +221,9 @@ impl<K: Resource + Clone> Merge<K> {
                     && let Some(first) = self.first.take()
                 {
                     step.events.push(Event::Init);
-                    step.events.extend(first.into_iter().filter(|(n, _)| !step.gone.contains(n)).map(|(_, o)| Event::InitApply(o)));
+                    step.events.extend(
+                        first.into_iter().filter(|(n, _)| !step.gone.contains(n)).map(|(_, o)| Event::InitApply(o)),
+                    );
                     step.events.push(Event::InitDone);
                 }
             }

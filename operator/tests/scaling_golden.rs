@@ -67,8 +67,14 @@ fn the_story_guides_hpa_equals_its_table() {
 
 #[test]
 fn an_hpa_without_a_metric_of_its_own_never_raises_by_itself() {
-    insta::assert_json_snapshot!("hpa_rate_only", rendered(json!({"minReplicas": 0, "maxReplicas": 9,
-        "requestRate": {"perPod": 50, "preset": "EnvoyGateway"}}), |bounds| bounds));
+    insta::assert_json_snapshot!(
+        "hpa_rate_only",
+        rendered(
+            json!({"minReplicas": 0, "maxReplicas": 9,
+        "requestRate": {"perPod": 50, "preset": "EnvoyGateway"}}),
+            |bounds| bounds
+        )
+    );
 }
 
 #[test]
@@ -90,7 +96,10 @@ fn metrics_and_tolerance_of_the_users_own_pass_through() {
             "behavior": {"scaleUp": {"tolerance": "0.05"}}}),
         |bounds| Bounds { min: 2, max: 3, ..bounds },
     );
-    assert_eq!(hpa["spec"]["metrics"][0]["resource"]["target"], json!({"type": "AverageValue", "averageValue": "400m"}));
+    assert_eq!(
+        hpa["spec"]["metrics"][0]["resource"]["target"],
+        json!({"type": "AverageValue", "averageValue": "400m"})
+    );
     assert_eq!(hpa["spec"]["metrics"][1], external);
     assert_eq!(hpa["spec"]["behavior"]["scaleUp"]["tolerance"], "0.05");
     assert_eq!((&hpa["spec"]["minReplicas"], &hpa["spec"]["maxReplicas"]), (&json!(2), &json!(3)));
@@ -98,7 +107,8 @@ fn metrics_and_tolerance_of_the_users_own_pass_through() {
 
 #[test]
 fn bounds_follow_the_floor_alone_where_the_hpa_has_no_metric() {
-    let write = |floor, cap| decide::Write { floor, cap, disable_scale_up: false, disable_scale_down: false, scale: None };
+    let write =
+        |floor, cap| decide::Write { floor, cap, disable_scale_up: false, disable_scale_down: false, scale: None };
     let rate_only = platform(json!({"minReplicas": 1, "maxReplicas": 20, "requestRate": {"perPod": 50}}));
     let rate_only = rate_only.spec.apps[0].autoscaling.as_ref().unwrap();
     let of = |spec, floor, before, observed| {
@@ -158,7 +168,10 @@ fn queries_of_every_preset() {
                 }
             }
             if name == "rate" {
-                found.insert(format!("{name}: value of two"), template.expression(questions[0].1, Subject::Workloads(&[&web, &api])));
+                found.insert(
+                    format!("{name}: value of two"),
+                    template.expression(questions[0].1, Subject::Workloads(&[&web, &api])),
+                );
             }
         }
         insta::assert_yaml_like(preset, &found);

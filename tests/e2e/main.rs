@@ -4,6 +4,8 @@
 #![recursion_limit = "256"]
 
 mod admission;
+mod lifecycle;
+mod lpctl;
 mod scaling;
 
 #[path = "../../crds/tests/examples/mod.rs"]

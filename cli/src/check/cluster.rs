@@ -86,7 +86,8 @@ pub fn operator(cluster: &Cluster, namespace: &str, url: Option<&str>) -> Catego
             }
         };
         checks.push(Check::new("the operator runs", "operator", target(runs)).retry().fatal());
-        checks.push(Check::new("its version is that of this lpctl", "operator-version", target(same_version)).warning());
+        checks
+            .push(Check::new("its version is that of this lpctl", "operator-version", target(same_version)).warning());
         let (client, space) = (cluster.client.clone(), namespace.to_owned());
         checks.push(
             Check::new("one replica holds the lease", "lease", move || {
@@ -124,8 +125,8 @@ fn runs(deployment: &Deployment, namespace: &str) -> Verdict {
     let status = deployment.status.clone().unwrap_or_default();
     let ready = status.ready_replicas.unwrap_or(0);
     let name = deployment.name_any();
-    let current = status.observed_generation >= deployment.metadata.generation
-        && status.updated_replicas.unwrap_or(0) >= wanted;
+    let current =
+        status.observed_generation >= deployment.metadata.generation && status.updated_replicas.unwrap_or(0) >= wanted;
     if ready >= wanted && wanted > 0 && current {
         return Verdict::Good(format!("{namespace}/{name}, {ready} of {wanted} ready"));
     }
@@ -198,7 +199,9 @@ mod tests {
         };
         let fresh = lease("pod-a", "2026-12-01T10:00:20.000000Z");
         assert_eq!(held(Some(&fresh), "ns", "l", now), Verdict::Good("pod-a".into()));
-        for bad in [None, Some(lease("", "2026-12-01T10:00:20.000000Z")), Some(lease("pod-a", "2026-12-01T09:58:20.000000Z"))] {
+        for bad in
+            [None, Some(lease("", "2026-12-01T10:00:20.000000Z")), Some(lease("pod-a", "2026-12-01T09:58:20.000000Z"))]
+        {
             let Verdict::Bad(finding) = held(bad.as_ref(), "ns", "l", now) else { panic!("accepted {bad:?}") };
             assert!(finding.what.contains("so nobody acts"), "{finding:?}");
         }
@@ -228,7 +231,8 @@ mod tests {
     #[test]
     fn a_crd_without_a_field_is_named() {
         let mut old = serde_json::to_value(crds::crd()).unwrap();
-        let app = old.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/apps/items/properties");
+        let app =
+            old.pointer_mut("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/apps/items/properties");
         app.unwrap().as_object_mut().unwrap().remove("draining");
         let Verdict::Bad(finding) = same_schema(&serde_json::from_value(old).unwrap()) else { panic!("accepted") };
         assert!(finding.what.contains("spec.apps[].draining"), "{finding:?}");

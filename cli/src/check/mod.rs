@@ -219,7 +219,7 @@ impl Engine {
         loop {
             let verdict = match tokio::time::timeout(check.deadline, (check.run)()).await {
                 Ok(verdict) => verdict,
-                Err(_) => Verdict::Unknown(format!("no answer within {} s", check.deadline.as_secs())),
+                Err(_) => Verdict::Unknown(format!("no answer within {} s", check.deadline.as_secs_f64())),
             };
             let why = match &verdict {
                 Verdict::Good(_) | Verdict::Note(_) => return verdict,

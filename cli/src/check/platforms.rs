@@ -73,7 +73,10 @@ fn seen(view: &PlatformView, now: Timestamp) -> Verdict {
         None => Verdict::Good(String::new()),
         Some(stale) => {
             let when = stale.changed.map(|changed| format!(" {}", ago(changed, now))).unwrap_or_default();
-            Verdict::bad(format!("spec changed{when}, not seen yet"), "lpctl check --wait 60s   # then look at the operator")
+            Verdict::bad(
+                format!("spec changed{when}, not seen yet"),
+                "lpctl check --wait 60s   # then look at the operator",
+            )
         }
     }
 }

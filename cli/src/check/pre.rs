@@ -193,11 +193,15 @@ async fn external_metrics(client: &Client) -> Verdict {
     };
     let backend = service.spec.as_ref().and_then(|s| s.service.as_ref());
     let part = |of: Option<&String>| of.cloned().unwrap_or_default();
-    let (namespace, owner) = backend.map_or_else(Default::default, |b| (part(b.namespace.as_ref()), part(b.name.as_ref())));
+    let (namespace, owner) =
+        backend.map_or_else(Default::default, |b| (part(b.namespace.as_ref()), part(b.name.as_ref())));
     let conditions = service.status.and_then(|s| s.conditions).unwrap_or_default();
     match conditions.iter().find(|c| c.type_ == "Available") {
         Some(c) if c.status != "True" => Verdict::bad(
-            format!("its server {namespace}/{owner} is down ({}): no namespace can be deleted meanwhile", part(c.message.as_ref())),
+            format!(
+                "its server {namespace}/{owner} is down ({}): no namespace can be deleted meanwhile",
+                part(c.message.as_ref())
+            ),
             format!("kubectl -n {namespace} get endpointslices,pods   # mend it, or kubectl delete apiservice {name}"),
         ),
         _ => Verdict::Note(format!("served by {namespace}/{owner}")),

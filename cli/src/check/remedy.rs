@@ -22,7 +22,8 @@ pub fn remedy(reason: &str, place: &Place<'_>) -> String {
         Some(app) => format!("-l app.kubernetes.io/instance={platform},app.kubernetes.io/component={app}"),
         None => format!("-l app.kubernetes.io/instance={platform}"),
     };
-    let children = format!("kubectl -n {namespace} get deployments,services,horizontalpodautoscalers,poddisruptionbudgets");
+    let children =
+        format!("kubectl -n {namespace} get deployments,services,horizontalpodautoscalers,poddisruptionbudgets");
     let app = app.unwrap_or("APP");
     match reason {
         Some(Reason::CrashLoop) => format!("kubectl -n {namespace} logs deployment/{platform}-{app} --previous"),
@@ -36,15 +37,25 @@ pub fn remedy(reason: &str, place: &Place<'_>) -> String {
             format!("kubectl get horizontalpodautoscalers,scaledobjects -n {namespace}   # remove the other autoscaler")
         }
         Some(Reason::SeriesNeverSeen | Reason::NoSeries) => {
-            format!("lpctl explain {app} --platform {platform} -n {namespace}   # compare the query with the metric's real name")
+            format!(
+                "lpctl explain {app} --platform {platform} -n {namespace}   # compare the query with the metric's real name"
+            )
         }
-        Some(Reason::AmbiguousResult | Reason::NotANumber | Reason::StaleSample | Reason::BudgetNotResolvable | Reason::LatencyNotHelpedByPods) => {
+        Some(
+            Reason::AmbiguousResult
+            | Reason::NotANumber
+            | Reason::StaleSample
+            | Reason::BudgetNotResolvable
+            | Reason::LatencyNotHelpedByPods,
+        ) => {
             format!("lpctl explain {app} --platform {platform} -n {namespace}")
         }
         Some(Reason::SourceUnavailable | Reason::SourceMisconfigured) => {
             format!("kubectl -n {namespace} get learningplatform {platform} -o jsonpath={{.spec.prometheus}}")
         }
-        Some(Reason::InvalidSpec | Reason::ImmutableField | Reason::Rejected | Reason::ScheduleConflict | Reason::Paused) => edit,
+        Some(
+            Reason::InvalidSpec | Reason::ImmutableField | Reason::Rejected | Reason::ScheduleConflict | Reason::Paused,
+        ) => edit,
         Some(Reason::Suspended) => {
             format!("kubectl -n {namespace} annotate learningplatform {platform} {}-", crds::SUSPEND_ANNOTATION)
         }

@@ -58,7 +58,8 @@ fn collect(schema: &Value, path: &str, into: &mut BTreeSet<String>) {
 fn outermost<'a>(fields: impl Iterator<Item = &'a String>) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
     for field in fields {
-        let below = |outer: &String| field.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with(['.', '[', '{']));
+        let below =
+            |outer: &String| field.strip_prefix(outer.as_str()).is_some_and(|rest| rest.starts_with(['.', '[', '{']));
         if !out.iter().any(below) {
             out.push(field.clone());
         }

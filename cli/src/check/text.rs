@@ -20,8 +20,14 @@ pub fn table(reports: &[CategoryReport], style: &Style) -> String {
 /// Only what is not good.
 pub fn short(reports: &[CategoryReport], style: &Style) -> String {
     let bad = |result| matches!(result, Outcome::Warning | Outcome::Error | Outcome::Unknown);
-    let lines = reports.iter().flat_map(|r| &r.checks).filter(|line| bad(line.result));
-    lines.map(|line| written(line, style)).collect::<String>() + &summary(reports, style)
+    let mut out = String::new();
+    for report in reports {
+        let lines: String = report.checks.iter().filter(|l| bad(l.result)).map(|l| written(l, style)).collect();
+        if !lines.is_empty() {
+            out.push_str(&format!("{}\n{lines}", style.bold(&report.category)));
+        }
+    }
+    out + &summary(reports, style)
 }
 
 fn written(line: &super::Line, style: &Style) -> String {
@@ -31,9 +37,13 @@ fn written(line: &super::Line, style: &Style) -> String {
         text.push_str(&format!(" ({})", line.evidence));
     }
     let mut out = style.hang(&format!("{mark} "), &text);
-    for (label, text) in [("", &line.problem), ("fix: ", &line.fix), ("see: ", &line.see)] {
+    if !line.problem.is_empty() {
+        out.push_str(&style.hang("    ", &line.problem));
+    }
+    // Not wrapped: they are there to be copied.
+    for (label, text) in [("fix", &line.fix), ("see", &line.see)] {
         if !text.is_empty() {
-            out.push_str(&style.hang(&format!("    {label}"), text));
+            out.push_str(&format!("    {label}: {text}\n"));
         }
     }
     out

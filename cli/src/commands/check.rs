@@ -90,9 +90,10 @@ async fn all_platforms(engine: &mut Engine, cluster: &Cluster, all: bool) {
     let place = if all { "the cluster".to_owned() } else { format!("namespace {}", cluster.namespace) };
     let listed = cluster.platforms(all).list(&ListParams::default()).await;
     let (verdict, found) = match listed {
-        Ok(list) if list.items.is_empty() => {
-            (Verdict::Note("there is none: write one with `lpctl init`, or look elsewhere with -n or -A".into()), Vec::new())
-        }
+        Ok(list) if list.items.is_empty() => (
+            Verdict::Note("there is none: write one with `lpctl init`, or look elsewhere with -n or -A".into()),
+            Vec::new(),
+        ),
         Ok(list) => (Verdict::Good(list.items.len().to_string()), list.items),
         Err(error) => (Verdict::Unknown(crate::say(&error)), Vec::new()),
     };

@@ -29,7 +29,9 @@ pub fn run(args: &Args) -> anyhow::Result<Exit> {
     let shells = Shells::builtins();
     let shell = shells.completer(&args.shell).with_context(|| format!("no completion for {}", args.shell))?;
     let mut script = Vec::new();
-    shell.write_registration("COMPLETE", "lpctl", "lpctl", "lpctl", &mut script).context("the script cannot be made")?;
+    shell
+        .write_registration("COMPLETE", "lpctl", "lpctl", "lpctl", &mut script)
+        .context("the script cannot be made")?;
     output::emit(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Good)
 }

@@ -118,7 +118,8 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
 fn table(changes: &[Change], style: &Style) -> String {
     let mut out = String::new();
     for change in changes.iter().filter(|c| c.change != "unchanged") {
-        let text = |value: &Value| if value.is_null() { String::new() } else { output::yaml(value).unwrap_or_default() };
+        let text =
+            |value: &Value| if value.is_null() { String::new() } else { output::yaml(value).unwrap_or_default() };
         let title = format!("{}/{} {}", change.namespace, change.object, change.change);
         out.push_str(&output::unified(&title, &text(&change.before), &text(&change.after), style));
     }
@@ -141,7 +142,9 @@ mod tests {
             json!({"kind": "Deployment", "metadata": {"name": "x", "resourceVersion": version, "uid": version,
                 "annotations": {"deployment.kubernetes.io/revision": version}}, "spec": {"image": image}, "status": {"n": version}})
         };
-        let change = |before: Option<Value>, after: Option<Value>| Change::new("Deployment x".into(), "shop", before, after).change;
+        let change = |before: Option<Value>, after: Option<Value>| {
+            Change::new("Deployment x".into(), "shop", before, after).change
+        };
         assert_eq!(change(Some(object("1", "a")), Some(object("2", "a"))), "unchanged");
         assert_eq!(change(Some(object("1", "a")), Some(object("2", "b"))), "configured");
         assert_eq!(change(None, Some(object("2", "b"))), "created");
@@ -151,7 +154,12 @@ mod tests {
     #[test]
     fn as_text() {
         let changes = [
-            Change::new("Deployment x".into(), "shop", Some(json!({"spec": {"image": "a:1"}})), Some(json!({"spec": {"image": "a:2"}}))),
+            Change::new(
+                "Deployment x".into(),
+                "shop",
+                Some(json!({"spec": {"image": "a:1"}})),
+                Some(json!({"spec": {"image": "a:2"}})),
+            ),
             Change::new("Service y".into(), "shop", Some(json!({"spec": 1})), None),
             Change::new("Service z".into(), "shop", Some(json!({"spec": 1})), Some(json!({"spec": 1}))),
         ];

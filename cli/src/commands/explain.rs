@@ -63,11 +63,11 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let fixed = platform.spec.apps.iter().find(|a| a.name == args.app && a.autoscaling.is_none());
     if let Some(app) = fixed {
         let text = format!(
-            "{}/{} app {} has {} pods, a fixed number: set apps[].autoscaling for scaling\n",
+            "{}/{} app {} has {}, a fixed number: set apps[].autoscaling for scaling\n",
             platform.namespace().unwrap_or_default(),
             platform.name_any(),
             app.name,
-            app.replicas.unwrap_or(1)
+            output::pods(app.replicas.unwrap_or(1))
         );
         let view = Explanation::from_status(&platform, &args.app);
         output::emit(&output::formatted(args.output, &view, |_| text)?)?;
@@ -105,11 +105,16 @@ async fn live(args: &Args, cluster: &Cluster, platform: &LearningPlatform) -> Re
     };
     let value = asked.await.map_err(|error| format!("{error:#}"))?;
     let value = value.ok_or_else(|| "it has not decided on this app yet".to_owned())?;
-    serde_json::from_value(value).map_err(|error| format!("its answer is of another version ({error}): see `lpctl version`"))
+    serde_json::from_value(value)
+        .map_err(|error| format!("its answer is of another version ({error}): see `lpctl version`"))
 }
 
 /// The HPA of the app, or why there is none to show.
-async fn hpa(cluster: &Cluster, platform: &LearningPlatform, app: &str) -> (Option<HorizontalPodAutoscaler>, Option<String>) {
+async fn hpa(
+    cluster: &Cluster,
+    platform: &LearningPlatform,
+    app: &str,
+) -> (Option<HorizontalPodAutoscaler>, Option<String>) {
     let namespace = platform.namespace().unwrap_or_default();
     let name = object_name(&platform.name_any(), app);
     let api: Api<HorizontalPodAutoscaler> = Api::namespaced(cluster.client.clone(), &namespace);

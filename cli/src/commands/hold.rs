@@ -100,12 +100,14 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     if change != "unchanged" {
         let value = wanted.as_ref().map(serde_json::to_string).transpose().context("the hold cannot be written")?;
         let patch = serde_json::json!({"metadata": {"annotations": {key: value}}});
-        let params = PatchParams { dry_run: args.dry_run, field_manager: Some("lpctl".into()), ..PatchParams::default() };
+        let params =
+            PatchParams { dry_run: args.dry_run, field_manager: Some("lpctl".into()), ..PatchParams::default() };
         let api: Api<LearningPlatform> = Api::namespaced(cluster.client.clone(), &namespace);
         let sent = api.patch_metadata(&name, &params, &Patch::Merge(&patch)).await;
         sent.map_err(|e| cluster.explain(&format!("platform {name} cannot be annotated"), e))?;
     }
-    let result = Result { namespace, platform: name, app: args.app.clone(), change, hold: wanted, dry_run: args.dry_run };
+    let result =
+        Result { namespace, platform: name, app: args.app.clone(), change, hold: wanted, dry_run: args.dry_run };
     output::emit(&output::formatted(args.output, &result, |r| sentence(r, now))?)?;
     Ok(Exit::Good)
 }
@@ -159,8 +161,10 @@ fn sentence(result: &Result, now: Timestamp) -> String {
             let until = Timestamp::from_str(&hold.until).unwrap_or(now);
             let left = output::age(now, until);
             format!(
-                "{namespace}/{platform} app {app} {change}{dry}: at least {} pods until {} (for {left}): {}\n",
-                hold.floor, hold.until, hold.reason
+                "{namespace}/{platform} app {app} {change}{dry}: at least {} until {} (for {left}): {}\n",
+                output::pods(hold.floor),
+                hold.until,
+                hold.reason
             )
         }
         None if *change == "released" => format!("{namespace}/{platform} app {app} released{dry}\n"),

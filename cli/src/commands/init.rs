@@ -67,7 +67,8 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
 fn starter(args: &Args, namespace: Option<&str>) -> String {
     let Args { name, image, port, .. } = args;
     // What a user typed is quoted as YAML where it must be, so that it stays one value.
-    let quoted = |text: &str| serde_saphyr::to_string(&text).map_or_else(|_| text.to_owned(), |t| t.trim_end().to_owned());
+    let quoted =
+        |text: &str| serde_saphyr::to_string(&text).map_or_else(|_| text.to_owned(), |t| t.trim_end().to_owned());
     let (name, image) = (quoted(name), quoted(image));
     let namespace = namespace.map(|n| format!("\n  namespace: {}", quoted(n))).unwrap_or_default();
     format!(
@@ -134,7 +135,10 @@ mod tests {
             .lines()
             .map(|line| match line.find("# ") {
                 // A commented-out field, not a sentence.
-                Some(at) if line[..at].trim().is_empty() && line[at + 2..].trim_start().starts_with(|c: char| c.is_lowercase() || c == '-') => {
+                Some(at)
+                    if line[..at].trim().is_empty()
+                        && line[at + 2..].trim_start().starts_with(|c: char| c.is_lowercase() || c == '-') =>
+                {
                     format!("{}{}\n", &line[..at], &line[at + 2..])
                 }
                 _ => format!("{line}\n"),

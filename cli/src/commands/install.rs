@@ -146,7 +146,9 @@ async fn established(client: &Client, crd: &DynamicObject) -> anyhow::Result<()>
     let wait = await_condition(api, &name, conditions::is_crd_established());
     tokio::time::timeout(Duration::from_secs(60), wait)
         .await
-        .with_context(|| format!("the API server has not established {name} within 60 s: see `kubectl describe crd {name}`"))?
+        .with_context(|| {
+            format!("the API server has not established {name} within 60 s: see `kubectl describe crd {name}`")
+        })?
         .with_context(|| format!("{name} cannot be watched"))?;
     Ok(())
 }

@@ -70,14 +70,17 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let mut objects = Vec::new();
     for manifest in &manifests {
         match render(manifest, global.namespace.as_deref(), served(&args.apis)) {
-            Ok(steps) => objects.extend(whole(steps.into_iter().filter(|s| args.app.as_ref().is_none_or(|a| *a == s.item)))),
+            Ok(steps) => {
+                objects.extend(whole(steps.into_iter().filter(|s| args.app.as_ref().is_none_or(|a| *a == s.item))))
+            }
             Err(error) => return found(&format!("{}: {error}", args.file.display())),
         }
     }
     if let Some(app) = &args.app
         && objects.is_empty()
     {
-        let there: Vec<&str> = manifests.iter().flat_map(|m| m.platform.spec.apps.iter().map(|a| a.name.as_str())).collect();
+        let there: Vec<&str> =
+            manifests.iter().flat_map(|m| m.platform.spec.apps.iter().map(|a| a.name.as_str())).collect();
         bail!("{} has no app {app}; there is {}", args.file.display(), there.join(", "));
     }
     output::emit(&output::stream(args.output, &objects)?)?;

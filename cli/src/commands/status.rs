@@ -80,7 +80,8 @@ fn views(platforms: &[LearningPlatform], now: Timestamp) -> Vec<PlatformView> {
 fn written(args: &Args, cluster: &Cluster, views: &[PlatformView]) -> anyhow::Result<String> {
     output::formatted(args.output, &views, |views| {
         if views.is_empty() {
-            let place = if args.all_namespaces { "The cluster".into() } else { format!("Namespace {}", cluster.namespace) };
+            let place =
+                if args.all_namespaces { "The cluster".into() } else { format!("Namespace {}", cluster.namespace) };
             return format!("{place} has no platform: write one with `lpctl init`, or look elsewhere with -n or -A\n");
         }
         table(views, &Style::of_stdout(), Timestamp::now())
@@ -126,7 +127,13 @@ async fn watch(args: &Args, cluster: &Cluster) -> anyhow::Result<Exit> {
         let text = written(args, cluster, &views(&platforms, Timestamp::now()))?;
         if complete && text != before {
             let terminal = args.output == Format::Table && Style::of_stdout().color;
-            let separator = if terminal { "\u{1b}[H\u{1b}[2J" } else if before.is_empty() { "" } else { "\n" };
+            let separator = if terminal {
+                "\u{1b}[H\u{1b}[2J"
+            } else if before.is_empty() {
+                ""
+            } else {
+                "\n"
+            };
             output::emit(&format!("{separator}{text}"))?;
             before = text;
         }

@@ -80,7 +80,9 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
 async fn platforms(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
     let api: Api<LearningPlatform> = Api::all(cluster.client.clone());
     match api.list(&ListParams::default()).await {
-        Ok(list) => Ok(list.iter().map(|p| format!("{}/{}", p.namespace().unwrap_or_default(), p.name_any())).collect()),
+        Ok(list) => {
+            Ok(list.iter().map(|p| format!("{}/{}", p.namespace().unwrap_or_default(), p.name_any())).collect())
+        }
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(error) => Err(cluster.explain("the platforms cannot be listed, so what would be lost is not known", error)),
     }

@@ -71,11 +71,11 @@ fn move_to(object: &mut DynamicObject, namespace: &str) {
     if object.metadata.namespace.is_some() {
         object.metadata.namespace = Some(namespace.to_owned());
     }
-    for subject in object.data["subjects"].as_array_mut().into_iter().flatten() {
+    for subject in object.data.get_mut("subjects").and_then(|s| s.as_array_mut()).into_iter().flatten() {
         subject["namespace"] = namespace.into();
     }
     for container in containers(object) {
-        for arg in container["args"].as_array_mut().into_iter().flatten() {
+        for arg in container.get_mut("args").and_then(|a| a.as_array_mut()).into_iter().flatten() {
             if arg.as_str().is_some_and(|a| a.starts_with("--lease-namespace=")) {
                 *arg = format!("--lease-namespace={namespace}").into();
             }
@@ -103,9 +103,11 @@ fn change(object: &mut DynamicObject, options: &Options) -> anyhow::Result<()> {
         }
         for flag in &options.flags {
             let Some((name, _)) = flag.trim_start_matches('-').split_once('=') else {
-                bail!("--set-arg {flag}: write it as NAME=VALUE, such as default-prometheus-url=http://prometheus:9090");
+                bail!(
+                    "--set-arg {flag}: write it as NAME=VALUE, such as default-prometheus-url=http://prometheus:9090"
+                );
             };
-            let Some(args) = container["args"].as_array_mut() else { continue };
+            let Some(args) = container.get_mut("args").and_then(|a| a.as_array_mut()) else { continue };
             let (prefix, whole) = (format!("--{name}="), format!("--{}", flag.trim_start_matches('-')));
             // Some flags come several times; only the ones that the chart sets itself are replaced.
             match args.iter_mut().find(|a| a.as_str().is_some_and(|a| a.starts_with(&prefix) && OPERATOR.contains(a))) {
@@ -189,6 +191,9 @@ mod tests {
     #[test]
     fn another_namespace_is_meant_everywhere() {
         let moved = operator(&Options { namespace: Some("ops".into()), ..Options::default() }).unwrap();
+        let same = operator(&Options { namespace: Some(NAMESPACE.into()), ..Options::default() }).unwrap();
+        let plain = operator(&Options::default()).unwrap();
+        assert_eq!(serde_json::to_value(same).unwrap(), serde_json::to_value(plain).unwrap(), "no field is added");
         assert!(!serde_json::to_string(&moved).unwrap().contains(NAMESPACE));
     }
 
@@ -198,7 +203,11 @@ mod tests {
         assert_eq!(image(Options { image: Some("op:dev".into()), ..Options::default() }), "op:dev");
         let mirrored = image(Options { registry: Some("mirror.example:5000/hub/".into()), ..Options::default() });
         assert!(mirrored.starts_with("mirror.example:5000/hub/learningplatform/operator:"), "{mirrored}");
-        let flags = vec!["log=debug".into(), "allowed-prometheus-url=http://a".into(), "--allowed-prometheus-url=http://b".into()];
+        let flags = vec![
+            "log=debug".into(),
+            "allowed-prometheus-url=http://a".into(),
+            "--allowed-prometheus-url=http://b".into(),
+        ];
         let args = container(&deployment(&Options { flags, ..Options::default() }))["args"].clone();
         let args: Vec<String> = serde_json::from_value(args).unwrap();
         assert_eq!(args.iter().filter(|a| a.starts_with("--log=")).collect::<Vec<_>>(), ["--log=debug"]);
@@ -209,8 +218,10 @@ mod tests {
     #[test]
     fn the_operator_understands_its_arguments() {
         use clap::Parser;
-        let args: Vec<String> = serde_json::from_value(container(&deployment(&Options::default()))["args"].clone()).unwrap();
-        let parsed = OperatorArgs::try_parse_from(std::iter::once("operator".to_owned()).chain(args)).expect("known flags");
+        let args: Vec<String> =
+            serde_json::from_value(container(&deployment(&Options::default()))["args"].clone()).unwrap();
+        let parsed =
+            OperatorArgs::try_parse_from(std::iter::once("operator".to_owned()).chain(args)).expect("known flags");
         parsed.settings().expect("good settings");
     }
 

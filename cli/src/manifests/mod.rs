@@ -96,11 +96,7 @@ pub fn read(path: &Path) -> anyhow::Result<Vec<Manifest>> {
         std::fs::read_to_string(path).with_context(|| format!("{} cannot be read", path.display()))?
     };
     let found = manifests(&text).with_context(|| format!("{} is not as it should be", path.display()))?;
-    anyhow::ensure!(
-        !found.is_empty(),
-        "{} holds no LearningPlatform: write one with `lpctl init`",
-        path.display()
-    );
+    anyhow::ensure!(!found.is_empty(), "{} holds no LearningPlatform: write one with `lpctl init`", path.display());
     Ok(found)
 }
 
@@ -133,8 +129,7 @@ fn resource(document: usize, node: &Node) -> Result<Option<Manifest>, Vec<Proble
         let line = node.line_of("apiVersion");
         return Err(vec![at(line, "apiVersion", format!("must be {wanted}, the only version there is"))]);
     }
-    let mut problems: Vec<Problem> =
-        schema::check(node).into_iter().map(|p| at(p.line, &p.field, p.message)).collect();
+    let mut problems: Vec<Problem> = schema::check(node).into_iter().map(|p| at(p.line, &p.field, p.message)).collect();
     let json = schema::without_nulls(node);
     if problems.is_empty()
         && let Err(broken) = crds::validate(&json)

@@ -32,7 +32,8 @@ static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
             "annotations": {"type": "object", "additionalProperties": {"type": "string"}},
         },
     });
-    schema["properties"]["status"] = serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
+    schema["properties"]["status"] =
+        serde_json::json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
     schema
 });
 
@@ -202,7 +203,10 @@ impl Walk {
         if let Some(least) = schema["minLength"].as_u64()
             && (length as u64) < least
         {
-            self.say(line, if length == 0 { "is empty".to_owned() } else { format!("must have at least {least} characters") });
+            self.say(
+                line,
+                if length == 0 { "is empty".to_owned() } else { format!("must have at least {least} characters") },
+            );
             return;
         }
         self.most(schema, "maxLength", length, "characters", line);

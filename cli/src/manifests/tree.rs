@@ -72,7 +72,9 @@ impl Node {
         {
             let next = match &at.content {
                 Content::Map(entries) => entries.iter().find(|(k, _, _)| k == step).map(|(_, l, node)| (*l, node)),
-                Content::List(items) => step.parse().ok().and_then(|i: usize| items.get(i)).map(|node| (node.line, node)),
+                Content::List(items) => {
+                    step.parse().ok().and_then(|i: usize| items.get(i)).map(|node| (node.line, node))
+                }
                 _ => None,
             };
             let Some((found, node)) = next else { break };

@@ -28,9 +28,14 @@ mod tests {
     #[test]
     fn ages_are_short() {
         let now = Timestamp::UNIX_EPOCH;
-        for (seconds, short, long) in
-            [(0, "0s", "0 s ago"), (119, "119s", "119 s ago"), (150, "2m", "2 min ago"), (7300, "2h", "2 h ago"), (400_000, "4d", "4 d ago"), (-9, "0s", "0 s ago")]
-        {
+        for (seconds, short, long) in [
+            (0, "0s", "0 s ago"),
+            (119, "119s", "119 s ago"),
+            (150, "2m", "2 min ago"),
+            (7300, "2h", "2 h ago"),
+            (400_000, "4d", "4 d ago"),
+            (-9, "0s", "0 s ago"),
+        ] {
             let since = Timestamp::from_second(-seconds).unwrap();
             assert_eq!((age(since, now), ago(since, now)), (short.into(), long.into()));
         }

@@ -6,8 +6,8 @@ mod style;
 
 pub use age::{age, ago};
 pub use diff::unified;
-pub use style::{Mark, Style};
 pub(crate) use style::pad;
+pub use style::{Mark, Style};
 
 use anyhow::Context;
 use serde::Serialize;
@@ -89,6 +89,12 @@ pub fn emit(text: &str) -> anyhow::Result<()> {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("stdout cannot be written"),
         _ => Ok(()),
     }
+}
+
+/// `1 pod`, `2 pods`.
+pub fn pods(count: impl Into<i64>) -> String {
+    let count = count.into();
+    if count == 1 { "1 pod".to_owned() } else { format!("{count} pods") }
 }
 
 /// Tells of progress on stderr. It never fails a command.

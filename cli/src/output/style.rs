@@ -95,10 +95,15 @@ impl Style {
 
     /// A paragraph after a prefix, wrapped to the width; further lines begin below the text.
     pub fn hang(&self, prefix: &str, text: &str) -> String {
-        let indent = visible_width(prefix);
-        // A prefix that leaves no room for words would make a column of syllables.
-        let room = self.width.saturating_sub(indent).max(24);
+        let mut indent = visible_width(prefix);
         let mut out = String::from(prefix);
+        // A prefix that leaves no room for words would make a column of syllables.
+        if self.width.saturating_sub(indent) < 24 && visible_width(text) > self.width.saturating_sub(indent) {
+            indent = 4;
+            out.truncate(out.trim_end().len());
+            out.push_str("\n    ");
+        }
+        let room = self.width.saturating_sub(indent);
         let mut used = 0;
         for word in text.split_whitespace() {
             let width = word.width();
@@ -113,6 +118,7 @@ impl Style {
             out.push_str(word);
             used += width;
         }
+        out.truncate(out.trim_end().len());
         out.push('\n');
         out
     }
@@ -143,6 +149,14 @@ mod tests {
         let text = style.hang("  + web  ", "three of three pods are ready and serve the newest image");
         assert_eq!(text, "  + web  three of three pods are ready\n         and serve the newest image\n");
         assert!(text.lines().all(|l| l.width() <= 40));
+    }
+
+    #[test]
+    fn a_wide_prefix_has_its_text_below() {
+        let style = Style { width: 40, ..Style::PLAIN };
+        let text = style.hang("learning/story  Ready for 3h  ", "2 of 2 apps, 7 of 8 pods");
+        assert_eq!(text, "learning/story  Ready for 3h\n    2 of 2 apps, 7 of 8 pods\n");
+        assert_eq!(style.hang("learning/story  Ready for 3h  ", ""), "learning/story  Ready for 3h\n");
     }
 
     #[test]

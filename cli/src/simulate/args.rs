@@ -144,7 +144,8 @@ The steps (-o json, -o yaml):
 Exit codes: 0, 1 where a --fail-if holds, 2 for bad input.";
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let parsed = kube::core::Duration::from_str(text).map_err(|error| format!("{error}: write it as 500ms, 10s or 1h30m"))?;
+    let parsed =
+        kube::core::Duration::from_str(text).map_err(|error| format!("{error}: write it as 500ms, 10s or 1h30m"))?;
     if parsed.is_negative() {
         return Err("is negative: write a duration such as 10s".into());
     }

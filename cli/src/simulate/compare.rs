@@ -62,7 +62,8 @@ fn write_summary(out: &mut dyn Write, labels: &[String; 2], replay: &Replay, oth
     let [label, other_label] = &labels;
     writeln!(out, "  {:<20}  {label:>wide$}  {other_label:>wider$}  {:>12}", "", "difference")?;
     let changes = replay.summary.values().into_iter().zip(other.summary.values()).map(|(ours, theirs)| theirs - ours);
-    let lines = report::summary_lines(&replay.summary).into_iter().zip(report::summary_lines(&other.summary)).zip(changes);
+    let lines =
+        report::summary_lines(&replay.summary).into_iter().zip(report::summary_lines(&other.summary)).zip(changes);
     for (((label, ours), (_, theirs)), change) in lines {
         let sign = if change > 0.0 { "+" } else { "" };
         let change = format!("{sign}{}", short(change));
@@ -75,12 +76,27 @@ fn write_summary(out: &mut dyn Write, labels: &[String; 2], replay: &Replay, oth
 /// The end of a path that is too long: its beginning says least.
 fn tail(label: &str) -> String {
     let length = label.chars().count();
-    if length <= LABEL { label.to_owned() } else { format!("…{}", label.chars().skip(length - LABEL + 1).collect::<String>()) }
+    if length <= LABEL {
+        label.to_owned()
+    } else {
+        format!("…{}", label.chars().skip(length - LABEL + 1).collect::<String>())
+    }
 }
 
 fn write_table(out: &mut dyn Write, all: bool, heading: &Heading<'_>, replay: &Replay, other: &Replay) -> Result<()> {
     let times = Times::of(heading.trace);
-    let mut table = Table::new(&["TIME", "RATE", "LATENCY", "FLOOR", "PODS", "READY", "| FLOOR", "PODS", "READY", "WHY (of both, where they differ)"]);
+    let mut table = Table::new(&[
+        "TIME",
+        "RATE",
+        "LATENCY",
+        "FLOOR",
+        "PODS",
+        "READY",
+        "| FLOOR",
+        "PODS",
+        "READY",
+        "WHY (of both, where they differ)",
+    ]);
     let mut shown = None;
     for (ours, theirs) in replay.steps.iter().zip(&other.steps) {
         let changed = shown.is_none_or(|(a, b)| report::differs(a, ours) || report::differs(b, theirs));

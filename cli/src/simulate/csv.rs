@@ -16,13 +16,18 @@ const HEADERS: [&str; 2] = ["time,rate,latency", "time,rate"];
 /// The first place that cannot be read, with file, line and column, and how to mend it.
 pub fn parse(name: &str, text: &str) -> Result<Trace> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut lines = text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty());
+    let mut lines =
+        text.lines().enumerate().map(|(index, line)| (index + 1, line)).filter(|(_, line)| !line.trim().is_empty());
     let Some((number, header)) = lines.next() else {
         bail!("{name}: is empty: write the header {} and one row per moment", HEADERS[0]);
     };
     let columns: Vec<&str> = fields(header).collect();
     if !HEADERS.contains(&columns.join(",").as_str()) {
-        bail!("{name}:{number}: the header is {header:?}: it must be exactly {} (or {} without latency)", HEADERS[0], HEADERS[1]);
+        bail!(
+            "{name}:{number}: the header is {header:?}: it must be exactly {} (or {} without latency)",
+            HEADERS[0],
+            HEADERS[1]
+        );
     }
 
     let (mut rate, mut latency) = (Vec::new(), Vec::new());
@@ -39,13 +44,21 @@ pub fn parse(name: &str, text: &str) -> Result<Trace> {
         let place = |column: usize| format!("{name}:{number}: column {} ({})", column + 1, columns[column]);
         let (time, written) = trace::time(cells[0]).map_err(|problem| anyhow!("{}: {problem}", place(0)))?;
         if *clock.get_or_insert(written) != written {
-            bail!("{}: {:?} is written unlike the rows above: use either seconds or RFC 3339 throughout", place(0), cells[0]);
+            bail!(
+                "{}: {:?} is written unlike the rows above: use either seconds or RFC 3339 throughout",
+                place(0),
+                cells[0]
+            );
         }
         if let Some((before, _)) = rate.last()
             && time <= *before
         {
             let what = if time == *before { "the same time as" } else { "before" };
-            bail!("{}: {:?} is {what} the row above: sort the rows by time and keep one row per time", place(0), cells[0]);
+            bail!(
+                "{}: {:?} is {what} the row above: sort the rows by time and keep one row per time",
+                place(0),
+                cells[0]
+            );
         }
         let cell = |column: usize| reading(cells[column]).map_err(|problem| anyhow!("{}: {problem}", place(column)));
         rate.push((time, cell(1)?));
@@ -95,8 +108,13 @@ mod tests {
                 format!("{:?} {:?}", trace.rate.at(&mut rates, now).reading, latency.at(&mut latencies, now).reading)
             })
             .collect();
-        let expected =
-            ["Number(320.0) Number(0.08)", "Missing Number(NaN)", "Failed Number(inf)", "Number(-1.0) Failed", "Number(100.0) Number(-inf)"];
+        let expected = [
+            "Number(320.0) Number(0.08)",
+            "Missing Number(NaN)",
+            "Failed Number(inf)",
+            "Number(-1.0) Failed",
+            "Number(100.0) Number(-inf)",
+        ];
         assert_eq!(seen, expected);
         assert_eq!((trace.start, trace.end), (Time::from_secs(0), Time::from_secs(25)));
     }
@@ -123,9 +141,15 @@ mod tests {
             ("time,rate,latency\n0,1,80ms\n", "t.csv:2: column 3 (latency): \"80ms\" is no number"),
             ("time,rate,latency\n0,1,0.1\n\nsoon,1,0.1\n", "t.csv:4: column 1 (time): \"soon\" is no time"),
             ("time,rate,latency\n,1,0.1\n", "t.csv:2: column 1 (time): \"\" is no time"),
-            ("time,rate,latency\n0,1,\n0,2,\n", "t.csv:3: column 1 (time): \"0\" is the same time as the row above: sort"),
+            (
+                "time,rate,latency\n0,1,\n0,2,\n",
+                "t.csv:3: column 1 (time): \"0\" is the same time as the row above: sort",
+            ),
             ("time,rate,latency\n5,1,\n0,2,\n", "t.csv:3: column 1 (time): \"0\" is before the row above: sort"),
-            ("time,rate,latency\n0,1,\n1970-01-01T00:01:00Z,2,\n", "t.csv:3: column 1 (time): \"1970-01-01T00:01:00Z\" is written unlike"),
+            (
+                "time,rate,latency\n0,1,\n1970-01-01T00:01:00Z,2,\n",
+                "t.csv:3: column 1 (time): \"1970-01-01T00:01:00Z\" is written unlike",
+            ),
         ];
         for (text, expected) in table {
             let error = parse("t.csv", text).unwrap_err().to_string();

@@ -63,13 +63,18 @@ impl FromStr for FailIf {
         let found = text.find(['>', '<', '=']);
         let parts = found.and_then(|at| {
             let (name, rest) = text.split_at(at);
-            OPERATORS.iter().find_map(|(sign, operator)| Some((name.trim(), *operator, rest.strip_prefix(sign)?.trim())))
+            OPERATORS
+                .iter()
+                .find_map(|(sign, operator)| Some((name.trim(), *operator, rest.strip_prefix(sign)?.trim())))
         });
         let Some((name, operator, limit)) = parts else {
-            return Err(format!("{text:?} has no comparison: write a field, one of > >= < <= == and a number, as in 'underCapacitySeconds>60'"));
+            return Err(format!(
+                "{text:?} has no comparison: write a field, one of > >= < <= == and a number, as in 'underCapacitySeconds>60'"
+            ));
         };
         let field = Summary::FIELDS.iter().position(|field| *field == name);
-        let field = field.ok_or_else(|| format!("{name:?} is no field of the summary: use one of {}", Summary::FIELDS.join(", ")))?;
+        let field = field
+            .ok_or_else(|| format!("{name:?} is no field of the summary: use one of {}", Summary::FIELDS.join(", ")))?;
         let number = limit.parse::<f64>().ok().filter(|number| number.is_finite());
         let limit = number.ok_or_else(|| format!("{limit:?} is no number: write one such as 60, without a unit"))?;
         Ok(Self { field, operator, limit })

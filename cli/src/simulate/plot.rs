@@ -22,9 +22,16 @@ type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64
 ///
 /// # Errors
 /// What the drawing library cannot do.
-pub fn svg(title: &str, trace: &Trace, replay: &Replay, other: Option<&Replay>, capacity: Option<f64>) -> Result<String, String> {
+pub fn svg(
+    title: &str,
+    trace: &Trace,
+    replay: &Replay,
+    other: Option<&Replay>,
+    capacity: Option<f64>,
+) -> Result<String, String> {
     let mut text = String::new();
-    let drawn = draw(&mut text, title, trace, replay, other, capacity).map_err(|error| format!("the drawing failed: {error}"));
+    let drawn =
+        draw(&mut text, title, trace, replay, other, capacity).map_err(|error| format!("the drawing failed: {error}"));
     drawn.map(|()| text)
 }
 
@@ -95,7 +102,12 @@ where
     Ok(chart)
 }
 
-fn line<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, label: &str, color: RGBColor, runs: Vec<Line>) -> Result<(), Box<dyn std::error::Error>> {
+fn line<'a, 'b: 'a>(
+    chart: &mut Chart<'a, 'b>,
+    label: &str,
+    color: RGBColor,
+    runs: Vec<Line>,
+) -> Result<(), Box<dyn std::error::Error>> {
     for (index, run) in runs.into_iter().enumerate() {
         let drawn = chart.draw_series(LineSeries::new(run, color.stroke_width(2)))?;
         if index == 0 {
@@ -106,7 +118,12 @@ fn line<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, label: &str, color: RGBColor, run
 }
 
 fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), Box<dyn std::error::Error>> {
-    chart.configure_series_labels().position(SeriesLabelPosition::UpperLeft).background_style(WHITE.mix(0.8)).border_style(BLACK.mix(0.3)).draw()?;
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.3))
+        .draw()?;
     Ok(())
 }
 
@@ -122,7 +139,9 @@ fn measured(axis: &Axis, replay: &Replay, of: impl Fn(&Step) -> Option<f64>) -> 
     let mut runs: Vec<Line> = vec![Line::new()];
     for bucket in replay.steps.chunks(size) {
         let values: Vec<f64> = bucket.iter().filter_map(&of).collect();
-        let (Some(least), Some(most)) = (values.iter().copied().reduce(f64::min), values.iter().copied().reduce(f64::max)) else {
+        let (Some(least), Some(most)) =
+            (values.iter().copied().reduce(f64::min), values.iter().copied().reduce(f64::max))
+        else {
             runs.push(Line::new());
             continue;
         };

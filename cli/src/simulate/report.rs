@@ -83,7 +83,9 @@ impl<'a> StepView<'a> {
             cap: decision.cap,
             pods: step.pods,
             ready: step.ready,
-            stages: stages.map(|stage| StageView { name: stage.name, before: stage.before, after: stage.after, why: &stage.why }).collect(),
+            stages: stages
+                .map(|stage| StageView { name: stage.name, before: stage.before, after: stage.after, why: &stage.why })
+                .collect(),
         }
     }
 }
@@ -167,7 +169,11 @@ pub fn write_heading(out: &mut dyn Write, heading: &Heading<'_>, steps: usize) -
     let Heading { app, platform, trace, interval } = heading;
     let (from, to) = (trace.clock.show(trace.start), trace.clock.show(trace.end));
     let unit = if trace.clock == Clock::Seconds { " s" } else { "" };
-    writeln!(out, "{app} of {platform}, {from} to {to}{unit}: {steps} steps of {interval}, scraped every {}\n", trace.step())?;
+    writeln!(
+        out,
+        "{app} of {platform}, {from} to {to}{unit}: {steps} steps of {interval}, scraped every {}\n",
+        trace.step()
+    )?;
     Ok(())
 }
 
@@ -235,7 +241,10 @@ impl Times {
     /// For a trace.
     pub fn of(trace: &Trace) -> Self {
         let day = |time: Time| time.as_millis().div_euclid(86_400_000);
-        Self { clock: trace.clock, one_day: day(trace.start) == day(Time::from_millis(trace.end.as_millis().saturating_sub(1))) }
+        Self {
+            clock: trace.clock,
+            one_day: day(trace.start) == day(Time::from_millis(trace.end.as_millis().saturating_sub(1))),
+        }
     }
 
     /// One time.
@@ -272,8 +281,9 @@ impl Table {
     /// What `out` cannot take.
     pub fn write(&self, out: &mut dyn Write) -> Result<()> {
         let columns = self.rows[0].len();
-        let widths: Vec<usize> =
-            (0..columns).map(|column| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| self.rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0))
+            .collect();
         for row in &self.rows {
             let mut line = format!("{:<1$}", row[0], widths[0]);
             for column in 1..columns - 1 {

@@ -187,7 +187,9 @@ pub fn time(text: &str) -> Result<(Time, Clock), String> {
         Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() => {
             Err(format!("{text:?} has no zone: append Z for UTC or an offset such as +01:00"))
         }
-        Err(_) => Err(format!("{text:?} is no time: write seconds such as 1800 or RFC 3339 such as 2026-12-07T07:30:00Z")),
+        Err(_) => {
+            Err(format!("{text:?} is no time: write seconds such as 1800 or RFC 3339 such as 2026-12-07T07:30:00Z"))
+        }
     }
 }
 
@@ -223,7 +225,14 @@ mod tests {
     fn a_row_holds_until_the_next_and_is_scraped_every_step() {
         let rows = series(&[10, 20, 60, 70], Hold::UntilNext);
         let mut cursor = Cursor::default();
-        let table = [(5, None, 5), (10, Some(10.0), 10), (19, Some(10.0), 10), (20, Some(20.0), 20), (59, Some(20.0), 50), (75, Some(70.0), 70)];
+        let table = [
+            (5, None, 5),
+            (10, Some(10.0), 10),
+            (19, Some(10.0), 10),
+            (20, Some(20.0), 20),
+            (59, Some(20.0), 50),
+            (75, Some(70.0), 70),
+        ];
         for (now, value, scraped) in table {
             let seen = rows.at(&mut cursor, at(now));
             assert_eq!((seen.reading.finite(), seen.scraped), (value, at(scraped)), "at {now} s");
@@ -235,7 +244,16 @@ mod tests {
     fn a_gap_in_a_range_is_missing() {
         let points = series(&[0, 15, 60], Hold::OneStep);
         let mut cursor = Cursor::default();
-        for (now, value) in [(0, Some(0.0)), (14, Some(0.0)), (15, Some(15.0)), (29, Some(15.0)), (30, None), (59, None), (60, Some(60.0)), (75, None)] {
+        for (now, value) in [
+            (0, Some(0.0)),
+            (14, Some(0.0)),
+            (15, Some(15.0)),
+            (29, Some(15.0)),
+            (30, None),
+            (59, None),
+            (60, Some(60.0)),
+            (75, None),
+        ] {
             assert_eq!(points.at(&mut cursor, at(now)).reading.finite(), value, "at {now} s");
         }
     }

@@ -100,7 +100,7 @@ impl SourceHealth {
 
     /// What a value of this source may be used for now, where the source itself vouches for `trust`.
     pub(crate) fn trust(&self, now: Time, trust: Trust) -> Trust {
-        if self.state == FailureState::Recovering {
+        if matches!(self.state, FailureState::Fallback | FailureState::Recovering) {
             Trust::RaiseOnly(Doubt::Recovering)
         } else if self.in_grace(now) {
             Trust::RaiseOnly(Doubt::SourceRestarted)

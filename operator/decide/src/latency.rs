@@ -99,7 +99,6 @@ impl LatencyMemory {
         // No traffic is no failure: an idle app has no latency.
         let idle = !signals.is_empty() && signals.iter().all(Signal::is_idle);
         let value = latency.value.filter(|_| latency.state.is_full());
-        let over = value.filter(|value| *value > budget.budget);
         if tick.fresh {
             self.count(tick, budget, value, idle, frozen);
             if frozen {
@@ -112,17 +111,17 @@ impl LatencyMemory {
                 let settled = tick.input.replicas.pending == 0 && tick.input.replicas.ready >= tick.floor.max(1);
                 let goodput = goodput(signals);
                 self.judge_trial(tick, value, goodput, settled);
-                if over.is_some() && settled && self.breached(tick) {
+                if settled && self.breached(tick) {
                     self.step_down(tick, value, goodput);
                 }
             }
         }
         Verdict {
             k: self.k,
-            over_budget: over.is_some() && !idle,
+            over_budget: value.is_some_and(|value| value > budget.budget) && !idle,
             blind: value.is_none() && !idle,
             on_trial: self.trial.is_some(),
-            not_helped_until: self.not_helped_until.filter(|until| tick.now < *until),
+            not_helped_until: self.not_helped_until,
         }
     }
 

@@ -74,26 +74,23 @@ fn floor_now(tick: &Tick<'_>, schedule: &Schedule, window: &Window, full: u32) -
     };
     let (start, end) = window.floor;
     if start >= end {
-        0
-    } else if tick.now < start {
-        let left = start.since(tick.now);
-        if left <= lead(tick, full) {
-            full
-        } else if left <= ramp {
-            part(Duration::from_millis(ramp.as_millis() - left.as_millis()))
-        } else {
-            0
-        }
-    } else if tick.now < end {
-        full
-    } else {
+        return 0;
+    }
+    if tick.now >= end {
         let over = tick.now.since(end);
-        if over < ramp {
-            // The first step down is taken at the end itself, as the last step up is taken at the start.
-            part(Duration::from_millis(ramp.as_millis() - over.as_millis() - 1))
-        } else {
-            0
+        if over >= ramp {
+            return 0;
         }
+        // The first step down is taken at the end itself, as the last step up is taken at the start.
+        return part(Duration::from_millis(ramp.as_millis() - over.as_millis() - 1));
+    }
+    let left = start.since(tick.now);
+    if left <= lead(tick, full) {
+        full
+    } else if left <= ramp {
+        part(Duration::from_millis(ramp.as_millis() - left.as_millis()))
+    } else {
+        0
     }
 }
 

@@ -1,5 +1,7 @@
 //! How fast floor and cap may move: the HPA's own rules, which it does not apply to its bounds.
 
+use std::cmp::Ordering;
+
 use serde::Serialize;
 
 use crate::behavior::{Behavior, PolicyType, ScalingPolicy, ScalingRules, SelectPolicy};
@@ -39,22 +41,19 @@ impl Pace {
     pub(crate) fn ramp(&self, tick: &Tick<'_>, wanted: u32) -> (u32, Why) {
         let behavior = &tick.policy.behavior;
         let floor = tick.floor;
-        if wanted > floor {
-            let limit = self.highest_floor(tick).max(floor);
-            if wanted <= limit {
-                return (wanted, Why::WithinSpeed);
+        let (limit, rules, too_fast) = match wanted.cmp(&floor) {
+            Ordering::Equal => return (wanted, Why::WithinSpeed),
+            Ordering::Greater => (self.highest_floor(tick).max(floor).min(wanted), &behavior.up, Why::SpeedUp),
+            Ordering::Less => {
+                let base = |period| self.floor.at(tick.now.minus(period));
+                let limit = lowest(&behavior.down, base).unwrap_or(floor).min(floor);
+                (limit.max(wanted), &behavior.down, Why::SpeedDown)
             }
-            return (
-                limit,
-                if behavior.up.select == SelectPolicy::Disabled { Why::DirectionDisabled } else { Why::SpeedUp },
-            );
-        }
-        let base = |period| self.floor.at(tick.now.minus(period));
-        let limit = lowest(&behavior.down, base).unwrap_or(floor).min(floor);
-        if wanted >= limit {
+        };
+        if limit == wanted {
             return (wanted, Why::WithinSpeed);
         }
-        (limit, if behavior.down.select == SelectPolicy::Disabled { Why::DirectionDisabled } else { Why::SpeedDown })
+        (limit, if rules.select == SelectPolicy::Disabled { Why::DirectionDisabled } else { too_fast })
     }
 
     /// The highest floor that the behaviour allows now. The count that runs already costs nothing, so it is always allowed,

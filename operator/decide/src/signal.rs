@@ -184,7 +184,7 @@ impl SignalMemory {
         if let Some(long) = long {
             self.recent.expire(tick.now.minus(tunables.collapse_window));
             let fell = self.recent.max().is_some_and(|most| most > demand.activation && long < most / 2.0);
-            if fell && tunables.collapse_hold > Duration::ZERO {
+            if fell {
                 self.collapsed_until = Some(tick.now.plus(tunables.collapse_hold));
             }
             self.recent.push(tick.now, long);
@@ -199,10 +199,6 @@ impl SignalMemory {
     pub(crate) fn rollout_began(&mut self, policy: &Policy, now: Time) {
         self.peak.expire(now.minus(policy.tunables.rollout_window));
         self.before_rollout = self.peak.max();
-    }
-
-    pub(crate) fn rollout_ended(&mut self) {
-        self.before_rollout = None;
     }
 
     /// Ticks were missed: what was remembered of demand has holes.

@@ -75,7 +75,7 @@ pub(crate) fn size(tick: &Tick<'_>, signals: &[Signal<'_>]) -> (u32, Why) {
 /// Stage "correct": up, where latency has shown that pods carry less than planned.
 pub(crate) fn correct(tick: &Tick<'_>, signals: &[Signal<'_>], k: f64, sized: u32) -> (u32, Why) {
     match greatest(tick, signals, k) {
-        Some((index, proposal)) if k < 1.0 && proposal.pods > sized => {
+        Some((index, proposal)) if proposal.pods > sized => {
             let per_pod = signals[index].demand.planned_per_pod() * k;
             (proposal.pods, Why::CapacityCorrected { k, per_pod })
         }

@@ -107,7 +107,7 @@ impl History {
         if let Some(share) = error_share(tick) {
             // An exponential average, by time instead of by tick; exact enough while ticks are short.
             let memory = tick.policy.tunables.error_memory.as_secs_f64();
-            let weight = if memory > 0.0 { (tick.elapsed.as_secs_f64() / memory).min(1.0) } else { 1.0 };
+            let weight = (tick.elapsed.as_secs_f64() / memory).min(1.0);
             self.usual_errors += weight * (share - self.usual_errors);
         }
     }

@@ -44,12 +44,14 @@ impl State {
     /// else the count that runs, so that taking over moves nothing. Where nothing runs, it is the policy's minimum.
     pub fn adopt(policy: &Policy, now: Time, found: Adopted) -> Self {
         let running = if found.observed == 0 { policy.min_replicas } else { found.observed };
-        let floor = found.floor.unwrap_or(running).min(policy.max_replicas);
+        let cap = found.cap.unwrap_or(policy.max_replicas).max(found.observed);
+        // A floor above a maximum that was lowered meanwhile sinks with the cap, by steps.
+        let floor = found.floor.map_or(running.min(policy.max_replicas), |floor| floor.min(cap));
         Self {
             now,
             first: None,
             floor,
-            cap: found.cap.unwrap_or(policy.max_replicas).max(found.observed),
+            cap,
             signals: Vec::new(),
             latency: LatencyMemory::default(),
             history: History::new(now, floor),
@@ -103,9 +105,7 @@ impl State {
     pub(crate) fn rollout(&mut self, tick: &Tick<'_>) -> bool {
         let rollout = tick.input.rollout;
         if !rollout.under_way() {
-            if self.rollout_since.take().is_some() {
-                self.signals.iter_mut().for_each(SignalMemory::rollout_ended);
-            }
+            self.rollout_since = None;
             return false;
         }
         if self.rollout_since.is_none() {

@@ -72,7 +72,14 @@ fn compare_metadata(wanted: &Value, live: &Value, tree: &Value, found: &mut Vec<
     }
 }
 
-fn compare(path: &str, key: &str, wanted: &Value, live: Option<&Value>, tree: Option<&Value>, found: &mut Vec<Difference>) {
+fn compare(
+    path: &str,
+    key: &str,
+    wanted: &Value,
+    live: Option<&Value>,
+    tree: Option<&Value>,
+    found: &mut Vec<Difference>,
+) {
     let Some(live) = live else {
         // The server does not store the zero of a field whose default is zero, but it keeps the ownership; a field that
         // somebody took away loses it.
@@ -205,4 +212,157 @@ pub(super) fn quantity(value: &Value) -> Option<i128> {
     let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
     let places = exponent(u32::try_from(fraction.len()).ok()?)?;
     Some(digits.checked_mul(scale)? / places / divide)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The differences between a Deployment as wanted and as it is, with everything owned that `owned` says.
+    fn found(wanted: Value, live: Value, owned: Value) -> Vec<(String, What)> {
+        let wanted =
+            json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "d" }, "spec": wanted });
+        let live = json!({
+            "metadata": { "name": "d", "managedFields": [{
+                "manager": "learningplatform", "operation": "Apply", "apiVersion": "apps/v1", "fieldsV1": { "f:spec": owned },
+            }] },
+            "spec": live,
+        });
+        differences(&wanted, &live, FieldManager::Main).into_iter().map(|d| (d.path, d.what)).collect()
+    }
+
+    fn one(path: &str, what: What) -> Vec<(String, What)> {
+        vec![(path.to_owned(), what)]
+    }
+
+    #[test]
+    fn defaults_of_the_server_and_fields_of_others_are_no_difference() {
+        assert_eq!(found(json!({ "a": 1 }), json!({ "a": 1, "b": 2 }), json!({ "f:a": {} })), []);
+    }
+
+    #[test]
+    fn values_that_differ_are_missing_or_not_owned() {
+        assert_eq!(found(json!({ "a": 1 }), json!({ "a": 2 }), json!({ "f:a": {} })), one("spec.a", What::Differs));
+        assert_eq!(found(json!({ "a": 1 }), json!({}), json!({ "f:a": {} })), one("spec.a", What::Differs));
+        assert_eq!(found(json!({ "a": 1 }), json!({ "a": 1 }), json!({ ".": {} })), one("spec.a", What::NotOwned));
+        assert_eq!(found(json!({ "a": 1 }), json!({ "a": 2 }), json!({ ".": {} })), one("spec.a", What::Differs));
+    }
+
+    #[test]
+    fn what_is_owned_and_no_longer_wanted_is_told() {
+        let owned = json!({ "f:a": {}, "f:b": { "f:c": {} } });
+        assert_eq!(
+            found(json!({ "a": 1, "b": {} }), json!({ "a": 1, "b": { "c": 1 } }), owned),
+            one("spec.b.c", What::NoLongerWanted)
+        );
+    }
+
+    #[test]
+    fn an_absent_zero_is_settled_only_while_it_is_owned() {
+        for zero in [json!(0), json!(false), json!(""), json!({}), json!([])] {
+            assert_eq!(found(json!({ "a": zero }), json!({}), json!({ "f:a": {} })), [], "{zero}");
+            assert_eq!(
+                found(json!({ "a": zero }), json!({}), json!({ ".": {} })),
+                one("spec.a", What::Differs),
+                "{zero}"
+            );
+        }
+    }
+
+    #[test]
+    fn quantities_are_compared_by_value_where_quantities_stand() {
+        let owned = json!({ "f:limits": { "f:memory": {} } });
+        assert_eq!(
+            found(json!({ "limits": { "memory": "2048Mi" } }), json!({ "limits": { "memory": "2Gi" } }), owned.clone()),
+            []
+        );
+        assert_eq!(found(json!({ "limits": { "memory": 1 } }), json!({ "limits": { "memory": "1000m" } }), owned), []);
+        // A label may look like a quantity and is none.
+        let labels = json!({ "f:labels": { "f:v": {} } });
+        assert_eq!(
+            found(json!({ "labels": { "v": "1" } }), json!({ "labels": { "v": "1000m" } }), labels),
+            one("spec.labels.v", What::Differs)
+        );
+    }
+
+    #[test]
+    fn keyed_lists_are_compared_item_by_item_in_their_order() {
+        let owned = json!({ "f:env": {
+            "k:{\"name\":\"A\"}": { ".": {}, "f:name": {}, "f:value": {} },
+            "k:{\"name\":\"B\"}": { ".": {}, "f:name": {}, "f:value": {} },
+        } });
+        let a = json!({ "name": "A", "value": "1" });
+        let b = json!({ "name": "B", "value": "$(A)" });
+        let foreign = json!({ "name": "C", "value": "3" });
+        let wanted = json!({ "env": [a, b] });
+        assert_eq!(found(wanted.clone(), json!({ "env": [foreign, a, b] }), owned.clone()), []);
+        assert_eq!(found(wanted.clone(), json!({ "env": [b, a] }), owned.clone()), one("spec.env[B]", What::Differs));
+        assert_eq!(found(wanted.clone(), json!({ "env": [a] }), owned.clone()), one("spec.env[B]", What::Differs));
+        assert_eq!(
+            found(json!({ "env": [a] }), json!({ "env": [a, b] }), owned),
+            one("spec.env[B]", What::NoLongerWanted)
+        );
+    }
+
+    #[test]
+    fn an_item_may_leave_a_key_to_its_default() {
+        let owned = json!({ "f:ports": { "k:{\"containerPort\":80,\"protocol\":\"TCP\"}": { ".": {}, "f:containerPort": {} } } });
+        let live = json!({ "ports": [{ "containerPort": 80, "protocol": "TCP" }] });
+        assert_eq!(found(json!({ "ports": [{ "containerPort": 80 }] }), live, owned), []);
+    }
+
+    #[test]
+    fn sets_of_values_are_compared_by_value() {
+        let owned = json!({ "f:finalizers": { "v:\"a\"": {} } });
+        assert_eq!(found(json!({ "finalizers": ["a"] }), json!({ "finalizers": ["b", "a"] }), owned.clone()), []);
+        assert_eq!(
+            found(json!({ "finalizers": ["c"] }), json!({ "finalizers": ["a"] }), owned),
+            [("spec.finalizers[c]".to_owned(), What::Differs), ("spec.finalizers[a]".to_owned(), What::NoLongerWanted)]
+        );
+    }
+
+    #[test]
+    fn whole_lists_are_one_value_with_defaults_inside() {
+        let owned = json!({ "f:rules": {} });
+        let wanted = json!({ "rules": [{ "path": "/" }] });
+        assert_eq!(found(wanted.clone(), json!({ "rules": [{ "path": "/", "weight": 1 }] }), owned.clone()), []);
+        assert_eq!(
+            found(wanted, json!({ "rules": [{ "path": "/" }, { "path": "/b" }] }), owned),
+            one("spec.rules", What::Differs)
+        );
+    }
+
+    #[test]
+    fn an_apply_at_another_version_counts_for_nothing() {
+        let wanted = json!({ "apiVersion": "autoscaling/v2", "kind": "H", "metadata": {}, "spec": { "a": 1 } });
+        let live = json!({ "metadata": { "managedFields": [{
+            "manager": "learningplatform", "operation": "Apply", "apiVersion": "autoscaling/v1", "fieldsV1": { "f:spec": { "f:a": {} } },
+        }] }, "spec": { "a": 1 } });
+        assert_eq!(differences(&wanted, &live, FieldManager::Main).len(), 1);
+    }
+
+    #[test]
+    fn every_spelling_of_a_quantity() {
+        let of = |text: &str| quantity(&json!(text));
+        for (a, b) in [
+            ("1", "1000m"),
+            ("2048Mi", "2Gi"),
+            ("1.5Gi", "1536Mi"),
+            ("1e3", "1k"),
+            ("1E3", "1000"),
+            ("100e-2", "1"),
+            ("1u", "1000n"),
+            ("0.1", "100m"),
+            ("-1", "-1000m"),
+            ("1Ei", "1024Pi"),
+        ] {
+            assert_eq!(of(a), of(b), "{a} {b}");
+            assert!(of(a).is_some(), "{a}");
+        }
+        for bad in ["", "x", "1x", "1 Gi", "1.2.3", "e3"] {
+            assert_eq!(of(bad), None, "{bad}");
+        }
+        assert_ne!(of("1"), of("1001m"));
+    }
 }

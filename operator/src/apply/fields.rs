@@ -57,7 +57,10 @@ pub(super) fn unwanted(tree: &Value, wanted: &Value, path: &str, report: &mut im
         } else if let Some(keys) = name.strip_prefix("k:") {
             let keys: Map<String, Value> = serde_json::from_str(keys).unwrap_or_default();
             let items = wanted.as_array().map(Vec::as_slice).unwrap_or_default();
-            (format!("{path}[{}]", name_of(&Value::Object(keys.clone()))), items.iter().find(|i| matches_keys(&keys, i)))
+            (
+                format!("{path}[{}]", name_of(&Value::Object(keys.clone()))),
+                items.iter().find(|i| matches_keys(&keys, i)),
+            )
         } else if let Some(value) = name.strip_prefix("v:") {
             let value: Value = serde_json::from_str(value).unwrap_or_default();
             let items = wanted.as_array().map(Vec::as_slice).unwrap_or_default();

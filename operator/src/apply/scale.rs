@@ -54,7 +54,8 @@ impl Writer {
         if running == 0 || running >= floor {
             return Ok(false);
         }
-        let params = PatchParams { field_manager: Some(FieldManager::Scale.as_str().to_owned()), ..PatchParams::default() };
+        let params =
+            PatchParams { field_manager: Some(FieldManager::Scale.as_str().to_owned()), ..PatchParams::default() };
         let version = scale.metadata.resource_version;
         let patch = Patch::Merge(json!({ "metadata": { "resourceVersion": version }, "spec": { "replicas": floor } }));
         match api.patch_scale(name, &params, &patch).await {

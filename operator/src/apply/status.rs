@@ -8,7 +8,8 @@ use crate::{
 use crds::{LearningPlatform, status::LearningPlatformStatus};
 use kube::{
     Api, Resource, ResourceExt,
-    api::{Patch, PatchParams},
+    api::{ApiResource, Patch, PatchParams},
+    core::DynamicObject,
 };
 use serde_json::json;
 
@@ -34,7 +35,7 @@ impl Writer {
         let statuses = self.statuses.lock();
         statuses.get(&platform.uid().unwrap_or_default()).is_some_and(|written| {
             resource_version(platform) > written.version
-                && platform.status.as_ref() != Some(&written.status)
+                && !same(&platform.status.clone().unwrap_or_default(), &written.status)
         })
     }
 
@@ -49,12 +50,14 @@ impl Writer {
     /// # Errors
     /// What the API server answers.
     pub async fn status(&self, platform: &LearningPlatform, status: &LearningPlatformStatus) -> Result<bool> {
-        if self.mode == Mode::DryRun || self.latest_status(platform) == *status {
+        if self.mode == Mode::DryRun || same(&self.latest_status(platform), status) {
             return Ok(false);
         }
         let name = platform.name_any();
-        let api: Api<LearningPlatform> =
-            Api::namespaced(self.client.clone(), &platform.namespace().unwrap_or_default());
+        // Untyped: the answer carries the spec too, and one that is invalid must not hide that the status was written.
+        let resource = ApiResource::erase::<LearningPlatform>(&());
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.client.clone(), &platform.namespace().unwrap_or_default(), &resource);
         let body = json!({
             "apiVersion": LearningPlatform::api_version(&()),
             "kind": LearningPlatform::kind(&()),
@@ -66,8 +69,8 @@ impl Writer {
         match api.patch_status(&name, &params, &Patch::Apply(body)).await {
             Ok(written) => {
                 let entry = StatusWritten {
-                    version: resource_version(&written),
-                    status: written.status.unwrap_or_default(),
+                    version: super::version(&written),
+                    status: serde_json::from_value(written.data["status"].clone()).unwrap_or_default(),
                 };
                 self.statuses.lock().insert(platform.uid().unwrap_or_default(), entry);
                 Ok(true)
@@ -76,6 +79,20 @@ impl Writer {
             Err(error) => Err(Error::api("patch", "LearningPlatform/status", name, error)),
         }
     }
+}
+
+/// Equal, but for the order of what is a map in the API: the server keeps its own.
+fn same(a: &LearningPlatformStatus, b: &LearningPlatformStatus) -> bool {
+    let sorted = |status: &LearningPlatformStatus| {
+        let mut status = status.clone();
+        status.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+        status.apps.sort_by(|a, b| a.name.cmp(&b.name));
+        for app in &mut status.apps {
+            app.conditions.sort_by(|a, b| a.type_.cmp(&b.type_));
+        }
+        status
+    };
+    sorted(a) == sorted(b)
 }
 
 fn resource_version(platform: &LearningPlatform) -> u64 {

@@ -92,26 +92,32 @@ impl AppEntry {
         let live = deps.cluster.hpa(&self.key);
         let replicas = world::replicas(&deployment, live.as_deref());
         let observed_template = kept.template(&deployment);
-        let state = kept.state.get_or_insert_with(|| self.adopt(live.as_deref(), replicas.desired, replicas.observed(), now));
+        let state =
+            kept.state.get_or_insert_with(|| self.adopt(live.as_deref(), replicas.desired, replicas.observed(), now));
         let floor_before = state.floor();
         let mut next = state.clone();
         let input = self.input(&deps, now, &deployment, live.as_deref(), observed_template);
         let decision = advance(&self.policy, &mut next, &input);
 
-        let bounds = Bounds::of(&self.autoscaling, &decision.write, floor_before, replicas.observed());
+        // Where the bounds have been the floor alone, more pods than that are an HPA that has not looked yet: a floor that
+        // falls faster than it looks would otherwise leave it behind for good.
+        let observed = replicas.observed();
+        let before = if kept.followed(live.as_deref()) { floor_before.max(observed) } else { floor_before };
+        let bounds = Bounds::of(&self.autoscaling, &decision.write, before, observed);
         let desired = replicas.desired;
-        let failure = match self.carry_out(&deps, &mut kept, live.as_deref(), bounds, desired, decision.write.scale).await {
-            Ok(()) => {
-                // What was not written has not been decided: the state moves on only with the cluster.
-                kept.state = Some(next);
-                kept.bounds = Some(bounds);
-                None
-            }
-            Err(error) => {
-                tracing::warn!(app = %self.key, %error, "bounds could not be written");
-                Some((error.reason(), error.to_string()))
-            }
-        };
+        let failure =
+            match self.carry_out(&deps, &mut kept, live.as_deref(), bounds, desired, decision.write.scale).await {
+                Ok(()) => {
+                    // What was not written has not been decided: the state moves on only with the cluster.
+                    kept.state = Some(next);
+                    kept.bounds = Some(bounds);
+                    None
+                }
+                Err(error) => {
+                    tracing::warn!(app = %self.key, %error, "bounds could not be written");
+                    Some((error.reason(), error.to_string()))
+                }
+            };
         self.publish(&deps, Arc::new(decision), kept.bounds, failure, replicas.observed(), replicas.ready).await;
     }
 
@@ -186,7 +192,9 @@ impl AppEntry {
             }
         }
         if let Some(replicas) = scale {
-            tokio::time::timeout(WRITE_TIMEOUT, deps.cluster.scale(&self.owner, &name, replicas)).await.map_err(|_| late())??;
+            tokio::time::timeout(WRITE_TIMEOUT, deps.cluster.scale(&self.owner, &name, replicas))
+                .await
+                .map_err(|_| late())??;
         }
         Ok(())
     }
@@ -228,6 +236,15 @@ impl AppEntry {
 }
 
 impl Kept {
+    /// Whether the bounds written last are one number, so that the HPA has followed the floor alone.
+    fn followed(&self, live: Option<&HorizontalPodAutoscaler>) -> bool {
+        let live = || live.and_then(|hpa| hpa.spec.as_ref());
+        match self.bounds {
+            Some(bounds) => bounds.min == bounds.max,
+            None => live().is_some_and(|spec| spec.min_replicas.unwrap_or(1) == spec.max_replicas),
+        }
+    }
+
     /// The hash of the template that the Deployment's controller has seen last; computed only when the spec changes.
     fn template(&mut self, deployment: &Deployment) -> Option<u64> {
         let generation = deployment.metadata.generation;

@@ -1,10 +1,6 @@
 //! One task per server and credentials: it asks for all apps that read there, and decides on those whose demand is there.
 
-use super::{
-    Deps,
-    app::AppEntry,
-    plan::Part,
-};
+use super::{Deps, app::AppEntry, plan::Part};
 use crate::{
     naming::AppKey,
     prometheus::{
@@ -127,7 +123,7 @@ impl Group {
         let mut waiting = Vec::new();
         let mut begun = None;
         tokio::pin!(started);
-        loop {
+        while begun.is_none() || !running.is_empty() {
             tokio::select! {
                 answer = &mut started, if begun.is_none() => {
                     begun = Some(answer);
@@ -152,7 +148,6 @@ impl Group {
                     decisions.extend(round.give_up(&late).into_iter().chain(waiting.drain(..)).map(|entry| decide(deps, &entry, now)));
                     return decisions;
                 }
-                else => break,
             }
         }
         decisions.extend(self.second_round(deps, api, &mut round, deadline, now).await);
@@ -251,7 +246,8 @@ impl Round {
             if plan.server.as_ref().ok() != self.key.as_ref() {
                 continue;
             }
-            let bounds = plan.bounds.iter().filter(|_| readings[source].wants_bounds(self.now)).map(|ask| (Part::Bounds, ask));
+            let bounds =
+                plan.bounds.iter().filter(|_| readings[source].wants_bounds(self.now)).map(|ask| (Part::Bounds, ask));
             let asks = plan.always.iter().map(|(part, ask)| (*part, ask)).chain(bounds);
             for (part, ask) in asks {
                 self.asks.push(ask.clone());
@@ -289,7 +285,8 @@ impl Round {
             }
         }
         complete.retain(|entry| self.is_ours(*entry));
-        let (unseen, ready): (Vec<_>, Vec<_>) = complete.into_iter().partition(|entry| !self.wants_seen(*entry).is_empty());
+        let (unseen, ready): (Vec<_>, Vec<_>) =
+            complete.into_iter().partition(|entry| !self.wants_seen(*entry).is_empty());
         self.unseen.extend(unseen.into_iter().filter(|entry| !self.unseen.contains(entry)).collect::<Vec<_>>());
         ready.into_iter().map(|entry| self.members[entry].clone()).collect()
     }

@@ -27,7 +27,8 @@ pub async fn run(ctx: Arc<Context>, wake: mpsc::Sender<PlatformKey>, stop: Cance
     let secrets: Arc<dyn Secrets> = Arc::new(KubeSecrets(ctx.client.clone()));
     // An answer that comes after the next tick is due helps nobody.
     let patience = interval.mul_f64(0.8);
-    let open = move |key: &SourceKey| -> Arc<dyn PromApi> { Arc::new(Source::new(key.clone(), secrets.clone(), patience)) };
+    let open =
+        move |key: &SourceKey| -> Arc<dyn PromApi> { Arc::new(Source::new(key.clone(), secrets.clone(), patience)) };
     let deps = Deps {
         sources: Arc::new(open),
         clock: Arc::new(|| Time::from(jiff::Timestamp::now())),
@@ -112,7 +113,8 @@ impl Secrets for KubeSecrets {
                 kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
                 other => other.to_string(),
             })?;
-            let contents = |secret: Secret| secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect();
+            let contents =
+                |secret: Secret| secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect();
             Ok(secret.map(contents))
         }
         .boxed()

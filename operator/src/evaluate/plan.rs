@@ -153,10 +153,8 @@ impl Planner<'_> {
             Err(problem) => return self.problems.push(Problem::new(format!("{field}.server"), problem)),
         };
         let interval = scrape_interval(server);
-        let (long, short) = (
-            interval.times(self.tunables.long_range_scrapes),
-            interval.times(self.tunables.short_range_scrapes),
-        );
+        let (long, short) =
+            (interval.times(self.tunables.long_range_scrapes), interval.times(self.tunables.short_range_scrapes));
         let mut plan = SourcePlan {
             role,
             server: self.server(server, source.server.is_some()).map(Arc::new),
@@ -216,7 +214,9 @@ impl Planner<'_> {
     ) {
         let preset = source.preset.unwrap_or_default();
         let Some(metric) = source.metric.clone().or_else(|| default_metric(preset, signal).map(str::to_owned)) else {
-            let problem = format!("{preset:?} exports no such metric per app: set metric (with labels) or query, or another preset");
+            let problem = format!(
+                "{preset:?} exports no such metric per app: set metric (with labels) or query, or another preset"
+            );
             return self.problems.push(Problem::new(format!("{field}.preset"), problem));
         };
         let matchers = server.map(|server| server.matchers.clone()).unwrap_or_default();
@@ -253,7 +253,8 @@ impl Planner<'_> {
 
     fn server(&self, server: Option<&Server>, named: bool) -> Result<SourceKey, String> {
         let headers = server.map(|server| server.headers.clone()).unwrap_or_default();
-        let credentials = server.map_or(CredentialsKey::Anonymous, |server| CredentialsKey::of(&self.key.namespace, server));
+        let credentials =
+            server.map_or(CredentialsKey::Anonymous, |server| CredentialsKey::of(&self.key.namespace, server));
         let Some(url) = server.and_then(|server| server.url.as_deref()) else {
             if named {
                 return Err("spec.prometheus.servers[].url is missing: name the address of this server".to_owned());
@@ -266,10 +267,12 @@ impl Planner<'_> {
                 CredentialsKey::Anonymous => CredentialsKey::Operator(self.settings.default_auth_dir.clone()),
                 own => own,
             };
-            let url = address::checked(url, &[]).map_err(|problem| format!("the operator's setting --default-prometheus-url: {problem}"))?;
+            let url = address::checked(url, &[])
+                .map_err(|problem| format!("the operator's setting --default-prometheus-url: {problem}"))?;
             return Ok(SourceKey { url, headers, credentials });
         };
-        let url = address::checked(url, &self.settings.allowed).map_err(|problem| format!("spec.prometheus: {problem}"))?;
+        let url =
+            address::checked(url, &self.settings.allowed).map_err(|problem| format!("spec.prometheus: {problem}"))?;
         Ok(SourceKey { url, headers, credentials })
     }
 }

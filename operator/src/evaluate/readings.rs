@@ -98,7 +98,9 @@ fn long(source: &SourcePlan, readings: &Readings, now: Time, patience: Duration)
     if let Err(problem) = &source.server {
         return Sample::error(SourceErrorKind::Setup, problem.as_str());
     }
-    let Some(reply) = readings.replies.get(&Part::Long).filter(|_| readings.at.is_some_and(|at| now.since(at) <= patience)) else {
+    let Some(reply) =
+        readings.replies.get(&Part::Long).filter(|_| readings.at.is_some_and(|at| now.since(at) <= patience))
+    else {
         return Sample::error(SourceErrorKind::Timeout, "no answer yet");
     };
     let at = match freshness(source, readings) {

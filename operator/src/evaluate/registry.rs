@@ -4,18 +4,19 @@ use super::{
     Deps,
     app::{AppEntry, Kept, Memory},
     group::Group,
-    plan::Part,
+    plan::{AppPlan, Part, Role},
     world,
 };
 use crate::{
     naming::{AppKey, PlatformKey},
     prometheus::{
         SourceKey,
-        batch::{Ask, Batch, batches},
+        batch::{Batch, batches},
     },
     tiers::autoscaling::{Bounds, Calendars, policy},
     validate::{ValidApp, ValidPlatform},
 };
+use decide::Policy;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -193,7 +194,8 @@ fn entry(
     let (scaling, autoscaling) = (app.scaling.as_ref()?, app.spec.autoscaling.as_ref()?);
     let mapped =
         policy::map(platform.prometheus.as_ref(), autoscaling, &scaling.tunables, &world.calendars, (deps.clock)());
-    let mapped = mapped.inspect_err(|errors| tracing::error!(app = %app.key, ?errors, "a valid spec gives no policy")).ok()?;
+    let mapped =
+        mapped.inspect_err(|errors| tracing::error!(app = %app.key, ?errors, "a valid spec gives no policy")).ok()?;
     let annotation = platform.annotations.get(&format!("{}{}", crds::HOLD_ANNOTATION_PREFIX, app.key.app));
     let same_plan = before.filter(|before| before.plan == scaling.plan);
     let memory = match (before, same_plan) {
@@ -209,24 +211,33 @@ fn entry(
         app: app.spec.clone(),
         autoscaling: autoscaling.clone(),
         plan: scaling.plan.clone(),
+        queries: queries(&scaling.plan, &mapped.policy).into(),
         policy: mapped.policy,
         hold: annotation.and_then(|value| world::hold(value).ok()),
         blocked: platform.suspended() || world.conflicts.contains_key(&app.key.app),
         remembered: remembered.and_then(|app| app.scaling.as_ref()).map(|s| s.decisions.clone()).unwrap_or_default(),
-        queries: queries(&scaling.plan).into(),
         memory,
     })
 }
 
-/// The expressions that are asked, as if for this app alone.
-fn queries(plan: &super::plan::AppPlan) -> Vec<(String, Arc<str>)> {
+/// The expressions that are asked, by signal, as if for this app alone.
+fn queries(plan: &AppPlan, policy: &Policy) -> Vec<(String, Arc<str>)> {
     let mut queries = Vec::new();
     for source in &plan.sources {
-        let name = format!("{:?}", source.role);
-        let asked = source.always.iter().filter(|(part, _)| matches!(part, Part::Long | Part::Short | Part::Freshness));
-        for (part, ask) in asked {
-            let expression = batches(std::slice::from_ref::<Ask>(ask), 1).first().map(Batch::expression);
-            queries.extend(expression.map(|expression| (format!("{name} {part:?}"), expression)));
+        let name = match source.role {
+            Role::Demand(index) => policy.demand.get(index).map(|demand| &demand.name),
+            Role::Latency => policy.latency.as_ref().map(|latency| &latency.name),
+        };
+        for (part, ask) in &source.always {
+            let what = match part {
+                Part::Long => "",
+                Part::Short => ", for raising",
+                Part::Freshness => ", newest sample",
+                _ => continue,
+            };
+            let expression = batches(std::slice::from_ref(ask), 1).first().map(Batch::expression);
+            let name = name.map_or("", |name| name.as_ref());
+            queries.extend(expression.map(|expression| (format!("{name}{what}"), expression)));
         }
     }
     queries

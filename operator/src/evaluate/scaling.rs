@@ -79,7 +79,9 @@ impl ScalingView {
         mut fresh: Self,
     ) -> (Self, bool) {
         let changed = before.is_none_or(|before| {
-            before.published.differs_in_meaning(decision) || before.hold != fresh.hold || before.failure != fresh.failure
+            before.published.differs_in_meaning(decision)
+                || before.hold != fresh.hold
+                || before.failure != fresh.failure
         });
         fresh.published = if changed { decision.clone() } else { before.map_or(decision, |b| &b.published).clone() };
         fresh.decisions = before.map_or(remembered, |before| &before.decisions).to_vec();
@@ -96,7 +98,10 @@ impl ScalingView {
     /// The part of the status that explains the count of pods.
     pub fn status(&self) -> Scaling {
         let stage = |stage: &decide::Stage| Stage {
-            name: serde_json::to_value(stage.name).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default(),
+            name: serde_json::to_value(stage.name)
+                .ok()
+                .and_then(|name| name.as_str().map(str::to_owned))
+                .unwrap_or_default(),
             before: count(stage.before),
             after: count(stage.after),
             why: stage.why.to_string(),
@@ -119,7 +124,8 @@ impl ScalingView {
     }
 
     fn ready_verdict(&self) -> Verdict {
-        let verdict = |state, reason, message: String| Verdict::new(ConditionType::AutoscalingReady, state, reason, message);
+        let verdict =
+            |state, reason, message: String| Verdict::new(ConditionType::AutoscalingReady, state, reason, message);
         if let Some((reason, message)) = &self.failure {
             return verdict(State::False, *reason, message.clone());
         }
@@ -141,9 +147,11 @@ impl ScalingView {
 
     fn metrics_verdict(&self) -> Option<Verdict> {
         let metrics = self.published.metrics.as_ref()?;
-        let verdict = |state, reason, message: String| Verdict::new(ConditionType::MetricsAvailable, state, reason, message);
+        let verdict =
+            |state, reason, message: String| Verdict::new(ConditionType::MetricsAvailable, state, reason, message);
         if metrics.status
-            && let Some(finding) = self.published.findings.iter().find(|f| matches!(f, Finding::BudgetNotResolvable { .. }))
+            && let Some(finding) =
+                self.published.findings.iter().find(|f| matches!(f, Finding::BudgetNotResolvable { .. }))
         {
             return Some(verdict(State::False, Reason::BudgetNotResolvable, finding.to_string()));
         }
@@ -152,7 +160,8 @@ impl ScalingView {
     }
 
     fn explain(&self, key: &AppKey) -> serde_json::Value {
-        let queries: Vec<_> = self.queries.iter().map(|(signal, expression)| json!({"signal": signal, "query": expression})).collect();
+        let queries: Vec<_> =
+            self.queries.iter().map(|(signal, expression)| json!({"signal": signal, "query": expression})).collect();
         json!({
             "namespace": key.namespace, "platform": key.platform, "app": key.app,
             "floor": self.floor, "cap": self.cap, "observed": self.observed, "ready": self.ready,

@@ -21,9 +21,10 @@ pub fn replicas(deployment: &Deployment, hpa: Option<&HorizontalPodAutoscaler>) 
 /// What the HPA wants; none while it is off (at zero pods) or has not looked yet.
 fn wanted_by(hpa: &HorizontalPodAutoscaler) -> Option<u32> {
     let status = hpa.status.as_ref()?;
-    let off = status.conditions.iter().flatten().any(|condition| {
-        condition.type_ == "ScalingActive" && condition.reason.as_deref() == Some("ScalingDisabled")
-    });
+    let off =
+        status.conditions.iter().flatten().any(|condition| {
+            condition.type_ == "ScalingActive" && condition.reason.as_deref() == Some("ScalingDisabled")
+        });
     u32::try_from(status.desired_replicas).ok().filter(|desired| !off && *desired > 0)
 }
 
@@ -46,7 +47,8 @@ pub fn is_observed(deployment: &Deployment) -> bool {
 pub fn rollout(deployment: &Deployment, observed_template: Option<u64>) -> Rollout {
     let Some(status) = &deployment.status else { return Rollout::default() };
     let (replicas, updated) = (status.replicas.unwrap_or(0), status.updated_replicas.unwrap_or(0));
-    let unobserved = !is_observed(deployment) && observed_template.is_some_and(|seen| seen != template_hash(deployment));
+    let unobserved =
+        !is_observed(deployment) && observed_template.is_some_and(|seen| seen != template_hash(deployment));
     let stuck = status.conditions.iter().flatten().any(|condition| {
         condition.type_ == "Progressing" && condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
     });
@@ -97,7 +99,8 @@ pub fn hold(value: &str) -> Result<(Hold, ManualHold), String> {
     let hold: Hold = serde_json::from_str(value).map_err(|error| {
         format!("is not a hold ({error}); write {{\"floor\": 30, \"until\": \"2026-12-01T10:00:00Z\", \"reason\": \"exam\"}}")
     })?;
-    let until: jiff::Timestamp = hold.until.parse().map_err(|_| "until is no RFC 3339 time such as 2026-12-01T10:00:00Z".to_owned())?;
+    let until: jiff::Timestamp =
+        hold.until.parse().map_err(|_| "until is no RFC 3339 time such as 2026-12-01T10:00:00Z".to_owned())?;
     let floor = u32::try_from(hold.floor).map_err(|_| "floor must be at least 0".to_owned())?;
     let by = (!hold.by.is_empty()).then(|| hold.by.as_str().into());
     let manual = ManualHold { floor, until: Time::from(until), reason: hold.reason.as_str().into(), by };
@@ -115,11 +118,15 @@ mod tests {
 
     #[test]
     fn a_plain_scale_out_is_no_rollout() {
-        let before = deployment(json!({"metadata": {"generation": 1}, "spec": {"replicas": 3, "selector": {}, "template": {"spec": {"containers": []}}},
-            "status": {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3}}));
+        let before = deployment(
+            json!({"metadata": {"generation": 1}, "spec": {"replicas": 3, "selector": {}, "template": {"spec": {"containers": []}}},
+            "status": {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3}}),
+        );
         let seen = Some(template_hash(&before));
-        let scaled = deployment(json!({"metadata": {"generation": 2}, "spec": {"replicas": 9, "selector": {}, "template": {"spec": {"containers": []}}},
-            "status": {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3}}));
+        let scaled = deployment(
+            json!({"metadata": {"generation": 2}, "spec": {"replicas": 9, "selector": {}, "template": {"spec": {"containers": []}}},
+            "status": {"observedGeneration": 1, "replicas": 3, "updatedReplicas": 3, "readyReplicas": 3}}),
+        );
         assert!(!rollout(&scaled, seen).under_way());
         let changed = deployment(json!({"metadata": {"generation": 2},
             "spec": {"replicas": 3, "selector": {}, "template": {"metadata": {"labels": {"v": "2"}}, "spec": {"containers": []}}},
@@ -132,9 +139,14 @@ mod tests {
 
     #[test]
     fn counts_of_pods() {
-        let running = deployment(json!({"spec": {"replicas": 5, "selector": {}, "template": {}}, "status": {"readyReplicas": 3}}));
-        let hpa: HorizontalPodAutoscaler = serde_json::from_value(json!({"spec": {"maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "x"}},
-            "status": {"desiredReplicas": 7, "conditions": []}})).unwrap();
+        let running = deployment(
+            json!({"spec": {"replicas": 5, "selector": {}, "template": {}}, "status": {"readyReplicas": 3}}),
+        );
+        let hpa: HorizontalPodAutoscaler = serde_json::from_value(
+            json!({"spec": {"maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "x"}},
+            "status": {"desiredReplicas": 7, "conditions": []}}),
+        )
+        .unwrap();
         assert_eq!(replicas(&running, Some(&hpa)), Replicas { desired: 5, ready: 3, pending: 2, hpa_desired: Some(7) });
         let off: HorizontalPodAutoscaler = serde_json::from_value(json!({"spec": {"maxReplicas": 9, "scaleTargetRef": {"kind": "Deployment", "name": "x"}},
             "status": {"desiredReplicas": 7, "conditions": [{"type": "ScalingActive", "status": "False", "reason": "ScalingDisabled"}]}})).unwrap();
@@ -158,7 +170,12 @@ mod tests {
     fn a_hold_is_read_or_refused_with_a_reason() {
         let (_, manual) = hold(r#"{"floor":30,"until":"2026-12-01T10:00:00Z","reason":"exam","by":"ana"}"#).unwrap();
         assert_eq!((manual.floor, manual.until.to_string().as_str()), (30, "2026-12-01T10:00:00Z"));
-        for bad in ["x", r#"{"floor":1}"#, r#"{"floor":1,"until":"tomorrow"}"#, r#"{"floor":-1,"until":"2026-12-01T10:00:00Z"}"#] {
+        for bad in [
+            "x",
+            r#"{"floor":1}"#,
+            r#"{"floor":1,"until":"tomorrow"}"#,
+            r#"{"floor":-1,"until":"2026-12-01T10:00:00Z"}"#,
+        ] {
             assert!(hold(bad).is_err(), "{bad}");
         }
     }

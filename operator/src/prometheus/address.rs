@@ -22,7 +22,8 @@ pub fn checked(url: &str, allowed: &[String]) -> Result<String, String> {
 }
 
 fn parsed(url: &str) -> Result<Url, String> {
-    let parsed = Url::parse(url).map_err(|error| format!("url is not an address: {error}; write it as http://prometheus.monitoring:9090"))?;
+    let parsed = Url::parse(url)
+        .map_err(|error| format!("url is not an address: {error}; write it as http://prometheus.monitoring:9090"))?;
     if !matches!(parsed.scheme(), "http" | "https") || parsed.host_str().is_none() {
         return Err("url must begin with http:// or https:// and name a host".to_owned());
     }

@@ -127,7 +127,8 @@ impl Batch {
             let identity = identity.map(String::as_str).collect::<Vec<_>>().join("/");
             by_identity.entry(identity).or_default().push(series);
         }
-        let own = |workload: &Workload| by_identity.get(&identity(template.preset, workload)).cloned().unwrap_or_default();
+        let own =
+            |workload: &Workload| by_identity.get(&identity(template.preset, workload)).cloned().unwrap_or_default();
         members.iter().map(|(member, workload)| (*member, Ok(Vector { series: own(workload), partial }))).collect()
     }
 }

@@ -11,7 +11,7 @@ use reqwest::{
     redirect,
 };
 use serde::Deserialize;
-use std::{collections::BTreeMap, error::Error as _, fmt, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, fmt, sync::Arc, time::Duration};
 
 /// The largest answer that is read: 200 apps' series take less than a hundredth of it (P).
 const LARGEST_ANSWER: usize = 8 << 20;
@@ -40,6 +40,7 @@ impl fmt::Debug for Credentials {
 pub struct Client {
     inner: prometheus_http_query::Client,
     timeout: Duration,
+    secrets: Arc<[String]>,
 }
 
 impl Client {
@@ -74,8 +75,9 @@ impl Client {
             builder = if system_roots { builder.tls_certs_merge(roots) } else { builder.tls_certs_only(roots) };
             if let Some((certificate, key)) = &credentials.identity {
                 let pem = [certificate.as_slice(), b"\n", key.as_slice()].concat();
-                let identity = Identity::from_pem(&pem)
-                    .map_err(|_| setup("the client certificate (tls.crt, tls.key) is not a certificate and its key in PEM"))?;
+                let identity = Identity::from_pem(&pem).map_err(|_| {
+                    setup("the client certificate (tls.crt, tls.key) is not a certificate and its key in PEM")
+                })?;
                 builder = builder.identity(identity);
             }
             builder.build().map_err(|error| setup(&format!("TLS cannot be set up: {}", innermost(&error))))
@@ -83,7 +85,7 @@ impl Client {
         // An image may hold no certificate authorities; an http address or an own authority needs none.
         let client = build(true).or_else(|error| build(false).map_err(|_| error))?;
         let inner = prometheus_http_query::Client::from(client, url).map_err(|_| setup("url is not an address"))?;
-        Ok(Self { inner, timeout })
+        Ok(Self { inner, timeout, secrets: secrets(credentials).into() })
     }
 
     /// The answer to `expression` as of `at`.
@@ -99,7 +101,9 @@ impl Client {
             None => QueryError::new(SourceErrorKind::Setup, "the query cannot be sent"),
         })?;
         let code = response.status().as_u16();
-        decode::instant(code, &body(response).await?)
+        let body = body(response).await?;
+        // A server may repeat what it was sent, and its words go into conditions.
+        if code >= 300 { decode::instant(code, &without(&self.secrets, &body)) } else { decode::instant(code, &body) }
     }
 
     /// When the server's process started; none where it does not say (only Prometheus itself does).
@@ -127,12 +131,32 @@ impl Client {
     }
 }
 
+/// What must not be repeated: the credentials, and the form they are sent in.
+fn secrets(credentials: &Credentials) -> Vec<String> {
+    let mut secrets: Vec<String> = credentials.token.iter().map(|token| token.trim().to_owned()).collect();
+    if let Some((user, password)) = &credentials.basic {
+        secrets.extend([base64(format!("{user}:{password}").as_bytes()), password.clone()]);
+    }
+    secrets.retain(|secret| !secret.is_empty());
+    secrets
+}
+
+fn without(secrets: &[String], text: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(text).into_owned();
+    secrets.iter().fold(text, |text, secret| text.replace(secret.as_str(), "[secret]")).into_bytes()
+}
+
 fn header_map(headers: &BTreeMap<String, String>, credentials: &Credentials) -> Result<HeaderMap, QueryError> {
     let setup = |message: String| QueryError::new(SourceErrorKind::Setup, message);
     let mut map = HeaderMap::new();
     for (name, value) in headers {
-        let bad = || setup(format!("headers: {name} cannot be sent; names are letters, digits and '-', values visible characters"));
-        let (name, value) = (HeaderName::try_from(name).map_err(|_| bad())?, HeaderValue::try_from(value).map_err(|_| bad())?);
+        let bad = || {
+            setup(format!(
+                "headers: {name} cannot be sent; names are letters, digits and '-', values visible characters"
+            ))
+        };
+        let (name, value) =
+            (HeaderName::try_from(name).map_err(|_| bad())?, HeaderValue::try_from(value).map_err(|_| bad())?);
         map.insert(name, value);
     }
     let authorization = match (&credentials.token, &credentials.basic) {

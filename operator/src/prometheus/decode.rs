@@ -48,9 +48,10 @@ pub fn instant(code: u16, body: &[u8]) -> Result<Vector, QueryError> {
             Ok(Vector { series: series(data)?, partial: warnings.iter().any(|warning| is_about_missing_data(warning)) })
         }
         Ok(body) if body.status == "error" => Err(reported(code, &body.error_type, &body.error)),
-        Ok(_) | Err(_) if success => {
-            Err(QueryError::new(SourceErrorKind::Parse, "the answer is not of Prometheus' query API; check the address and its path"))
-        }
+        Ok(_) | Err(_) if success => Err(QueryError::new(
+            SourceErrorKind::Parse,
+            "the answer is not of Prometheus' query API; check the address and its path",
+        )),
         _ => Err(refused(code)),
     }
 }
@@ -107,15 +108,21 @@ fn reported(code: u16, kind: &str, message: &str) -> QueryError {
 fn refused(code: u16) -> QueryError {
     match code {
         300..=399 => {
-            let message = format!("HTTP {code}: the server redirects, which is not followed; set url to the final address");
+            let message =
+                format!("HTTP {code}: the server redirects, which is not followed; set url to the final address");
             QueryError::new(SourceErrorKind::Setup, message)
         }
         401 | 403 => {
             let message = format!("HTTP {code}: the server refuses the credentials; check auth and tls");
             QueryError::new(SourceErrorKind::Http(code), message)
         }
-        404 => QueryError::new(SourceErrorKind::Http(code), "HTTP 404: no query API at this address; check the path of url"),
-        413 | 414 => QueryError::new(SourceErrorKind::Http(code), format!("HTTP {code}: the query is too large")).too_large(),
+        404 => QueryError::new(
+            SourceErrorKind::Http(code),
+            "HTTP 404: no query API at this address; check the path of url",
+        ),
+        413 | 414 => {
+            QueryError::new(SourceErrorKind::Http(code), format!("HTTP {code}: the query is too large")).too_large()
+        }
         429 => QueryError::new(SourceErrorKind::RateLimited, "HTTP 429: the server limits the rate of queries"),
         504 => QueryError::new(SourceErrorKind::Timeout, "HTTP 504: the server did not answer its proxy in time"),
         _ => QueryError::new(SourceErrorKind::Http(code), format!("HTTP {code}")),
@@ -125,9 +132,17 @@ fn refused(code: u16) -> QueryError {
 /// Limits of Prometheus (samples), Thanos and Mimir (series, chunks, bytes, length of the expression).
 fn is_about_size(message: &str) -> bool {
     let message = message.to_ascii_lowercase();
-    ["too many samples", "too many series", "too many chunks", "too large", "exceeded", "exceeds the limit", "limit reached"]
-        .iter()
-        .any(|words| message.contains(words))
+    [
+        "too many samples",
+        "too many series",
+        "too many chunks",
+        "too large",
+        "exceeded",
+        "exceeds the limit",
+        "limit reached",
+    ]
+    .iter()
+    .any(|words| message.contains(words))
 }
 
 /// The first line, cut, without what stands between `://` and `@` in an address.
@@ -175,7 +190,9 @@ mod tests {
     #[test]
     fn only_warnings_about_data_make_an_answer_partial() {
         let with = |warning: &str| {
-            let body = format!(r#"{{"status":"success","data":{{"resultType":"vector","result":[]}},"warnings":["{warning}"]}}"#);
+            let body = format!(
+                r#"{{"status":"success","data":{{"resultType":"vector","result":[]}},"warnings":["{warning}"]}}"#
+            );
             instant(200, body.as_bytes()).unwrap().partial
         };
         assert!(with("fetch series for store 10.0.0.7: connection refused"));
@@ -185,11 +202,17 @@ mod tests {
 
     #[test]
     fn errors_are_classified() {
-        let prometheus = |kind: &str, text: &str| format!(r#"{{"status":"error","errorType":"{kind}","error":"{text}"}}"#);
+        let prometheus =
+            |kind: &str, text: &str| format!(r#"{{"status":"error","errorType":"{kind}","error":"{text}"}}"#);
         let table = [
             (400, prometheus("bad_data", "1:5: parse error: unexpected <by>"), SourceErrorKind::Query, false),
             (422, prometheus("execution", "multiple matches for labels"), SourceErrorKind::Query, false),
-            (422, prometheus("execution", "query processing would load too many samples into memory"), SourceErrorKind::Query, true),
+            (
+                422,
+                prometheus("execution", "query processing would load too many samples into memory"),
+                SourceErrorKind::Query,
+                true,
+            ),
             (503, prometheus("timeout", "query timed out in expression evaluation"), SourceErrorKind::Timeout, false),
             (500, prometheus("internal", "tsdb is closed"), SourceErrorKind::Http(500), false),
             (503, "upstream connect error".to_owned(), SourceErrorKind::Http(503), false),
@@ -202,7 +225,12 @@ mod tests {
             (504, String::new(), SourceErrorKind::Timeout, false),
             (200, "<html>login</html>".to_owned(), SourceErrorKind::Parse, false),
             (200, r#"{"status":"success"}"#.to_owned(), SourceErrorKind::Parse, false),
-            (200, r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.to_owned(), SourceErrorKind::Query, false),
+            (
+                200,
+                r#"{"status":"success","data":{"resultType":"matrix","result":[]}}"#.to_owned(),
+                SourceErrorKind::Query,
+                false,
+            ),
         ];
         for (code, body, kind, too_large) in table {
             let found = error(code, &body);

@@ -1,7 +1,7 @@
 //! Reading figures from Prometheus and from whatever speaks its query API.
 
-pub mod api;
 pub mod address;
+pub mod api;
 pub mod batch;
 pub mod client;
 pub mod decode;

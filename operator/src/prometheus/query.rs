@@ -113,9 +113,8 @@ impl Template {
                 let raw = self.raw(shape, "", more);
                 format!("rate({raw}[{short}]) and changes({raw}[{long}]) > 1")
             }),
-            Question::Freshness => self.aggregate("max", shape, false, |more| {
-                format!("timestamp({})", self.raw(shape, self.counter(), more))
-            }),
+            Question::Freshness => self
+                .aggregate("max", shape, false, |more| format!("timestamp({})", self.raw(shape, self.counter(), more))),
             Question::Live => {
                 let up = selector("up", &[shape.select.clone(), equalities(&self.matchers)].concat());
                 aggregated("count", shape, false, &format!("{up} == 1"))
@@ -179,7 +178,12 @@ impl Template {
 }
 
 /// The signal of a latency.
-pub fn latency_signal(preset: Preset, percentile: Option<i32>, histogram: Option<Histogram>, unit: Option<Unit>) -> Signal {
+pub fn latency_signal(
+    preset: Preset,
+    percentile: Option<i32>,
+    histogram: Option<Histogram>,
+    unit: Option<Unit>,
+) -> Signal {
     let native = histogram == Some(Histogram::Native);
     let milliseconds = unit.map_or(preset::in_milliseconds(preset), |unit| unit == Unit::Milliseconds);
     match percentile.and_then(|percentile| u8::try_from(percentile).ok()) {
@@ -210,5 +214,9 @@ fn aggregated(by: &str, shape: &Shape, buckets: bool, inner: &str) -> String {
     });
     let mut labels: Vec<&str> = shape.identity.to_vec();
     labels.extend(buckets.then_some("le"));
-    if labels.is_empty() { format!("{by}({relabelled})") } else { format!("{by} by ({}) ({relabelled})", labels.join(", ")) }
+    if labels.is_empty() {
+        format!("{by}({relabelled})")
+    } else {
+        format!("{by} by ({}) ({relabelled})", labels.join(", "))
+    }
 }

@@ -131,7 +131,9 @@ impl Source {
         let credentials = match (read.unwrap_or_else(|_| Err(late())), &mut *current) {
             (Ok(credentials), _) => credentials,
             // What cannot be read just now has not changed, as far as anybody knows.
-            (Err(error), Some(current)) if error.error.kind == SourceErrorKind::Connect => return Ok(current.client.clone()),
+            (Err(error), Some(current)) if error.error.kind == SourceErrorKind::Connect => {
+                return Ok(current.client.clone());
+            }
             (Err(error), _) => return Err(error),
         };
         if let Some(current) = &mut *current
@@ -163,7 +165,8 @@ impl Source {
                     credentials.ca = Some(reader.bytes(&key.0, &key.1).await?);
                 }
                 if let Some(name) = identity {
-                    credentials.identity = Some((reader.bytes(name, "tls.crt").await?, reader.bytes(name, "tls.key").await?));
+                    credentials.identity =
+                        Some((reader.bytes(name, "tls.crt").await?, reader.bytes(name, "tls.key").await?));
                 }
                 Ok(credentials)
             }
@@ -218,11 +221,13 @@ impl Reader<'_> {
             let secret = secret.map_err(|error| {
                 QueryError::new(SourceErrorKind::Connect, format!("the Secret {name} cannot be read: {error}"))
             })?;
-            let secret = secret.ok_or_else(|| setup(format!("the Secret {name} does not exist in this namespace: create it")))?;
+            let secret = secret
+                .ok_or_else(|| setup(format!("the Secret {name} does not exist in this namespace: create it")))?;
             self.read.insert(name.to_owned(), secret);
         }
         let value = self.read.get(name).and_then(|secret| secret.get(key)).cloned();
-        value.ok_or_else(|| setup(format!("the Secret {name} has no key {key}: add it, or correct the name of the key")))
+        value
+            .ok_or_else(|| setup(format!("the Secret {name} has no key {key}: add it, or correct the name of the key")))
     }
 
     async fn text(&mut self, (name, key): &(String, String)) -> Result<String, QueryError> {

@@ -124,7 +124,14 @@ pub fn update(kind: &str, live: &Value, updated: &Value, manager: &str) -> Value
 }
 
 /// Removes what `before` owned, `after` no longer does, and nobody else owns either.
-fn drop_unwanted(kind: &str, object: &mut Value, before: &Value, after: &Value, others: &[&Value], path: &mut Vec<String>) {
+fn drop_unwanted(
+    kind: &str,
+    object: &mut Value,
+    before: &Value,
+    after: &Value,
+    others: &[&Value],
+    path: &mut Vec<String>,
+) {
     for (name, inner) in before.as_object().into_iter().flatten() {
         let kept = after.get(name);
         let theirs: Vec<&Value> = others.iter().filter_map(|o| o.get(name)).collect();

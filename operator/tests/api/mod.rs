@@ -200,13 +200,23 @@ impl Api {
         let resource = if subresource.is_empty() { plural.clone() } else { format!("{plural}/{subresource}") };
         state.requests.push((verb.to_owned(), resource.clone()));
         if state.missing_apis.contains(&group_version) {
-            return Ok((404, json!({ "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "the server could not find the requested resource" })));
+            return Ok((
+                404,
+                json!({ "kind": "Status", "status": "Failure", "code": 404, "reason": "NotFound", "message": "the server could not find the requested resource" }),
+            ));
         }
         if plural.is_empty() {
             return Ok((200, resources(&group_version)));
         }
         if state.denied.iter().any(|(v, p)| v == verb && *p == resource) {
-            return Ok((403, failure(403, "Forbidden", &format!("User \"operator\" cannot {verb} resource \"{plural}\" in API group"))));
+            return Ok((
+                403,
+                failure(
+                    403,
+                    "Forbidden",
+                    &format!("User \"operator\" cannot {verb} resource \"{plural}\" in API group"),
+                ),
+            ));
         }
         if verb == "list" {
             return Ok((200, list(&state, uri.path(), &query)));
@@ -227,7 +237,9 @@ impl Api {
                     match fault {
                         Fault::Before => return Ok((500, failure(500, "InternalError", "etcd is away"))),
                         Fault::Conflict => return Ok((409, failure(409, "Conflict", "the object has been modified"))),
-                        Fault::Forbidden => return Ok((403, failure(403, "Forbidden", "User \"operator\" cannot patch resource"))),
+                        Fault::Forbidden => {
+                            return Ok((403, failure(403, "Forbidden", "User \"operator\" cannot patch resource")));
+                        }
                         Fault::AnswerLost => lost = true,
                     }
                 }
@@ -323,7 +335,12 @@ fn parse(path: &str) -> Path {
     };
     let rest = if rest.first() == Some(&"namespaces") && rest.len() > 2 { &rest[2..] } else { rest };
     let part = |at: usize| rest.get(at).map(|p| (*p).to_owned());
-    Path { plural: part(0).unwrap_or_default(), object: part(1), subresource: part(2).unwrap_or_default(), group_version }
+    Path {
+        plural: part(0).unwrap_or_default(),
+        object: part(1),
+        subresource: part(2).unwrap_or_default(),
+        group_version,
+    }
 }
 
 fn list(state: &State, path: &str, query: &BTreeMap<String, String>) -> Value {

@@ -114,7 +114,7 @@ async fn own_metrics_come_and_go_with_their_objects() {
         move |lines: &Vec<String>| lines.iter().any(|line| line.contains(name) && line.ends_with(value))
     };
     eventually("the floor of web", SOON, || lines("web"), shows("_app_floor{", " 2")).await;
-    eventually("the cap of web", SOON, || lines("web"), shows("_app_cap{", " 2")).await;
+    eventually("the cap of web", SOON, || lines("web"), shows("_app_cap{", " 4")).await;
     eventually("the pods of web", SOON, || lines("web"), shows("_app_pods_ready{", " 2")).await;
     eventually("the floor of api", SOON, || lines("api"), shows("_app_floor{", " 1")).await;
     let conditions = |lines: &Vec<String>| {

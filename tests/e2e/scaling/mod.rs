@@ -36,11 +36,12 @@ fn soak() -> bool {
 
 /// A namespace with a load, a Prometheus that scrapes it, and an operator.
 struct Scene {
-    ns: TestNamespace,
-    load: Load,
-    prometheus: Prometheus,
+    // Dropped first, while its log is still there to be shown.
     operator: Operator,
+    prometheus: Prometheus,
+    load: Load,
     kubeconfig: PathBuf,
+    ns: TestNamespace,
 }
 
 impl Scene {
@@ -51,7 +52,7 @@ impl Scene {
     async fn with(test: &str, pods: Option<(u16, &str)>, flags: &[&str]) -> Self {
         let ns = TestNamespace::create(test).await;
         let load = Load::start_stamped().await;
-        let pods = pods.map(|(port, path)| Pods { namespace: &ns.name, port, path });
+        let pods = pods.map(|(port, path)| Pods { namespace: &ns, port, path });
         let prometheus = Prometheus::start_with(ns.dir.path(), &load, pods).await;
         let kubeconfig = account(&ns).await;
         let operator = Operator::spawn(&ns, &kubeconfig, &[FLAGS, flags].concat());

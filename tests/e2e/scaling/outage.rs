@@ -126,7 +126,7 @@ impl ForeignMetricsApi {
 impl Drop for ForeignMetricsApi {
     fn drop(&mut self) {
         if self.ours {
-            let remove = self.api.delete(FOREIGN, &DeleteParams::default());
+            let remove = async { self.api.delete(FOREIGN, &DeleteParams::default()).await };
             let removed = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(remove));
             if let Err(error) = removed {
                 eprintln!("the APIService {FOREIGN} stays behind: {error}");

@@ -18,8 +18,8 @@ fn floor(full: i64, (start, end): (i64, i64), ramp: i64, now: i64) -> i64 {
     } else if now < end {
         full
     } else {
-        // The first step down is taken at the end itself.
-        (full * (((ramp - (now - end)) * STEPS - 1).div_euclid(ramp.max(1))).clamp(0, STEPS) + STEPS - 1) / STEPS
+        // The first step down is taken at the end itself, not a step later.
+        part(ramp - (now - end) - 1)
     }
 }
 

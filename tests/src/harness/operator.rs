@@ -71,6 +71,11 @@ impl Operator {
         self.child.wait().expect("the operator ends")
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether the process still runs.
     pub fn running(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
@@ -111,7 +116,7 @@ pub async fn grant(namespace: &TestNamespace, of: &TestNamespace) {
     let name = "operator";
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name},
-        "rules": operator::rbac::rules(),
+        "rules": [operator::rbac::rules(), operator::rbac::leader_rules()].concat(),
     });
     namespace.api::<Role>().patch(name, &apply, &Patch::Apply(&role)).await.expect("a role");
     let binding = json!({

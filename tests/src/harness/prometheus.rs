@@ -1,12 +1,16 @@
 //! A real Prometheus of the test's own, scraping a [`super::Load`] every second.
 
-use super::{Load, operator::free_address};
+use super::{Load, TestNamespace, operator::free_address};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::ListParams;
+use serde_json::{Value, json};
 use std::{
     fs::File,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
 };
+use tokio::task::JoinSet;
 
 /// A running Prometheus on a loopback port. Killed when dropped.
 pub struct Prometheus {
@@ -15,12 +19,13 @@ pub struct Prometheus {
     pub url: String,
     dir: PathBuf,
     address: String,
+    _targets: Option<JoinSet<()>>,
 }
 
 /// Pods that a Prometheus scrapes beside the load.
 pub struct Pods<'a> {
-    /// Their namespace.
-    pub namespace: &'a str,
+    /// Where they run.
+    pub namespace: &'a TestNamespace,
     /// Port of the exposition.
     pub port: u16,
     /// Path of the exposition.
@@ -28,19 +33,39 @@ pub struct Pods<'a> {
 }
 
 impl Pods<'_> {
-    /// Discovery by the API server, with the labels that the usual annotation scrape gives.
-    fn job(&self) -> String {
-        let Self { namespace, port, path } = self;
-        let kubeconfig = std::env::var("KUBECONFIG").expect("KUBECONFIG names the test cluster");
+    fn job(&self, targets: &Path) -> String {
+        let targets = targets.display();
         format!(
-            "- job_name: pods\n  metrics_path: {path}\n  \
-             kubernetes_sd_configs: [{{role: pod, kubeconfig_file: '{kubeconfig}', namespaces: {{names: [{namespace}]}}}}]\n  \
-             relabel_configs:\n  \
-             - {{source_labels: [__meta_kubernetes_pod_phase], regex: Running, action: keep}}\n  \
-             - {{source_labels: [__meta_kubernetes_pod_ip], target_label: __address__, replacement: '$1:{port}'}}\n  \
-             - {{source_labels: [__meta_kubernetes_namespace], target_label: namespace}}\n  \
-             - {{source_labels: [__meta_kubernetes_pod_name], target_label: pod}}\n"
+            "- {{job_name: pods, metrics_path: {}, file_sd_configs: [{{files: ['{targets}'], refresh_interval: 1s}}]}}\n",
+            self.path
         )
+    }
+
+    /// Keeps the file of targets up to date, with the labels that the usual annotation scrape gives.
+    fn keep(&self, targets: &Path) -> JoinSet<()> {
+        let (api, port, targets) = (self.namespace.api::<Pod>(), self.port, targets.to_owned());
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let mut written = String::new();
+            loop {
+                if let Ok(pods) = api.list(&ListParams::default()).await {
+                    let of = |pod: Pod| {
+                        let ip = pod.status.filter(|s| s.phase.as_deref() == Some("Running"))?.pod_ip?;
+                        let labels = json!({"namespace": pod.metadata.namespace, "pod": pod.metadata.name});
+                        Some(json!({"targets": [format!("{ip}:{port}")], "labels": labels}))
+                    };
+                    let found = Value::from_iter(pods.items.into_iter().filter_map(of)).to_string();
+                    if found != written {
+                        let draft = targets.with_extension("draft");
+                        std::fs::write(&draft, &found).expect("a file of targets");
+                        std::fs::rename(&draft, &targets).expect("a file of targets");
+                        written = found;
+                    }
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        });
+        tasks
     }
 }
 
@@ -51,29 +76,30 @@ fn binary() -> String {
 
 impl Prometheus {
     /// Starts one that scrapes the load every second, and waits until it answers.
-    pub async fn start(dir: &std::path::Path, load: &Load) -> Self {
+    pub async fn start(dir: &Path, load: &Load) -> Self {
         Self::start_with(dir, load, None).await
     }
 
     /// As [`Self::start`]; it also scrapes real pods.
-    pub async fn start_with(dir: &std::path::Path, load: &Load, pods: Option<Pods<'_>>) -> Self {
+    pub async fn start_with(dir: &Path, load: &Load, pods: Option<Pods<'_>>) -> Self {
         let address = free_address();
         let dir = dir.join(format!("prometheus-{}", address.replace(':', "-")));
         std::fs::create_dir_all(&dir).expect("a directory");
+        let targets = dir.join("pods.json");
         let config = format!(
             "global: {{scrape_interval: 1s, evaluation_interval: 1s}}\nscrape_configs:\n\
              - {{job_name: apps, honor_labels: true, static_configs: [{{targets: ['{}']}}]}}\n{}",
             load.address,
-            pods.map(|pods| pods.job()).unwrap_or_default()
+            pods.as_ref().map(|pods| pods.job(&targets)).unwrap_or_default()
         );
         std::fs::write(dir.join("prometheus.yml"), config).expect("a configuration");
         let child = Self::spawn(&dir, &address);
-        let prometheus = Self { child, url: format!("http://{address}"), dir, address };
+        let prometheus = Self { child, url: format!("http://{address}"), dir, address, _targets: pods.map(|pods| pods.keep(&targets)) };
         prometheus.ready().await;
         prometheus
     }
 
-    fn spawn(dir: &std::path::Path, address: &str) -> Child {
+    fn spawn(dir: &Path, address: &str) -> Child {
         let log = File::create(dir.join("log")).expect("a log file");
         Command::new(binary())
             .arg(format!("--config.file={}", dir.join("prometheus.yml").display()))

@@ -59,7 +59,11 @@ pub(super) async fn platform(
 
 /// The platform as it would be. Fields that left the file go with whoever applied them; where nobody owns the spec by
 /// server-side apply, the spec of the file is taken whole.
-async fn dry_run(api: &Api<LearningPlatform>, live: Option<&LearningPlatform>, json: &Value) -> kube::Result<LearningPlatform> {
+async fn dry_run(
+    api: &Api<LearningPlatform>,
+    live: Option<&LearningPlatform>,
+    json: &Value,
+) -> kube::Result<LearningPlatform> {
     let name = json["metadata"]["name"].as_str().unwrap_or_default();
     let applied_by = live.and_then(|live| {
         let own = |m: &&str| !m.starts_with("learningplatform");
@@ -83,7 +87,8 @@ async fn dry_run(api: &Api<LearningPlatform>, live: Option<&LearningPlatform>, j
         }
         (_, manager) => {
             let manager = manager.unwrap_or_else(|| "lpctl".to_owned());
-            api.patch(name, &PatchParams { dry_run: true, ..PatchParams::apply(&manager).force() }, &Patch::Apply(json)).await
+            api.patch(name, &PatchParams { dry_run: true, ..PatchParams::apply(&manager).force() }, &Patch::Apply(json))
+                .await
         }
     }
 }
@@ -121,7 +126,12 @@ async fn children(
 }
 
 /// The object as it would be. A namespace that is not there yet can hold nothing, so nothing in it is asked for.
-async fn after(writer: &Writer, owner: &Owner, step: &Step, before: Option<&DynamicObject>) -> anyhow::Result<DynamicObject> {
+async fn after(
+    writer: &Writer,
+    owner: &Owner,
+    step: &Step,
+    before: Option<&DynamicObject>,
+) -> anyhow::Result<DynamicObject> {
     let live = before.map_or(Live::Unknown, Live::Known);
     match writer.apply(step.manager, owner, &step.object, live).await {
         Ok(applied) => Ok(applied.object),
@@ -161,11 +171,14 @@ async fn live(
             Ok(list) => {
                 for mut object in list.items {
                     let resource = kind.resource();
-                    object.types = Some(kube::core::TypeMeta { api_version: resource.api_version, kind: resource.kind });
+                    object.types =
+                        Some(kube::core::TypeMeta { api_version: resource.api_version, kind: resource.kind });
                     found.insert(ObjectId { kind, name: object.name_any() }, object);
                 }
             }
-            Err(error) => errors.push(format!("{kind}s of namespace {namespace} cannot be listed: {}", crate::say(&error))),
+            Err(error) => {
+                errors.push(format!("{kind}s of namespace {namespace} cannot be listed: {}", crate::say(&error)))
+            }
         }
     }
     found
@@ -180,7 +193,8 @@ fn steps(rendered: Vec<Step>, live: &BTreeMap<ObjectId, DynamicObject>) -> Vec<S
         let before = live.get(&id);
         match (id.kind, step.manager) {
             (Kind::Deployment, FieldManager::Scale) => {
-                let scaled = live.contains_key(&ObjectId { kind: Kind::HorizontalPodAutoscaler, name: id.name.clone() });
+                let scaled =
+                    live.contains_key(&ObjectId { kind: Kind::HorizontalPodAutoscaler, name: id.name.clone() });
                 let replicas = step.object.data["spec"]["replicas"].clone();
                 let main = steps.iter_mut().find(|s| ObjectId::of(&s.object).as_ref() == Some(&id));
                 match (main, before) {

@@ -76,10 +76,12 @@ mod tests {
 
     #[test]
     fn secrets_are_not_shown_but_their_change_is() {
-        let env = |password: &str, level: &str| json!({"spec": {"env": [
-            {"name": "DB_PASSWORD", "value": password}, {"name": "LEVEL", "value": level},
-            {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
-        ]}});
+        let env = |password: &str, level: &str| {
+            json!({"spec": {"env": [
+                {"name": "DB_PASSWORD", "value": password}, {"name": "LEVEL", "value": level},
+                {"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+            ]}})
+        };
         let (mut before, mut after) = (env("hunter2", "a"), env("hunter3", "b"));
         mask(&mut before, &mut after);
         assert_eq!(before["spec"]["env"][0]["value"], "<masked, before>");
@@ -95,7 +97,10 @@ mod tests {
         mask(&mut none, &mut new);
         assert!(!new.to_string().contains("hunter2"));
 
-        let (mut old, mut moved) = (env("hunter2", "a"), json!({"spec": {"env": [{"name": "LEVEL", "value": "a"}, {"name": "DB_PASSWORD", "value": "hunter2"}]}}));
+        let (mut old, mut moved) = (
+            env("hunter2", "a"),
+            json!({"spec": {"env": [{"name": "LEVEL", "value": "a"}, {"name": "DB_PASSWORD", "value": "hunter2"}]}}),
+        );
         mask(&mut old, &mut moved);
         assert!(!old.to_string().contains("hunter2") && !moved.to_string().contains("hunter2"));
 

@@ -118,8 +118,8 @@ pub struct Signal {
     pub state: String,
     /// Value.
     pub value: Option<f64>,
-    /// Age of the newest raw sample.
-    pub age: Value,
+    /// Age of the newest raw sample in milliseconds.
+    pub age: Option<f64>,
     /// Pods it asks for.
     pub proposal: Option<i64>,
     /// Share of its capacity that a pod is taken to carry.
@@ -240,11 +240,17 @@ impl Hpa {
         };
         let mut metrics: Vec<HpaMetric> = world::hpa_metrics(hpa)
             .into_iter()
-            .map(|m| HpaMetric { name: m.name.to_string(), current: m.current, target: m.target, wants: wants(m.current / m.target) })
+            .map(|m| HpaMetric {
+                name: m.name.to_string(),
+                current: m.current,
+                target: m.target,
+                wants: wants(m.current / m.target),
+            })
             .collect();
         metrics.sort_by_key(|m| std::cmp::Reverse(m.wants));
         let wrong = ["AbleToScale", "ScalingActive"];
-        let problem = status.conditions.iter().flatten().find(|c| wrong.contains(&c.type_.as_str()) && c.status == "False");
+        let problem =
+            status.conditions.iter().flatten().find(|c| wrong.contains(&c.type_.as_str()) && c.status == "False");
         Self {
             desired: status.desired_replicas.into(),
             min_replicas: hpa.spec.as_ref().and_then(|s| s.min_replicas).unwrap_or(1).into(),
@@ -273,7 +279,8 @@ impl Hpa {
 impl Explanation {
     /// What the status of a platform knows of an app.
     pub fn from_status(platform: &LearningPlatform, app: &str) -> Self {
-        let status = platform.status.as_ref().and_then(|s| s.apps.iter().find(|a| a.name == app)).cloned().unwrap_or_default();
+        let status =
+            platform.status.as_ref().and_then(|s| s.apps.iter().find(|a| a.name == app)).cloned().unwrap_or_default();
         let replicas = status.replicas.unwrap_or_default();
         let condition = status.conditions.iter().find(|c| c.type_ == "MetricsAvailable");
         let metrics = condition.map(|c| ReasonAndMessage { reason: c.reason.clone(), message: c.message.clone() });

@@ -29,8 +29,14 @@ pub struct NextWindow {
 pub fn next(platform: &LearningPlatform, app: &str, now: Timestamp) -> Result<Option<NextWindow>, String> {
     let Some(app) = platform.spec.apps.iter().find(|a| a.name == app) else { return Ok(None) };
     let Some(autoscaling) = app.autoscaling.as_ref().filter(|a| !a.schedules.is_empty()) else { return Ok(None) };
-    let mapped = policy::map(platform.spec.prometheus.as_ref(), autoscaling, &Tunables::default(), &Calendars::new(), Time::from(now))
-        .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let mapped = policy::map(
+        platform.spec.prometheus.as_ref(),
+        autoscaling,
+        &Tunables::default(),
+        &Calendars::new(),
+        Time::from(now),
+    )
+    .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let found = mapped.policy.schedules.iter().filter_map(|schedule| window(schedule, now));
     Ok(found.min_by_key(|window| if window.open { window.end } else { window.start }))
 }
@@ -62,8 +68,13 @@ fn window(schedule: &Schedule, now: Timestamp) -> Option<NextWindow> {
 
 fn asks(schedule: &Schedule) -> String {
     let words = |word: &str, bound: Option<Bound>| bound.map(|bound| format!("{word} {bound}"));
-    let ramp = schedule.ramp.filter(|r| *r > Duration::from_secs(0)).map(|ramp| format!("reached within {ramp} before"));
-    [words("at least", schedule.floor), words("at most", schedule.cap), ramp].into_iter().flatten().collect::<Vec<_>>().join(", ")
+    let ramp =
+        schedule.ramp.filter(|r| *r > Duration::from_secs(0)).map(|ramp| format!("reached within {ramp} before"));
+    [words("at least", schedule.floor), words("at most", schedule.cap), ramp]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn timestamp(time: Time) -> Option<Timestamp> {
@@ -110,12 +121,16 @@ mod tests {
             ("2026-12-06T04:00:00Z", "nights", true, "at most 3 pods"),
             ("2026-12-06T06:00:00Z", "exams", false, "at least 12 pods"),
         ] {
-            let window = next(&platform(), "web", now.parse().unwrap()).unwrap().unwrap_or_else(|| panic!("{now}: none"));
+            let window =
+                next(&platform(), "web", now.parse().unwrap()).unwrap().unwrap_or_else(|| panic!("{now}: none"));
             assert_eq!((window.name.as_str(), window.open), (name, open), "{now}: {window:?}");
             assert!(window.asks.starts_with(asks), "{now}: {window:?}");
         }
         let after_exams = next(&platform(), "web", "2026-12-07T17:30:00Z".parse().unwrap()).unwrap().unwrap();
-        assert_eq!((after_exams.name.as_str(), after_exams.start.to_string().as_str()), ("lessons", "2026-12-10T07:00:00Z"));
+        assert_eq!(
+            (after_exams.name.as_str(), after_exams.start.to_string().as_str()),
+            ("lessons", "2026-12-10T07:00:00Z")
+        );
         assert_eq!(next(&platform(), "other", Timestamp::UNIX_EPOCH), Ok(None));
     }
 }

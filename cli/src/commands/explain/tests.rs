@@ -13,9 +13,9 @@ fn live() -> Explanation {
         "sentence": "request rate is 320 requests/s: 4 pods at 100 each",
         "decision": {
             "at": "2026-12-01T11:59:58Z", "floor": 4, "cap": 20, "reason": "Demand",
-            "signals": [{"name": "request rate", "unit": "requests/s", "state": "Full", "value": 320.0, "raiseValue": 331.5, "age": "2s",
+            "signals": [{"name": "request rate", "unit": "requests/s", "state": "a trusted value", "value": 320.0, "raiseValue": 331.5, "age": 2000,
                 "proposal": 4, "k": 1.0, "perPod": 100.0, "failure": "Healthy", "source": 0}],
-            "latency": {"name": "latency p95", "state": "Full", "value": 0.12, "budget": 0.2, "age": "2s", "k": 1.0, "overBudget": false, "onTrial": false},
+            "latency": {"name": "latency p95", "state": "a trusted value", "value": 0.12, "budget": 0.2, "age": 2000, "k": 1.0, "overBudget": false, "onTrial": false},
             "stages": [{"name": "size", "before": 3, "after": 4, "why": "request rate needs 4 pods"}, {"name": "bound", "before": 4, "after": 4, "why": "within the cap"}],
             "metrics": {"status": true, "reason": "Available", "message": "all signals have values"},
             "findings": [],
@@ -25,7 +25,7 @@ fn live() -> Explanation {
         "decisions": [{"at": "2026-12-01T11:40:00Z", "floor": 4, "cap": 20, "reason": "request rate is 310 requests/s"}],
         "hold": {"floor": 4, "until": "2026-12-01T14:00:00Z", "reason": "exam", "by": "ann"},
         "pause": "None", "failure": null,
-        "queries": [{"signal": "request rate", "query": "sum(rate(http_requests_total{namespace=\"learning\"}[20s]))"}],
+        "queries": [{"signal": "Demand(0) Long", "query": "sum(rate(http_requests_total{namespace=\"learning\"}[20s]))"}],
     }))
     .expect("the operator's answer")
 }
@@ -51,9 +51,10 @@ fn a_signal_without_a_value_says_why() {
     let mut view = live();
     view.source = Source::Live;
     let signal = &mut view.decision.signals[0];
-    (signal.value, signal.proposal, signal.state, signal.failure) = (None, None, "no series has ever matched".into(), "Failing".into());
+    (signal.value, signal.proposal, signal.state, signal.failure) =
+        (None, None, "no series has ever matched".into(), "Failing".into());
     let text = table(&view, &Style::PLAIN, now());
-    assert!(text.contains("! request rate no series has ever matched; 2s old; failing"), "{text}");
+    assert!(text.contains("! request rate no series has ever matched; 2 s old; failing"), "{text}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! An explanation as text: the answer first, then what it is made of.
 
 use super::data::{Explanation, LatencySignal, Signal, Source};
-use crate::output::{Mark, Style, age, pad};
+use crate::output::{Mark, Style, age, pad, pods};
 use jiff::Timestamp;
 
 /// The explanation as text.
@@ -24,6 +24,9 @@ struct Page<'a> {
     out: String,
 }
 
+/// How the core calls a value without any doubt, which goes without saying.
+const TRUSTED: &str = "a trusted value";
+
 /// Columns of the words before a text.
 const LABEL: usize = 12;
 
@@ -39,7 +42,7 @@ impl Page<'_> {
 
     fn head(&mut self, view: &Explanation) {
         let title = self.style.bold(&format!("{}/{} app {}", view.namespace, view.platform, view.app));
-        let counts = format!("{} pods, {} ready; between {} and {}", view.observed, view.ready, view.floor, view.cap);
+        let counts = format!("{}, {} ready; between {} and {}", pods(view.observed), view.ready, view.floor, view.cap);
         self.line(&format!("{title}  "), &counts);
         self.labelled("why", if view.sentence.is_empty() { "nothing has been decided yet" } else { &view.sentence });
         let holds = match (&view.hpa, view.decision.held_by.as_str()) {
@@ -51,7 +54,7 @@ impl Page<'_> {
         }
         if let Some(hold) = &view.hold {
             let by = if hold.by.is_empty() { String::new() } else { format!(" by {}", hold.by) };
-            self.labelled("hold", &format!("at least {} pods until {}{by}: {}", hold.floor, hold.until, hold.reason));
+            self.labelled("hold", &format!("at least {} until {}{by}: {}", pods(hold.floor), hold.until, hold.reason));
         }
         if let Some(pause) = view.pause.as_str().filter(|p| !matches!(*p, "" | "None" | "none")) {
             self.labelled("paused", &format!("{pause}: decisions go on, but are not carried out"));
@@ -98,10 +101,11 @@ impl Page<'_> {
         }
         if let Some(hpa) = &view.hpa {
             self.heading("HPA");
-            let bounds = format!("wants {} pods; may set {} to {}", hpa.desired, hpa.min_replicas, hpa.max_replicas);
+            let bounds = format!("wants {}; may set {} to {}", pods(hpa.desired), hpa.min_replicas, hpa.max_replicas);
             self.labelled("itself", &bounds);
             for metric in &hpa.metrics {
-                let text = format!("{} of {}, asks for {} pods", number(metric.current), number(metric.target), metric.wants);
+                let text =
+                    format!("{} of {}, asks for {}", number(metric.current), number(metric.target), pods(metric.wants));
                 self.labelled(&metric.name, &text);
             }
             if let Some(problem) = &hpa.problem {
@@ -117,17 +121,20 @@ impl Page<'_> {
             Some(value) => parts.push(format!("{} {}", number(value), signal.unit)),
             None => parts.push(signal.state.clone()),
         }
-        if let Some(pods) = signal.proposal {
-            parts.push(format!("asks for {pods} pods at {} each", number(signal.per_pod)));
+        if let Some(proposal) = signal.proposal {
+            parts.push(format!("asks for {} at {} each", pods(proposal), number(signal.per_pod)));
         }
         if (signal.k - 1.0).abs() > 0.001 && signal.k > 0.0 {
-            parts.push(format!("pods are taken to carry {} % of what was planned, because of latency", number(signal.k * 100.0)));
+            parts.push(format!(
+                "pods are taken to carry {} % of what was planned, because of latency",
+                number(signal.k * 100.0)
+            ));
         }
-        if signal.value.is_some() && signal.state != "Full" && !signal.state.is_empty() {
+        if signal.value.is_some() && !matches!(signal.state.as_str(), "" | TRUSTED) {
             parts.push(signal.state.clone());
         }
-        if let Some(age) = signal.age.as_str() {
-            parts.push(format!("{age} old"));
+        if let Some(milliseconds) = signal.age {
+            parts.push(format!("{} old", seconds(milliseconds / 1000.0)));
         }
         if !matches!(signal.failure.as_str(), "" | "Healthy") {
             parts.push(signal.failure.to_lowercase());
@@ -172,7 +179,11 @@ impl Page<'_> {
             let up = hint.raises_above.map(|at| format!("up above {} {}", number(at), hint.unit));
             let down = hint.lowers_at.map(|at| format!("down at {} {} for long enough", number(at), hint.unit));
             let text: Vec<String> = [up, down].into_iter().flatten().collect();
-            let text = if text.is_empty() { "nothing: it is between minimum and cap already".to_owned() } else { text.join(", ") };
+            let text = if text.is_empty() {
+                "nothing: it is between minimum and cap already".to_owned()
+            } else {
+                text.join(", ")
+            };
             self.line(&format!("  {}", pad(&format!("{} ", hint.signal), LABEL)), &text);
         }
         if let Some(window) = &view.next_schedule {
@@ -192,7 +203,7 @@ impl Page<'_> {
         self.heading("Queries");
         for query in &view.queries {
             // Not wrapped: it is there to be copied.
-            self.out.push_str(&format!("  {}{}\n", pad(&format!("{} ", query.signal), LABEL), query.query));
+            self.out.push_str(&format!("  {}\n    {}\n", named(&query.signal, view), query.query));
         }
     }
 
@@ -206,6 +217,18 @@ impl Page<'_> {
             self.line(&format!("  {} {:>3} to {:<4}", pad(&when, 5), past.floor, past.cap), &past.reason);
         }
     }
+}
+
+/// A query's purpose with the signal's own name: `Demand(0) Long` is the one over the long range of the first signal.
+fn named(signal: &str, view: &Explanation) -> String {
+    let (which, range) = signal.split_once(' ').unwrap_or((signal, ""));
+    let index =
+        which.strip_prefix("Demand(").and_then(|rest| rest.strip_suffix(')')).and_then(|n| n.parse::<usize>().ok());
+    let name = match index {
+        Some(index) => view.decision.signals.get(index).map(|s| s.name.clone()),
+        None => view.decision.latency.as_ref().filter(|_| which == "Latency").map(|l| l.name.clone()),
+    };
+    format!("{} {}", name.unwrap_or_else(|| which.to_owned()), range.to_lowercase()).trim_end().to_owned()
 }
 
 /// A number without needless digits.

@@ -42,10 +42,21 @@ fn platform(name: &str, ready: &Value, metrics: &Value, generation: i64) -> Lear
 
 fn some() -> Vec<LearningPlatform> {
     let available = condition("MetricsAvailable", "True", "Succeeded", "request rate has a value", "09:00:00");
-    let unseen = condition("MetricsAvailable", "False", "SeriesNeverSeen", "request rate: no series has ever matched http_request_total", "11:50:00");
-    let not_ready = condition("Ready", "False", "ImagePull", "app worker: the image worker:2 cannot be pulled", "11:57:00");
+    let unseen = condition(
+        "MetricsAvailable",
+        "False",
+        "SeriesNeverSeen",
+        "request rate: no series has ever matched http_request_total",
+        "11:50:00",
+    );
+    let not_ready =
+        condition("Ready", "False", "ImagePull", "app worker: the image worker:2 cannot be pulled", "11:57:00");
     let ready = condition("Ready", "True", "Succeeded", "", "09:00:00");
-    vec![platform("good", &ready, &available, 4), platform("stale", &ready, &unseen, 5), platform("bad", &not_ready, &available, 4)]
+    vec![
+        platform("good", &ready, &available, 4),
+        platform("stale", &ready, &unseen, 5),
+        platform("bad", &not_ready, &available, 4),
+    ]
 }
 
 #[test]

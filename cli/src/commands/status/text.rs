@@ -16,11 +16,14 @@ fn platform(view: &PlatformView, style: &Style, now: Timestamp) -> String {
         style.bold(&format!("{}/{}", view.namespace, view.name)),
         style.paint(view.mark, &view.state)
     );
-    let mut out = style.hang(&head, &view.message).replace(" \n", "\n");
+    let mut out = style.hang(&head, &view.message);
     if let Some(stale) = &view.stale {
         let when = stale.changed.map(|changed| format!(" {}", ago(changed, now))).unwrap_or_default();
         let text = match stale.observed {
-            Some(observed) => format!("spec changed{when}, not seen yet: what follows is of generation {observed}, the spec is at {}", stale.generation),
+            Some(observed) => format!(
+                "spec changed{when}, not seen yet: what follows is of generation {observed}, the spec is at {}",
+                stale.generation
+            ),
             None => format!("spec written{when}, not seen yet"),
         };
         out.push_str(&style.hang(&format!("  {} ", style.mark(Mark::Progress)), &text));

@@ -91,7 +91,7 @@ pub fn view(platform: &LearningPlatform, now: Timestamp) -> PlatformView {
         // What is Ready is the platform as it was.
         mark = Mark::Progress;
     }
-    if mark == Mark::Good
+    if state == "Ready"
         && let Some(summary) = &status.summary
     {
         message = format!("{} apps, {} pods", of(&summary.apps), of(&summary.pods));
@@ -180,7 +180,7 @@ fn app_item(app: &App, status: Option<&AppStatus>, _: Timestamp) -> Item {
     let well = [pods.clone(), Some(image.to_owned())].into_iter().flatten().collect::<Vec<_>>().join(", ");
     let mut item = by_condition("app", app, condition, well);
     if item.mark != Mark::Good
-        && let Some(pods) = pods
+        && let Some(pods) = pods.filter(|pods| !item.message.starts_with(pods.as_str()))
     {
         item.message = format!("{pods}; {}", item.message);
     }
@@ -191,25 +191,41 @@ fn autoscaling_item(app: &App, status: Option<&AppStatus>, now: Timestamp) -> It
     let tier = "autoscaling";
     if app.autoscaling.is_none() {
         let pods = app.replicas.unwrap_or(1);
-        return item(tier, app, Mark::Off, Reason::NotConfigured.as_str(), format!("not configured, {pods} pods fixed"));
+        return item(
+            tier,
+            app,
+            Mark::Off,
+            Reason::NotConfigured.as_str(),
+            format!("not configured, a fixed number of {pods}"),
+        );
     }
     let scaling = status.and_then(|s| s.scaling.as_ref());
-    let well = scaling.map_or_else(String::new, |s| format!("between {} and {} pods now: {}", s.floor, s.cap, s.reason));
+    let well =
+        scaling.map_or_else(String::new, |s| format!("between {} and {} pods now: {}", s.floor, s.cap, s.reason));
     let condition = status.and_then(|s| find(&s.conditions, ConditionType::AutoscalingReady));
     let mut item = by_condition(tier, app, condition, well);
-    if let Some(hold) = scaling.and_then(|s| s.hold.as_ref()) {
+    // Where the hold is what decides, the reason has said so.
+    if let Some(hold) = scaling.and_then(|s| s.hold.as_ref()).filter(|hold| !item.message.contains(&hold.until)) {
         let left = hold.until.parse().map(|until| crate::output::age(now, until));
         let left = left.map(|left| format!(" (for {left})")).unwrap_or_default();
         let by = if hold.by.is_empty() { String::new() } else { format!(" by {}", hold.by) };
-        item.message =
-            format!("{}; held at {} pods until {}{left}{by}: {}", item.message, hold.floor, hold.until, hold.reason);
+        item.message = format!(
+            "{}; held at {} until {}{left}{by}: {}",
+            item.message,
+            crate::output::pods(hold.floor),
+            hold.until,
+            hold.reason
+        );
     }
     item
 }
 
 fn metrics_item(app: &App, status: Option<&AppStatus>, _: Timestamp) -> Item {
     let tier = "metrics";
-    let reads = app.autoscaling.as_ref().is_some_and(|a| a.request_rate.is_some() || a.concurrency.is_some() || a.latency.is_some());
+    let reads = app
+        .autoscaling
+        .as_ref()
+        .is_some_and(|a| a.request_rate.is_some() || a.concurrency.is_some() || a.latency.is_some());
     if !reads {
         let message = "not configured, nothing is read from Prometheus".to_owned();
         return item(tier, app, Mark::Off, Reason::NotConfigured.as_str(), message);

@@ -85,6 +85,128 @@ fn the_reason_is_the_last_stage_that_moved_the_number() {
     assert_eq!(Reason::ManualHold.to_string(), "ManualHold");
 }
 
+fn stage(decision: &Decision, name: StageName) -> &Why {
+    &decision.stages.iter().find(|stage| stage.name == name).unwrap().why
+}
+
+#[test]
+fn a_stage_that_changes_nothing_says_so() {
+    let mut policy = eager_policy(4, 20);
+    policy.schedules = vec![Schedule {
+        name: "exam".into(),
+        when: When::windows(vec![Window::exact(START, START.plus(secs(1000)))]),
+        floor: Some(Bound::Replicas(4)),
+        cap: Some(Bound::Replicas(20)),
+        ramp: None,
+    }];
+    let mut world = World::new(policy, 4);
+    world.input.holds = vec![ManualHold { floor: 4, until: START.plus(secs(1000)), reason: "demo".into(), by: None }];
+    let decision = world.tick(400.0);
+    let whys: Vec<&Why> = decision.stages.iter().skip(1).map(|stage| &stage.why).collect();
+    let nothing = [
+        &Why::CapacityAsPlanned,
+        &Why::NoRollout,
+        &Why::NothingHigher,
+        &Why::Free,
+        &Why::Steady,
+        &Why::WithinSpeed,
+        &Why::WithinCap,
+    ];
+    assert_eq!(whys, nothing);
+    // A cap at the maximum is the maximum.
+    assert_eq!(world.tick(9000.0).sentence(), "maxReplicas is 20");
+    // Windows that agree are steady, both ways.
+    let mut world = World::new(eager_policy(1, 20), 4);
+    assert_eq!(stage(&world.tick(600.0), StageName::Stabilise), &Why::Steady);
+    assert_eq!(stage(&world.tick(90.0), StageName::Stabilise), &Why::Steady);
+    // A fallback that holds what demand needs anyway is not the reason.
+    let mut policy = eager_policy(1, 20);
+    policy.demand.push(Demand::concurrency(10.0));
+    let mut world = World::new(policy, 4);
+    for _ in 0..14 {
+        world.input.demand = vec![failing(SourceErrorKind::Connect), demand(&world, 40.0)];
+        assert_eq!(stage(&world.step(), StageName::Raise), &Why::NothingHigher);
+    }
+}
+
+#[test]
+fn of_equals_the_first_is_named() {
+    let mut policy = eager_policy(1, 20);
+    policy.demand.push(Demand::concurrency(10.0));
+    let plan = |name: &str| Schedule {
+        name: name.into(),
+        when: When::windows(vec![Window::exact(START, START.plus(secs(1000)))]),
+        floor: Some(Bound::Replicas(7)),
+        cap: Some(Bound::Replicas(9)),
+        ramp: None,
+    };
+    policy.schedules = vec![plan("first"), plan("second")];
+    let mut world = World::new(policy, 4);
+    world.input.demand = vec![demand(&world, 350.0), demand(&world, 39.0)];
+    let decision = world.step();
+    assert!(matches!(stage(&decision, StageName::Size), Why::Demand { signal, .. } if &**signal == "requestRate"));
+    assert_eq!(stage(&decision, StageName::Raise), &Why::Schedule { name: "first".into(), full: 7 });
+    world.input.demand = vec![demand(&world, 3500.0), demand(&world, 390.0)];
+    assert_eq!(stage(&world.step(), StageName::Bound), &Why::ScheduleCap { name: "first".into(), cap: 9 });
+
+    // Both signals are restrained to the same count.
+    let mut policy = eager_policy(1, 20);
+    policy.demand.push(Demand::concurrency(10.0));
+    let mut world = World::new(policy, 4);
+    world.input.demand = vec![demand(&world, 380.0), demand(&world, 38.0)];
+    world.step();
+    world.input.rollout.active = true;
+    world.input.demand = vec![demand(&world, 410.0), demand(&world, 41.0)];
+    assert_eq!(
+        stage(&world.step(), StageName::Restrain),
+        &Why::RolloutRestrained { before: 380.0, unit: "requests/s" }
+    );
+}
+
+#[test]
+fn a_rollout_that_restrains_nothing_says_so() {
+    let mut policy = eager_policy(1, 20);
+    policy.tunables.rollout_margin = 2.0;
+    let mut world = World::new(policy.clone(), 5);
+    world.input.demand = vec![demand(&world, 250.0)];
+    world.step();
+    world.input.rollout.active = true;
+    // (floor, demand) -> restrained
+    for (floor, demand, restrained) in [(5, 410.0, false), (4, 410.0, true), (3, 250.0, false), (5, 350.0, false)] {
+        let mut world = World::new(policy.clone(), floor);
+        world.run(5, 250.0);
+        world.state = State::adopt(&policy, world.now, Adopted { floor: Some(floor), cap: None, observed: floor });
+        world.replicas = floor;
+        world.tick(250.0);
+        if world.state.floor() != floor {
+            // Eager floors fall; give it back what it had.
+            world.policy.min_replicas = floor;
+            world.tick(250.0);
+        }
+        world.input.rollout.active = true;
+        let decision = world.tick(demand);
+        let seen = matches!(stage(&decision, StageName::Restrain), Why::RolloutRestrained { .. });
+        assert_eq!(seen, restrained, "{demand} on a floor of {floor}");
+    }
+}
+
+#[test]
+fn a_direction_that_is_disabled_is_named() {
+    for (select, up, down) in [
+        (SelectPolicy::Disabled, Why::DirectionDisabled, Why::DirectionDisabled),
+        (SelectPolicy::Max, Why::SpeedUp, Why::SpeedDown),
+    ] {
+        let mut policy = eager_policy(1, 20);
+        for rules in [&mut policy.behavior.up, &mut policy.behavior.down] {
+            (rules.select, rules.policies) = (select, vec![ScalingPolicy::pods(1, secs(60))]);
+        }
+        let mut world = World::new(policy.clone(), 5);
+        assert_eq!(stage(&world.tick(900.0), StageName::Ramp), &up);
+        let mut world = World::new(policy, 5);
+        assert_eq!(stage(&world.tick(90.0), StageName::Ramp), &down);
+    }
+}
+
 #[test]
 fn metrics_name_the_first_required_signal_that_fails() {
     let mut policy = eager_policy(1, 20);

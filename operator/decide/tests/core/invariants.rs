@@ -5,8 +5,9 @@ use crate::common::*;
 use learningplatform_decide::*;
 use proptest::prelude::*;
 
-fn cases(count: u32) -> ProptestConfig {
-    ProptestConfig { cases: count, failure_persistence: None, ..ProptestConfig::default() }
+/// `PROPTEST_CASES` sets how many lives are tried.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// The pods that `demand` needs by `signal` with `k`, by other means than the core's.
@@ -74,7 +75,7 @@ fn at(log: &[(Time, u32)], time: Time) -> u32 {
 }
 
 proptest! {
-    #![proptest_config(cases(96))]
+    #![proptest_config(config())]
 
     /// INV-EXPLAIN, INV-GUARD, INV-PAUSE and the repeated tick of INV-TOTAL, at every tick of any life.
     #[test]

@@ -48,7 +48,11 @@ fn a_breach_of_half_a_minute_lowers_what_a_pod_is_assumed_to_carry_to_what_it_ha
         assert!(close(k(&ticks(&mut world, 6, rate, 0.21)), 1.0), "25 s are no breach");
         let decision = tick(&mut world, rate, 0.21);
         assert!(close(k(&decision), expected), "{rate} at {utilization} %: {}", k(&decision));
-        assert!(close(decision.signals[0].per_pod, f64::from(utilization) * expected));
+        let per_pod = decision.signals[0].per_pod;
+        assert!(close(per_pod, f64::from(utilization) * expected));
+        if decision.floor > 4 {
+            assert_eq!(decision.stages[1].why, Why::CapacityCorrected { k: k(&decision), per_pod });
+        }
         let pods = (rate / (f64::from(utilization) * expected) - 1e-9).ceil() as u32;
         assert_eq!(decision.floor, pods.max(4));
         assert!(decision.latency.unwrap().on_trial);
@@ -185,6 +189,53 @@ fn pods_that_helped_latency_or_throughput_stay_and_others_go_again() {
             assert!(decision.findings.is_empty());
         }
     }
+}
+
+#[test]
+fn what_helped_is_measured_by_the_pods_that_were_added() {
+    for (rate, helped) in [(310.0, false), (319.0, false), (320.0, true)] {
+        let mut world = World::new(policy(4, 6), 4);
+        world.hpa_wish = 6;
+        world.policy.max_replicas = 5;
+        ticks(&mut world, 1, 300.0, 0.3);
+        world.replicas = 4;
+        world.hpa_wish = 0;
+        ticks(&mut world, 6, 300.0, 0.3);
+        // Two pods are added: a tenth of both is asked for.
+        world.policy.max_replicas = 6;
+        world.replicas = 4;
+        world.hpa_wish = 6;
+        tick(&mut world, 300.0, 0.3);
+        let decision = ticks(&mut world, 13, rate, 0.3);
+        assert_eq!(world.ready, 6);
+        assert_eq!(decision.findings.is_empty(), helped, "{rate}");
+    }
+}
+
+#[test]
+fn at_exactly_four_fifths_of_the_budget_nothing_recovers() {
+    let mut policy = policy(4, 20);
+    policy.latency = Some(Latency::new("latency p95", 0.25));
+    let mut world = World::new(policy, 4);
+    ticks(&mut world, 7, 300.0, 0.3);
+    assert!(close(k(&ticks(&mut world, 60, 300.0, 0.25 * 0.8)), 0.6));
+}
+
+#[test]
+fn a_budget_that_cannot_be_told_forgets_the_correction_but_not_the_sources_health() {
+    let mut world = World::new(policy(4, 20), 4);
+    ticks(&mut world, 7, 300.0, 0.3);
+    let with = |world: &mut World, sample: Sample, resolvable| {
+        world.input.latency = Some(LatencyInput { sample, resolvable, started: None });
+        world.tick(300.0)
+    };
+    assert!(close(k(&with(&mut world, Sample::value(0.3, None), false)), 1.0));
+    assert!(close(k(&with(&mut world, Sample::value(0.3, None), true)), 1.0), "the breach begins anew");
+    for _ in 0..13 {
+        with(&mut world, Sample::NoData, false);
+    }
+    let latency = with(&mut world, Sample::value(0.1, None), true).latency.unwrap();
+    assert_eq!(latency.state, SignalState::RaiseOnly(Doubt::Recovering));
 }
 
 #[test]

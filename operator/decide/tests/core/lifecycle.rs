@@ -74,6 +74,23 @@ fn s24_a_new_leader_takes_over_what_it_finds_and_moves_nothing() {
 }
 
 #[test]
+fn s24_a_maximum_that_was_lowered_meanwhile_is_reached_by_steps() {
+    let policy = rate_policy(3, 10);
+    let mut state = State::adopt(&policy, START, Adopted { floor: Some(20), cap: Some(20), observed: 20 });
+    assert_eq!((state.floor(), state.cap()), (20, 20));
+    let input = |now| Input {
+        now,
+        demand: vec![DemandInput::single(Sample::value(2000.0, Some(now)), None)],
+        replicas: Replicas { desired: 20, ready: 20, pending: 0, hpa_desired: None },
+        ..Input::default()
+    };
+    let first = advance(&policy, &mut state, &input(START));
+    assert_eq!((first.floor, first.cap), (20, 20), "the first cap is what runs");
+    let second = advance(&policy, &mut state, &input(START.plus(secs(TICK))));
+    assert_eq!((second.floor, second.cap), (18, 18));
+}
+
+#[test]
 fn s24_the_first_cap_is_what_runs_and_then_sinks_by_steps() {
     let policy = rate_policy(3, 20);
     let mut state = State::adopt(&policy, START, Adopted { floor: None, cap: None, observed: 30 });

@@ -314,3 +314,17 @@ fn a_partial_answer_raises_but_does_not_lower() {
         assert_eq!((decision.floor, reason(&decision)), (floor, MetricsReason::Settling));
     }
 }
+
+#[test]
+fn a_value_at_a_tick_that_counts_for_nothing_does_not_end_a_fallback() {
+    let mut world = World::new(eager_policy(1, 20), 8);
+    for _ in 0..13 {
+        world.input.demand = vec![failing(SourceErrorKind::Connect)];
+        world.step();
+    }
+    // The same instant once more, now with an answer.
+    world.now = world.now.minus(secs(TICK));
+    let decision = world.tick(90.0);
+    assert_eq!((decision.floor, decision.signals[0].failure), (8, FailureState::Fallback));
+    assert_eq!(decision.signals[0].state, SignalState::RaiseOnly(Doubt::Recovering));
+}

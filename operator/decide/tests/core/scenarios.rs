@@ -139,7 +139,7 @@ fn s05_s06_a_burst_is_reached_held_and_repeated_as_fast() {
     world.run(300, 10.0);
     let reach = |world: &mut World| {
         let from = world.elapsed();
-        while world.state.floor() < 10 {
+        while world.state.floor() < 10 && world.elapsed() < from + 300 {
             world.tick(1000.0);
         }
         world.elapsed() - from
@@ -182,6 +182,8 @@ fn s07_zero_is_left_as_soon_as_demand_is_above_activation() {
     let decision = world.tick(5.0);
     assert_eq!((decision.floor, decision.write.scale), (0, Some(0)));
     world.replicas = 0;
+    assert_eq!(world.tick(5.0).write.scale, None, "there already");
+    world.replicas = 0;
     let decision = world.tick(6.0);
     assert_eq!((decision.floor, decision.write.scale), (1, Some(1)), "an HPA does not leave zero by itself");
 }
@@ -199,6 +201,9 @@ fn zero_is_only_entered_from_one_pod_and_only_with_a_demand_to_wake_it() {
     let mut policy = eager_policy(0, 20);
     policy.pause = Pause::ScaleIn;
     assert_eq!(World::new(policy.clone(), 1).tick(0.0).write.scale, None, "paused");
+    let mut world = World::new(policy.clone(), 0);
+    world.replicas = 1;
+    assert_eq!(world.tick(0.0).write.scale, None, "paused, though the floor is zero already");
     policy.pause = Pause::ScaleOut;
     let mut world = World::new(policy, 1);
     world.replicas = 0;

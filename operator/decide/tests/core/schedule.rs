@@ -232,6 +232,25 @@ fn expected_demand_is_converted_like_measured_demand() {
     assert_eq!(bounds_of(&policy, at).0, 9);
     policy.demand.clear();
     assert_eq!(bounds_of(&policy, at).0, 3, "nothing converts it");
+
+    // Pods that have shown to carry less carry less of it.
+    let mut policy = eager_policy(4, 20);
+    policy.latency = Some(Latency::new("latency p95", 0.2));
+    policy.schedules = vec![Schedule {
+        name: "exam".into(),
+        when: When::windows(vec![Window::exact(START.plus(secs(40)), START.plus(secs(400)))]),
+        floor: Some(Bound::Demand(600.0)),
+        cap: None,
+        ramp: Some(Duration::ZERO),
+    }];
+    let mut world = World::new(policy, 4);
+    let mut last = None;
+    for _ in 0..9 {
+        let sample = Sample::value(0.3, Some(world.now));
+        world.input.latency = Some(LatencyInput { sample, resolvable: true, started: None });
+        last = Some(world.tick(300.0).floor);
+    }
+    assert_eq!(last, Some(10), "600 requests/s at 60 per pod");
 }
 
 #[test]

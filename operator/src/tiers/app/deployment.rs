@@ -50,6 +50,9 @@ pub fn replicas(app: &ValidApp, replicas: i32) -> Result<DynamicObject, serde_js
 /// Whether anybody has ever set the number of pods of a live Deployment: what nobody owns is the server's default.
 pub fn replicas_are_owned(deployment: &DynamicObject) -> bool {
     deployment.metadata.managed_fields.iter().flatten().any(|entry| {
-        entry.fields_v1.as_ref().is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some_and(|f| !Value::is_null(f)))
+        entry
+            .fields_v1
+            .as_ref()
+            .is_some_and(|fields| fields.0["f:spec"].get("f:replicas").is_some_and(|f| !Value::is_null(f)))
     })
 }

@@ -60,7 +60,8 @@ fn rule(app: &ValidApp, path: &RoutePath, served: Served) -> Value {
 /// A duration as the Gateway API writes it (GEP-2257): up to four parts of up to five digits, in h, m, s and ms.
 fn gateway_duration(duration: Duration) -> String {
     let millis = duration.as_millis();
-    let parts = [(millis / 3_600_000, "h"), (millis / 60_000 % 60, "m"), (millis / 1000 % 60, "s"), (millis % 1000, "ms")];
+    let parts =
+        [(millis / 3_600_000, "h"), (millis / 60_000 % 60, "m"), (millis / 1000 % 60, "s"), (millis % 1000, "ms")];
     let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
     if text.is_empty() { "0s".to_owned() } else { text }
 }

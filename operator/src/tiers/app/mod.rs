@@ -130,12 +130,10 @@ fn status(app: &ValidApp, seen: &SeenApp, live: Option<&Deployment>, served: Ser
         Some(autoscaling) => autoscaling.min_replicas,
         None => app.spec.replicas.unwrap_or(1),
     };
-    let mut verdict =
-        readiness::verdict(&readiness::Seen { deployment: live, troubles: &seen.troubles, least });
-    if let Some(first) = seen.missing.first() {
-        let more = seen.missing.len() - 1;
-        let rest = if more > 0 { format!(" (and {more} more)") } else { String::new() };
-        verdict = Verdict::new(ConditionType::AppReady, State::False, Reason::NotFound, format!("{first}{rest}"));
+    let mut verdict = readiness::verdict(&readiness::Seen { deployment: live, troubles: &seen.troubles, least });
+    if !seen.missing.is_empty() {
+        let all: Vec<_> = seen.missing.iter().map(ToString::to_string).collect();
+        verdict = Verdict::new(ConditionType::AppReady, State::False, Reason::NotFound, all.join("; "));
     } else if verdict.state == State::True && wants_affinity(app) && !served.session_persistence && served.http_route {
         verdict.message.push_str(
             "; affinityCookie has no effect: this cluster's Gateway API is without sessionPersistence (experimental channel)",
@@ -163,8 +161,8 @@ fn image(deployment: &Deployment, container: &str) -> Option<String> {
 fn pod_troubles(ctx: &Context, lp: &ValidPlatform) -> BTreeMap<String, Vec<Trouble>> {
     let mut found: BTreeMap<String, Vec<Trouble>> = BTreeMap::new();
     for pod in ctx.stores.pods.state() {
-        let ours = pod.namespace().as_deref() == Some(&lp.key.namespace)
-            && pod.labels().get(INSTANCE) == Some(&lp.key.name);
+        let ours =
+            pod.namespace().as_deref() == Some(&lp.key.namespace) && pod.labels().get(INSTANCE) == Some(&lp.key.name);
         if let (true, Some(app), Some(trouble)) = (ours, pod.labels().get(COMPONENT), trouble::of(&pod)) {
             found.entry(app.clone()).or_default().push(trouble);
         }

@@ -9,8 +9,14 @@ use serde_json::{Map, Value, json};
 /// What keys the items of a list, by the list's field name, as the API's types declare it.
 fn keys(field: &str) -> &'static [(&'static str, Option<&'static str>)] {
     match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes" | "imagePullSecrets"
-        | "resourceClaims" | "claims" => &[("name", None)],
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "resourceClaims"
+        | "claims" => &[("name", None)],
         "volumeMounts" => &[("mountPath", None)],
         "volumeDevices" => &[("devicePath", None)],
         "ports" => &[("containerPort", None), ("protocol", Some("TCP"))],
@@ -44,13 +50,16 @@ pub(crate) fn check(app: &ValidApp) -> Result<(), String> {
         return Err(format!("{part} must be an object"));
     }
     let metadata = overlay.get("metadata").and_then(Value::as_object);
-    if let Some(field) = metadata.into_iter().flat_map(Map::keys).find(|k| !matches!(k.as_str(), "labels" | "annotations")) {
+    if let Some(field) =
+        metadata.into_iter().flat_map(Map::keys).find(|k| !matches!(k.as_str(), "labels" | "annotations"))
+    {
         return Err(format!("metadata.{field} cannot be set on pods of a Deployment: only labels and annotations can"));
     }
     unkeyed(&Value::Object(overlay.clone()), "", "")?;
     let merged = apply(app, serde_json::to_value(pod::generated(app)).unwrap_or_default());
-    let typed: PodTemplateSpec = serde_json::from_value(merged)
-        .map_err(|e| format!("with this overlay the pod template is none: {e}; see the Pod API for the field's type"))?;
+    let typed: PodTemplateSpec = serde_json::from_value(merged).map_err(|e| {
+        format!("with this overlay the pod template is none: {e}; see the Pod API for the field's type")
+    })?;
     let containers = typed.spec.map(|s| s.containers).unwrap_or_default();
     if containers.iter().any(|c| c.image.as_deref().unwrap_or_default().is_empty()) {
         return Err(format!(

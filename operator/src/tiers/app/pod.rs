@@ -161,10 +161,11 @@ fn pod_security(app: &ValidApp) -> PodSecurityContext {
         run_as_user: security.run_as_user,
         run_as_group: security.run_as_group,
         fs_group: security.fs_group,
-        seccomp_profile: Some(security.seccomp_profile.unwrap_or_else(|| SeccompProfile {
-            type_: "RuntimeDefault".to_owned(),
-            localhost_profile: None,
-        })),
+        seccomp_profile: Some(
+            security
+                .seccomp_profile
+                .unwrap_or_else(|| SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+        ),
         ..PodSecurityContext::default()
     }
 }

@@ -56,7 +56,9 @@ pub(super) fn verdict(seen: &Seen<'_>) -> Verdict {
     if stuck {
         return failing(
             Reason::RolloutStuck,
-            format!("{counts}: the rollout made no progress within rollout.progressDeadline: see the pods' readiness probe and logs"),
+            format!(
+                "{counts}: the rollout made no progress within rollout.progressDeadline: see the pods' readiness probe and logs"
+            ),
         );
     }
     if !complete {
@@ -78,7 +80,7 @@ fn condition<'a>(deployment: &'a Deployment, type_: &str) -> Option<&'a Deployme
 /// The API server names the pod it refused, another one at each attempt: `pods "web-5d9-x7k2p" is forbidden: …`.
 fn without_pod_names(message: &str) -> String {
     match message.strip_prefix("pods \"").and_then(|rest| rest.split_once("\" ")) {
-        Some((_, rest)) => rest.to_owned(),
+        Some((_, rest)) => format!("a pod {rest}"),
         None => message.to_owned(),
     }
 }
@@ -89,4 +91,82 @@ fn progressing(message: String) -> Verdict {
 
 fn failing(reason: Reason, message: String) -> Verdict {
     Verdict::new(AppReady, State::False, reason, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    /// A Deployment of `desired` pods, rolled out, with `ready` of them ready.
+    fn deployment(desired: i32, ready: i32, change: impl FnOnce(&mut Value)) -> Deployment {
+        let mut value = json!({
+            "metadata": { "name": "d", "generation": 2 },
+            "spec": { "replicas": desired, "selector": {}, "template": {} },
+            "status": {
+                "observedGeneration": 2, "replicas": desired, "updatedReplicas": desired, "readyReplicas": ready,
+                "conditions": [{ "type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable" }],
+            },
+        });
+        change(&mut value);
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn judge(deployment: &Deployment, troubles: &[Trouble], least: i32) -> Verdict {
+        verdict(&Seen { deployment: Some(deployment), troubles, least })
+    }
+
+    fn trouble() -> Trouble {
+        Trouble { reason: Reason::Unschedulable, message: "no node".to_owned() }
+    }
+
+    #[test]
+    fn ready_means_the_pods_the_user_asked_for() {
+        for (desired, ready, least, state, reason) in [
+            (3, 3, 3, State::True, Reason::Succeeded),
+            (3, 2, 3, State::False, Reason::Progressing),
+            (8, 3, 3, State::True, Reason::Succeeded),
+            (8, 2, 3, State::False, Reason::Progressing),
+            (0, 0, 0, State::True, Reason::Succeeded),
+            (2, 2, 3, State::True, Reason::Succeeded),
+        ] {
+            let found = judge(&deployment(desired, ready, |_| {}), &[], least);
+            assert_eq!((found.state, found.reason), (state, reason), "{desired} {ready} {least}: {}", found.message);
+        }
+    }
+
+    #[test]
+    fn pods_held_up_beyond_the_least_are_told_and_clear_nothing() {
+        let found = judge(&deployment(8, 5, |_| {}), &[trouble()], 3);
+        assert_eq!(found.state, State::True);
+        assert!(found.message.contains("no node"), "{}", found.message);
+    }
+
+    #[test]
+    fn a_rollout_is_progress_until_it_is_complete() {
+        let rolling = deployment(3, 3, |d| d["status"]["conditions"][0]["reason"] = json!("ReplicaSetUpdated"));
+        assert_eq!(judge(&rolling, &[], 3).reason, Reason::Progressing);
+        let unseen = deployment(3, 3, |d| d["status"]["observedGeneration"] = json!(1));
+        assert_eq!(judge(&unseen, &[], 3).reason, Reason::Progressing);
+        assert_eq!(verdict(&Seen { deployment: None, troubles: &[], least: 1 }).reason, Reason::Progressing);
+    }
+
+    #[test]
+    fn a_cause_comes_before_the_deadline_and_a_refusal_before_both() {
+        let stuck = deployment(3, 0, |d| {
+            d["status"]["conditions"][0] =
+                json!({ "type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded" });
+        });
+        assert_eq!(judge(&stuck, &[], 3).reason, Reason::RolloutStuck);
+        assert_eq!(judge(&stuck, &[trouble()], 3).reason, Reason::Unschedulable);
+        let refused = deployment(3, 0, |d| {
+            d["status"]["conditions"] = json!([{
+                "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
+                "message": "pods \"d-5d9-x7k2p\" is forbidden: exceeded quota: pods=2",
+            }]);
+        });
+        let found = judge(&refused, &[trouble()], 3);
+        assert_eq!(found.reason, Reason::PodsRefused);
+        assert!(found.message.contains("exceeded quota") && !found.message.contains("x7k2p"), "{}", found.message);
+    }
 }

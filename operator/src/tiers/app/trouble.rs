@@ -1,7 +1,7 @@
 //! Why pods are not ready, in words that name the cause and the remedy. Pure, on the pods the watch has seen.
 
 use crds::status::Reason;
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
+use k8s_openapi::api::core::v1::{ContainerState, ContainerStatus, Pod};
 
 /// A pod's cause for not being ready.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -24,15 +24,20 @@ pub fn of(pod: &Pod) -> Option<Trouble> {
 
 fn of_container(container: &ContainerStatus) -> Option<Trouble> {
     let name = &container.name;
-    let waiting = container.state.as_ref()?.waiting.as_ref()?;
+    let state = container.state.as_ref()?;
+    // Between two starts of a crash loop the container stands as ended for a while.
+    if state.terminated.as_ref().is_some_and(|end| end.exit_code != 0) && container.restart_count > 0 {
+        return Some(Trouble { reason: Reason::CrashLoop, message: crash(container) });
+    }
+    let waiting = state.waiting.as_ref()?;
     let message = waiting.message.as_deref().unwrap_or_default();
-    let reason = waiting.reason.as_deref().unwrap_or_default();
-    match reason {
+    match waiting.reason.as_deref().unwrap_or_default() {
+        // The node alternates between these words; the condition must not.
         "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable"
         | "ImageInspectError" | "SignatureValidationFailed" => Some(Trouble {
             reason: Reason::ImagePull,
             message: format!(
-                "container {name}: image {} cannot be pulled ({reason}): check image and imagePullSecrets",
+                "container {name}: image {} cannot be pulled: check image and imagePullSecrets",
                 container.image
             ),
         }),
@@ -47,11 +52,14 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
 
 fn crash(container: &ContainerStatus) -> String {
     let name = &container.name;
-    match container.last_state.as_ref().and_then(|s| s.terminated.as_ref()) {
+    let ended = |state: &Option<ContainerState>| state.as_ref().and_then(|s| s.terminated.clone());
+    match ended(&container.state).or_else(|| ended(&container.last_state)) {
         Some(end) if end.reason.as_deref() == Some("OOMKilled") => {
             format!("container {name} was killed because it used more memory than resources.limits.memory: raise it")
         }
-        Some(end) => format!("container {name} stops again after its start with exit code {}: see its logs", end.exit_code),
+        Some(end) => {
+            format!("container {name} stops again after its start with exit code {}: see its logs", end.exit_code)
+        }
         None => format!("container {name} stops again after its start: see its logs"),
     }
 }
@@ -129,6 +137,18 @@ mod tests {
             "lastState": { "terminated": { "exitCode": 137, "reason": "OOMKilled" } },
         }] }));
         assert!(of(&killed).unwrap().message.contains("resources.limits.memory"));
+    }
+
+    #[test]
+    fn between_two_starts_a_crash_loop_is_still_one() {
+        let ended = |restarts: i32| {
+            pod(json!({ "containerStatuses": [{
+                "name": "web", "image": "i:1", "imageID": "", "ready": false, "restartCount": restarts,
+                "state": { "terminated": { "exitCode": 2 } },
+            }] }))
+        };
+        assert!(of(&ended(1)).unwrap().message.contains("exit code 2"));
+        assert_eq!(of(&ended(0)), None, "once is no loop");
     }
 
     #[test]

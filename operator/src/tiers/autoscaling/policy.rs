@@ -143,14 +143,17 @@ pub fn server_of<'a>(prometheus: Option<&'a Prometheus>, name: Option<&str>) -> 
 
 /// How often a server scrapes.
 pub fn scrape_interval(server: Option<&Server>) -> Duration {
-    server.and_then(|server| server.scrape_interval).map_or(DEFAULT_SCRAPE_INTERVAL, |d| std::time::Duration::from(d).into())
+    server
+        .and_then(|server| server.scrape_interval)
+        .map_or(DEFAULT_SCRAPE_INTERVAL, |d| std::time::Duration::from(d).into())
 }
 
 /// Every source that an app's signals read, with the path of its field below `autoscaling`; demand first.
 pub fn sources(autoscaling: &Autoscaling) -> Vec<(String, &Source)> {
     let mut all = Vec::new();
     let rate = autoscaling.request_rate.as_ref().map(|rate| ("requestRate", &rate.source, &rate.alternatives));
-    let concurrency = autoscaling.concurrency.as_ref().map(|signal| ("concurrency", &signal.source, &signal.alternatives));
+    let concurrency =
+        autoscaling.concurrency.as_ref().map(|signal| ("concurrency", &signal.source, &signal.alternatives));
     for (name, primary, alternatives) in [rate, concurrency].into_iter().flatten() {
         all.push((name.to_owned(), primary));
         all.extend(alternatives.iter().enumerate().map(|(i, source)| (format!("{name}.alternatives[{i}]"), source)));
@@ -219,7 +222,13 @@ impl Reader {
         self.demand(demand, "concurrency", signal.utilization, signal.activation.as_ref())
     }
 
-    fn demand(&mut self, mut demand: Demand, name: &str, utilization: Option<i32>, activation: Option<&Quantity>) -> Demand {
+    fn demand(
+        &mut self,
+        mut demand: Demand,
+        name: &str,
+        utilization: Option<i32>,
+        activation: Option<&Quantity>,
+    ) -> Demand {
         demand.utilization_percent = utilization.map_or(100, count);
         demand.activation = activation.map_or(0.0, |activation| self.number(&format!("{name}.activation"), activation));
         demand
@@ -255,7 +264,8 @@ impl Reader {
         let ramp = schedule.ramp.map(|ramp| std::time::Duration::from(ramp).into());
         let pods = schedule.min_replicas.map(|pods| Bound::Replicas(count(pods)));
         let demand = self.expected(schedule).map(Bound::Demand);
-        let made = |floor, cap| decide::Schedule { name: schedule.name.as_str().into(), when: when.clone(), floor, cap, ramp };
+        let made =
+            |floor, cap| decide::Schedule { name: schedule.name.as_str().into(), when: when.clone(), floor, cap, ramp };
         into.push(made(pods.or(demand), schedule.max_replicas.map(|pods| Bound::Replicas(count(pods)))));
         if pods.is_some() && demand.is_some() {
             into.push(made(demand, None));
@@ -274,7 +284,8 @@ impl Reader {
 }
 
 fn latency(latency: &Latency) -> decide::Latency {
-    let name = latency.percentile.map_or_else(|| "latency mean".to_owned(), |percentile| format!("latency p{percentile}"));
+    let name =
+        latency.percentile.map_or_else(|| "latency mean".to_owned(), |percentile| format!("latency p{percentile}"));
     decide::Latency::new(&name, std::time::Duration::from(latency.budget).as_secs_f64())
 }
 

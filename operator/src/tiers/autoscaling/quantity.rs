@@ -89,7 +89,8 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity() {
-        for text in ["", "m", ".", "-", "1x", "1 m", "1mm", "1Kii", "1e", "1ex", "1e1.5", "1-1", "nan", "inf", "1e400"] {
+        for text in ["", "m", ".", "-", "1x", "1 m", "1mm", "1Kii", "1e", "1ex", "1e1.5", "1-1", "nan", "inf", "1e400"]
+        {
             if text == "1e" {
                 continue;
             }

@@ -103,7 +103,9 @@ impl Tier for Autoscaling {
             if let Some(view) = ctx.scaling.get(&app.key) {
                 seen.views.insert(name.clone(), view);
             }
-            if let Some(hpa) = children.typed::<HorizontalPodAutoscaler>(Kind::HorizontalPodAutoscaler, &app.object_name) {
+            if let Some(hpa) =
+                children.typed::<HorizontalPodAutoscaler>(Kind::HorizontalPodAutoscaler, &app.object_name)
+            {
                 seen.live.extend(bounds_of(&hpa).map(|bounds| (name.clone(), bounds)));
             }
             let deployment = children.get(Kind::Deployment, &app.object_name);
@@ -238,18 +240,23 @@ async fn others(client: &Client, lp: &ValidPlatform, namespace: &str) -> Vec<(St
     match hpas.list(&ListParams::default()).await {
         Ok(list) => found.extend(list.items.iter().filter(|hpa| !is_ours(hpa, lp)).filter_map(|hpa| {
             let target = &hpa.spec.as_ref()?.scale_target_ref;
-            (target.kind == "Deployment").then(|| (target.name.clone(), format!("HorizontalPodAutoscaler {}", hpa.name_any())))
+            (target.kind == "Deployment")
+                .then(|| (target.name.clone(), format!("HorizontalPodAutoscaler {}", hpa.name_any())))
         })),
         Err(error) => tracing::warn!(%namespace, %error, "other HPAs cannot be listed"),
     }
-    let kind = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"), "scaledobjects");
+    let kind = ApiResource::from_gvk_with_plural(
+        &GroupVersionKind::gvk("keda.sh", "v1alpha1", "ScaledObject"),
+        "scaledobjects",
+    );
     let scaled: Api<DynamicObject> = Api::namespaced_with(client.clone(), namespace, &kind);
     // Most clusters have no such API, or do not let us look.
     if let Ok(list) = scaled.list(&ListParams::default()).await {
         found.extend(list.items.iter().filter_map(|object| {
             let target = &object.data["spec"]["scaleTargetRef"];
             let deployment = target["kind"].as_str().is_none_or(|kind| kind == "Deployment");
-            deployment.then(|| Some((target["name"].as_str()?.to_owned(), format!("ScaledObject {}", object.name_any()))))?
+            deployment
+                .then(|| Some((target["name"].as_str()?.to_owned(), format!("ScaledObject {}", object.name_any()))))?
         }));
     }
     found

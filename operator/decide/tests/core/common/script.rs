@@ -138,11 +138,6 @@ impl Mood {
         };
         (sample, started)
     }
-
-    /// Whether every tick of the phase has a value that nothing but history can doubt.
-    pub fn is_plain(&self) -> bool {
-        matches!(self, Self::Value(_) | Self::Noise(_))
-    }
 }
 
 pub fn broken() -> impl Strategy<Value = Sample> {

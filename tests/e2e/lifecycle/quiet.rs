@@ -1,0 +1,122 @@
+//! A settled platform costs the API server nothing.
+
+use super::*;
+use learningplatform_tests::harness::{AuditLog, Load, Prometheus, account};
+
+/// The operator's writes but for its lease's.
+fn writes(audit: &AuditLog, ns: &TestNamespace) -> Vec<String> {
+    let user = format!("system:serviceaccount:{}:operator", ns.name);
+    audit.writes_of(&user).into_iter().filter(|write| !write.contains(" leases ")).collect()
+}
+
+fn by_rate(name: &str) -> Value {
+    let autoscaling = json!({
+        "minReplicas": 1, "maxReplicas": 6, "requestRate": {"perPod": 100}, "latency": {"percentile": 95, "budget": "200ms"},
+        "fallback": {"replicas": 2},
+    });
+    with(pending(name), json!({"replicas": null, "autoscaling": autoscaling}))
+}
+
+#[tokio::test]
+async fn noise_around_a_constant_load_causes_no_write() {
+    let ns = TestNamespace::create("quiet").await;
+    let load = Load::start_stamped().await;
+    let prometheus = Prometheus::start(ns.dir.path(), &load).await;
+    // With its lease, whose writes are the only ones there may be.
+    let operator = Operator::start(&ns, &["--evaluation-interval=1s", "--tunable=failure_span=3s"]).await;
+    load.set(&ns.name, "school-web", 250.0, 0.1);
+    let mut silent = by_rate("silent");
+    silent["autoscaling"] =
+        json!({"minReplicas": 1, "maxReplicas": 6, "requestRate": {"perPod": 100, "server": "dead"}, "fallback": {"replicas": 2}});
+    let dead = json!([{"name": "dead", "url": "http://127.0.0.1:1"}]);
+    let spec = json!({
+        "prometheus": {"url": prometheus.url, "scrapeInterval": "1s", "servers": dead},
+        "apps": [by_rate("web"), silent, app("fixed")],
+    });
+    ns.apply("school", spec).await;
+    let bounds = || async { (ns.bounds("school-web").await, ns.bounds("school-silent").await) };
+    eventually("floors by load and by fallback", SOON, bounds, |seen| {
+        *seen == (Some((3, 6)), Some((2, 6)))
+    })
+    .await;
+    names(&ns, "school", "silent", "MetricsAvailable", "SourceUnavailable", &[]).await;
+    // What follows the change of a floor: HPA, Deployment, pods, status.
+    let settled = || async {
+        let audit = AuditLog::from_now();
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        writes(&audit, &ns)
+    };
+    eventually("the writes of the start end", SOON * 2, settled, Vec::is_empty).await;
+
+    let audit = AuditLog::from_now();
+    let user = format!("system:serviceaccount:{}:operator", ns.name);
+    let end = Instant::now() + if soak() { Duration::from_secs(600) } else { Duration::from_secs(120) };
+    let mut step = 0_u32;
+    while Instant::now() < end {
+        // Between 2.3 and 2.7 pods' worth, and latencies within the budget; without a period the filters could lock to.
+        let noise = f64::from((step * 7919) % 41) / 100.0 - 0.2;
+        load.set(&ns.name, "school-web", 250.0 + 100.0 * noise, 0.1 + 0.05 * noise);
+        step += 1;
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        let written = writes(&audit, &ns);
+        assert!(written.is_empty(), "after {step} steps of noise: {written:#?}");
+    }
+    assert!(audit.writes_of(&user).iter().any(|w| w.contains(" leases ")), "the audit log shows the operator's lease");
+    drop(operator);
+    ns.delete().await;
+}
+
+#[tokio::test]
+async fn a_second_pass_writes_nothing_and_neither_does_a_new_operator() {
+    let ns = TestNamespace::create("second").await;
+    let load = Load::start().await;
+    let prometheus = Prometheus::start(ns.dir.path(), &load).await;
+    load.set(&ns.name, "school-web", 250.0, 0.1);
+    let kubeconfig = account(&ns).await;
+    let operator = Operator::spawn(&ns, &kubeconfig, FLAGS);
+    let exposure = json!({
+        "gateway": {"parentRefs": [{"name": "public"}], "hosts": ["school.example"], "paths": [{"path": "/", "timeout": "30s"}]},
+        "ingress": {"className": "none", "hosts": ["school.example"]},
+    });
+    let everything = with(
+        app("all"),
+        json!({"exposure": exposure, "metrics": {"path": "/metrics"}, "health": {"path": "/api/health"}, "replicas": 2}),
+    );
+    let spec = json!({
+        "prometheus": {"url": prometheus.url, "scrapeInterval": "1s"}, "apps": [by_rate("web"), everything, app("fixed")],
+    });
+    ns.apply("school", spec).await;
+    eventually("the floor by load", SOON, || ns.bounds("school-web"), |b| *b == Some((3, 6))).await;
+    let settled = || async {
+        let audit = AuditLog::from_now();
+        tokio::time::sleep(Duration::from_secs(10)).await;
+        writes(&audit, &ns)
+    };
+    eventually("the writes of the start end", SOON, settled, Vec::is_empty).await;
+
+    let before = ns.platform("school").await.status;
+    let (audit, passes) = (AuditLog::from_now(), passes(&operator).await);
+    annotate(&ns, "school", "learningplatform.dev/reconcile-at", Some("now")).await;
+    eventually("another pass", SOON, || self::passes(&operator), |now| *now > passes).await;
+    assert_eq!(writes(&audit, &ns), Vec::<String>::new(), "a second pass");
+
+    drop(operator);
+    let audit = AuditLog::from_now();
+    let operator = Operator::spawn(&ns, &kubeconfig, FLAGS);
+    // Passes, evaluations, and a safety margin of ten seconds for what a first decision might still write.
+    eventually("passes of the new operator", SOON, || self::passes(&operator), |now| *now >= 1.0).await;
+    let explained = || operator.explain(&ns.name, "school", "web");
+    eventually("the new operator has decided", SOON, explained, Option::is_some).await;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    assert_eq!(writes(&audit, &ns), Vec::<String>::new(), "a new operator");
+    assert_eq!(ns.platform("school").await.status, before, "the status is as it was");
+    drop(operator);
+    ns.delete().await;
+}
+
+/// Passes that have ended, of any outcome, as the operator's metrics count them.
+async fn passes(operator: &Operator) -> f64 {
+    let metrics = operator.get("/metrics").await.unwrap_or_default();
+    let lines = metrics.lines().filter(|line| line.starts_with("learningplatform_passes_total"));
+    lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
