@@ -74,7 +74,7 @@ pub enum Command {
   lpctl simulate -f platform.yaml --app web --trace monday.csv
   lpctl simulate -f platform.yaml --app web --rate rate.json --latency latency.json --plot monday.svg
   lpctl simulate -f platform.yaml --app web --trace monday.csv --closed-loop 60 --fail-if 'underCapacitySeconds>60'")]
-    Simulate(simulate::Args),
+    Simulate(Box<simulate::Args>),
     /// Print a completion script for a shell
     Completion(completion::Args),
     /// Print the versions of lpctl and of the operator

@@ -291,6 +291,10 @@ async fn every_owned_leaf_changed_or_removed_by_hand_comes_back() {
                 {
                     continue;
                 }
+                // The bounds are the evaluation's, which is not running here.
+                if path == HPA && pointer.ends_with("Replicas") {
+                    continue;
+                }
                 // What was asked for as empty may be filled by others.
                 if object.pointer(&pointer).and_then(Value::as_object).is_some_and(serde_json::Map::is_empty) {
                     continue;

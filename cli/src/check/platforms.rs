@@ -14,12 +14,15 @@ use crds::LearningPlatform;
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
+/// What is to be said of a platform as it is now.
+type Look = Box<dyn Fn(&PlatformView, Timestamp) -> Verdict + Send + Sync>;
+
 /// The checks of one platform.
 pub fn platform(cluster: &Cluster, platform: &LearningPlatform) -> Category {
     let (namespace, name) = (platform.namespace().unwrap_or_default(), platform.name_any());
     let api: Api<LearningPlatform> = Api::namespaced(cluster.client.clone(), &namespace);
     // Each attempt reads it again, so that a retry sees what has changed.
-    let looking = |look: Box<dyn Fn(&PlatformView, Timestamp) -> Verdict + Send + Sync>| {
+    let looking = |look: Look| {
         let (api, name) = (api.clone(), name.clone());
         let look = std::sync::Arc::new(look);
         move || {

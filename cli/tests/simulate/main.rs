@@ -4,7 +4,6 @@ mod gates;
 mod input;
 mod reports;
 mod scaling;
-mod timing;
 
 use clap::Parser;
 use lpctl::simulate::{self, Args, Verdict};

@@ -17,6 +17,9 @@ use serde_json::json;
 #[derive(Clone, Debug)]
 pub(super) struct StatusWritten {
     version: u64,
+    /// What was asked for.
+    asked: LearningPlatformStatus,
+    /// What the server made of it: conditions of others stay.
     status: LearningPlatformStatus,
 }
 
@@ -50,7 +53,11 @@ impl Writer {
     /// # Errors
     /// What the API server answers.
     pub async fn status(&self, platform: &LearningPlatform, status: &LearningPlatformStatus) -> Result<bool> {
-        if self.mode == Mode::DryRun || same(&self.latest_status(platform), status) {
+        let uid = platform.uid().unwrap_or_default();
+        let carried = self.latest_status(platform);
+        let settled = same(&carried, status)
+            || self.statuses.lock().get(&uid).is_some_and(|w| w.asked == *status && same(&carried, &w.status));
+        if self.mode == Mode::DryRun || settled {
             return Ok(false);
         }
         let name = platform.name_any();
@@ -70,9 +77,10 @@ impl Writer {
             Ok(written) => {
                 let entry = StatusWritten {
                     version: super::version(&written),
+                    asked: status.clone(),
                     status: serde_json::from_value(written.data["status"].clone()).unwrap_or_default(),
                 };
-                self.statuses.lock().insert(platform.uid().unwrap_or_default(), entry);
+                self.statuses.lock().insert(uid, entry);
                 Ok(true)
             }
             Err(kube::Error::Api(answer)) if answer.code == 404 => Ok(false),

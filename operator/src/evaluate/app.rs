@@ -18,7 +18,13 @@ use crds::{
 use decide::{Adopted, Decision, Input, ManualHold, Policy, State, Time, advance};
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
 use kube::ResourceExt;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 /// How long a write may take before it counts as failed (P).
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,6 +65,8 @@ pub struct Memory {
     pub(super) kept: Arc<tokio::sync::Mutex<Kept>>,
     /// Per source of the plan.
     pub(super) readings: parking_lot::Mutex<Vec<Readings>>,
+    /// The app is no longer evaluated: what is still under way writes nothing more.
+    pub(super) gone: Arc<AtomicBool>,
 }
 
 /// What earlier decisions of an app left behind.
@@ -76,14 +84,15 @@ pub struct Kept {
 impl Memory {
     /// The same memory of decisions, with nothing of what servers said.
     pub(super) fn without_readings(&self) -> Self {
-        Self { kept: self.kept.clone(), readings: parking_lot::Mutex::default() }
+        Self { kept: self.kept.clone(), readings: parking_lot::Mutex::default(), gone: self.gone.clone() }
     }
 }
 
 impl AppEntry {
     /// Decides and carries it out. Does nothing while an earlier decision is still being carried out.
     pub(super) async fn step(self: Arc<Self>, deps: Arc<Deps>, now: Time) {
-        let Ok(mut kept) = self.memory.kept.try_lock() else { return };
+        // A pass holds the lock for moments, a slow write for longer than the next tick is away.
+        let Ok(mut kept) = tokio::time::timeout(deps.interval / 2, self.memory.kept.lock()).await else { return };
         if self.blocked {
             *kept = Kept::default();
             return;
@@ -118,14 +127,20 @@ impl AppEntry {
                     Some((error.reason(), error.to_string()))
                 }
             };
-        self.publish(&deps, Arc::new(decision), kept.bounds, failure, replicas.observed(), replicas.ready).await;
+        let written = kept.bounds;
+        drop(kept);
+        if !self.memory.gone.load(Ordering::Acquire) {
+            self.publish(&deps, Arc::new(decision), written, failure, replicas.observed(), replicas.ready).await;
+        }
     }
 
     /// The state of an app that this process has not decided on yet.
     fn adopt(&self, live: Option<&HorizontalPodAutoscaler>, desired: u32, observed: u32, now: Time) -> State {
         let spec = live.and_then(|hpa| hpa.spec.as_ref());
         let count = |number: i32| u32::try_from(number).unwrap_or(0);
-        let mut floor = spec.map(|spec| count(spec.min_replicas.unwrap_or(1)));
+        // A first HPA begins at the spec's minimum: a Deployment that was just made still has the server's one replica.
+        let first = self.policy.min_replicas.max(observed.min(self.policy.max_replicas));
+        let mut floor = Some(spec.map_or(first, |spec| count(spec.min_replicas.unwrap_or(1))));
         // An HPA cannot say zero.
         if desired == 0 && self.policy.min_replicas == 0 && floor == Some(1) {
             floor = Some(0);
@@ -176,6 +191,9 @@ impl AppEntry {
             return Ok(());
         }
         let _permit = deps.writes.acquire().await;
+        if self.memory.gone.load(Ordering::Acquire) {
+            return Ok(());
+        }
         let late = || crate::error::Error::Deadline(WRITE_TIMEOUT);
         if !settled {
             let applied = tokio::time::timeout(WRITE_TIMEOUT, deps.cluster.apply(&self.owner, &wanted, live)).await;

@@ -20,7 +20,7 @@ use decide::Policy;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -123,6 +123,7 @@ impl Inner {
             self.entries.keys().filter(|key| key.platform_key() == *platform && !keep.contains(key)).cloned().collect();
         for key in gone {
             if let Some(entry) = self.entries.remove(&key) {
+                entry.memory.gone.store(true, Ordering::Release);
                 engine.remove(&entry);
                 engine.deps.metrics.forget(&key);
             }

@@ -78,6 +78,9 @@ impl Api {
         if object["metadata"]["uid"].is_null() {
             object["metadata"]["uid"] = json!(format!("uid-{path}"));
         }
+        if !before["metadata"]["managedFields"].is_null() {
+            object["metadata"]["managedFields"] = before["metadata"]["managedFields"].clone();
+        }
         if object["status"].is_null() && !before["status"].is_null() {
             object["status"] = before["status"].clone();
         }

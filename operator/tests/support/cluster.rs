@@ -164,20 +164,33 @@ pub fn tunables() -> Tunables {
 }
 
 impl Lab {
+    /// With real servers and the real clock.
     pub fn start() -> Self {
+        let vault = Arc::new(Vault::default());
+        let secrets: Arc<dyn Secrets> = vault.clone();
         let settings =
             Settings { evaluation_interval: Duration::from_millis(500), tunables: tunables(), ..Settings::default() };
-        let (cluster, vault, scaling) =
-            (Arc::new(Memory::default()), Arc::new(Vault::default()), Arc::<ScalingStore>::default());
-        let secrets: Arc<dyn Secrets> = vault.clone();
         let patience = settings.evaluation_interval.mul_f64(0.8);
+        let open = move |key: &SourceKey| -> Arc<dyn PromApi> {
+            Arc::new(Source::new(key.clone(), secrets.clone(), patience))
+        };
+        Self::with(settings, vault, Arc::default(), Arc::new(open), Arc::new(|| Time::from(jiff::Timestamp::now())))
+    }
+
+    /// With these servers, this clock and this cluster.
+    pub fn with(
+        settings: Settings,
+        vault: Arc<Vault>,
+        cluster: Arc<Memory>,
+        sources: Sources,
+        clock: Arc<dyn Fn() -> Time + Send + Sync>,
+    ) -> Self {
+        let scaling = Arc::<ScalingStore>::default();
         let (wake, wakes) = mpsc::channel(10_000);
         let deps = Deps {
             cluster: cluster.clone(),
-            sources: Arc::new(move |key: &SourceKey| -> Arc<dyn PromApi> {
-                Arc::new(Source::new(key.clone(), secrets.clone(), patience))
-            }),
-            clock: Arc::new(|| Time::from(jiff::Timestamp::now())),
+            sources,
+            clock,
             interval: settings.evaluation_interval,
             scaling: scaling.clone(),
             metrics: EvaluationMetrics::default(),

@@ -114,9 +114,10 @@ impl Drop for Operator {
 pub async fn grant(namespace: &TestNamespace, of: &TestNamespace) {
     let apply = PatchParams::apply("test").force();
     let name = "operator";
+    let rules = [operator::rbac::rules(), operator::rbac::leader_rules()].concat();
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": name},
-        "rules": [operator::rbac::rules(), operator::rbac::leader_rules()].concat(),
+        "rules": rules,
     });
     namespace.api::<Role>().patch(name, &apply, &Patch::Apply(&role)).await.expect("a role");
     let binding = json!({

@@ -94,7 +94,13 @@ impl Prometheus {
         );
         std::fs::write(dir.join("prometheus.yml"), config).expect("a configuration");
         let child = Self::spawn(&dir, &address);
-        let prometheus = Self { child, url: format!("http://{address}"), dir, address, _targets: pods.map(|pods| pods.keep(&targets)) };
+        let prometheus = Self {
+            child,
+            url: format!("http://{address}"),
+            dir,
+            address,
+            _targets: pods.map(|pods| pods.keep(&targets)),
+        };
         prometheus.ready().await;
         prometheus
     }

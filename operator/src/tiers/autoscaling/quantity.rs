@@ -15,9 +15,9 @@ fn parse(text: &str) -> Option<f64> {
         return None;
     }
     let value: f64 = digits.parse().ok()?;
-    if let Some(exponent) = suffix.strip_prefix(['e', 'E']).filter(|rest| !rest.is_empty()) {
+    if let Some(exponent) = suffix.strip_prefix(['e', 'E']).filter(|rest| !rest.is_empty() && *rest != "i") {
         let exponent: i32 = exponent.parse().ok()?;
-        return Some(scaled(value, 10.0, exponent));
+        return Some(scaled(value, 10.0, exponent)).filter(|v| v.is_finite());
     }
     Some(match suffix {
         "" => value,

@@ -53,16 +53,17 @@ pub fn validate(
     settings: &Settings,
 ) -> Result<ValidScaling, Vec<Problem>> {
     let problem = |FieldError { field, problem }| Problem { field, problem };
+    let tunables = Tunables { evaluation_interval: settings.evaluation_interval.into(), ..settings.tunables.clone() };
     // Calendars are the world's: without them a schedule is only left out.
-    policy::map(prometheus, autoscaling, &settings.tunables, &Calendars::new(), Time::from_millis(0))
+    policy::map(prometheus, autoscaling, &tunables, &Calendars::new(), Time::from_millis(0))
         .map_err(|errors| errors.into_iter().map(problem).collect::<Vec<_>>())?;
     let servers = ServerSettings {
         default_url: settings.default_prometheus_url.clone(),
         default_auth_dir: settings.default_prometheus_auth_dir.clone(),
         allowed: settings.allowed_prometheus_urls.clone(),
     };
-    let plan = plan::plan(key, autoscaling, prometheus, &servers, &settings.tunables)?;
-    Ok(ValidScaling { plan, tunables: settings.tunables.clone() })
+    let plan = plan::plan(key, autoscaling, prometheus, &servers, &tunables)?;
+    Ok(ValidScaling { plan, tunables })
 }
 
 /// The room.
