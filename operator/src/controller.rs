@@ -8,25 +8,29 @@ use crate::{
     stores::StoreWriters,
     tiers::app::trouble,
     wake::Wake,
-    watch::{self, Touched},
+    watch::{self, Touched, Watch},
 };
 use crds::LearningPlatform;
-use futures::{StreamExt, stream};
+use futures::{
+    Stream, StreamExt,
+    stream::{self, FuturesUnordered},
+};
 use k8s_openapi::{
     api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
     Resource, ResourceExt,
-    core::DeserializeGuard,
+    core::{DeserializeGuard, NamespaceResourceScope},
     runtime::{Controller, controller, reflector::store::Writer},
 };
 use parking_lot::Mutex;
 use serde::Serialize;
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
+    time::Duration,
 };
 use tokio::{sync::mpsc, task::JoinSet};
 use tokio_util::sync::CancellationToken;
@@ -69,58 +73,50 @@ pub fn watch_all(ctx: &Context, writers: StoreWriters, wake: &Wake) -> JoinSet<(
 
 async fn platforms(ctx: Context, writer: Writer<DeserializeGuard<LearningPlatform>>, wake: Wake) {
     let seen = LastSeen::new();
-    let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
+    let watch = typed(&ctx, "LearningPlatform", None, wake);
     let trim = |platform: &mut DeserializeGuard<LearningPlatform>| platform.meta_mut().managed_fields = None;
-    let metrics = ctx.metrics.clone();
-    watch::reflect(apis, watch::config(None), "LearningPlatform", metrics, writer, trim, wake, move |touched| {
-        match touched {
-            Touched::Applied(platform) => {
-                // Not the status: its writes would wake the next pass for ever. One that somebody else wrote does.
-                let key = PlatformKey::of(&platform);
-                let meta = platform.meta();
-                let what = (meta.generation, format!("{:?}", meta.annotations), meta.deletion_timestamp.is_some());
-                let foreign = platform.0.as_ref().is_ok_and(|p| ctx.writer.status_was_changed(p));
-                (seen.changed(&platform, what) || foreign).then_some(key)
+    watch
+        .reflect(writer, trim, move |touched| {
+            match touched {
+                Touched::Applied(platform) => {
+                    // Not the status: its writes would wake the next pass for ever. One that somebody else wrote does.
+                    let key = PlatformKey::of(&platform);
+                    let meta = platform.meta();
+                    let what = (meta.generation, format!("{:?}", meta.annotations), meta.deletion_timestamp.is_some());
+                    let foreign = platform.0.as_ref().is_ok_and(|p| ctx.writer.status_was_changed(p));
+                    (seen.changed(&platform, what) || foreign).then_some(key)
+                }
+                Touched::Deleted(platform) => {
+                    seen.forget(&platform);
+                    let key = PlatformKey::of(&platform);
+                    let uid = platform.uid().unwrap_or_default();
+                    ctx.registry.remove(&key);
+                    ctx.backoff.clear(&uid);
+                    ctx.writer.forget(&uid);
+                    None
+                }
             }
-            Touched::Deleted(platform) => {
-                seen.forget(&platform);
-                let key = PlatformKey::of(&platform);
-                let uid = platform.uid().unwrap_or_default();
-                ctx.registry.remove(&key);
-                ctx.backoff.clear(&uid);
-                ctx.writer.forget(&uid);
-                None
-            }
-        }
-    })
-    .await;
+        })
+        .await;
 }
 
 async fn deployments(ctx: Context, writer: Writer<Deployment>, wake: Wake) {
-    let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
-    let metrics = ctx.metrics.clone();
+    let watch = typed(&ctx, "Deployment", Some(MANAGED), wake);
     let trim = |object: &mut Deployment| keep_own_fields(&mut object.metadata);
-    watch::reflect(apis, watch::config(Some(MANAGED)), "Deployment", metrics, writer, trim, wake, move |touched| {
-        let (Touched::Applied(object) | Touched::Deleted(object)) = touched;
-        PlatformKey::of_child(&object)
-    })
-    .await;
+    watch
+        .reflect(writer, trim, move |touched| {
+            let (Touched::Applied(object) | Touched::Deleted(object)) = touched;
+            PlatformKey::of_child(&object)
+        })
+        .await;
 }
 
 async fn hpas(ctx: Context, writer: Writer<HorizontalPodAutoscaler>, wake: Wake) {
     let seen = LastSeen::new();
-    let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
-    let metrics = ctx.metrics.clone();
+    let watch = typed(&ctx, "HorizontalPodAutoscaler", Some(MANAGED), wake);
     let trim = |object: &mut HorizontalPodAutoscaler| keep_own_fields(&mut object.metadata);
-    watch::reflect(
-        apis,
-        watch::config(Some(MANAGED)),
-        "HorizontalPodAutoscaler",
-        metrics,
-        writer,
-        trim,
-        wake,
-        move |touched| {
+    watch
+        .reflect(writer, trim, move |touched| {
             match touched {
                 // Its status carries the current figures, new ones every fifteen seconds.
                 Touched::Applied(object) => {
@@ -135,34 +131,42 @@ async fn hpas(ctx: Context, writer: Writer<HorizontalPodAutoscaler>, wake: Wake)
                     PlatformKey::of_child(&object)
                 }
             }
-        },
-    )
-    .await;
+        })
+        .await;
 }
 
 async fn pods(ctx: Context, writer: Writer<Pod>, wake: Wake) {
     let seen = LastSeen::new();
-    let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
-    let metrics = ctx.metrics.clone();
+    let watch = typed(&ctx, "Pod", Some(MANAGED), wake);
     let trim = |object: &mut Pod| {
         object.metadata.managed_fields = None;
         object.metadata.annotations = None;
         object.spec = None;
     };
-    watch::reflect(apis, watch::config(Some(MANAGED)), "Pod", metrics, writer, trim, wake, move |touched| {
-        match touched {
-            // How many are ready is the Deployment's to say; a pod's own words matter when they change.
-            Touched::Applied(pod) => {
-                let trouble = trouble::of(&pod);
-                PlatformKey::of_child(&pod).filter(|_| seen.changed(&pod, &trouble))
+    watch
+        .reflect(writer, trim, move |touched| {
+            match touched {
+                // How many are ready is the Deployment's to say; a pod's own words matter when they change.
+                Touched::Applied(pod) => {
+                    let trouble = trouble::of(&pod);
+                    PlatformKey::of_child(&pod).filter(|_| seen.changed(&pod, &trouble))
+                }
+                Touched::Deleted(pod) => {
+                    seen.forget(&pod);
+                    PlatformKey::of_child(&pod)
+                }
             }
-            Touched::Deleted(pod) => {
-                seen.forget(&pod);
-                PlatformKey::of_child(&pod)
-            }
-        }
-    })
-    .await;
+        })
+        .await;
+}
+
+/// The watches of a kind in the namespaces that the operator serves.
+fn typed<K>(ctx: &Context, kind: &'static str, labels: Option<&str>, wake: Wake) -> Watch<K>
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
+{
+    let apis = watch::apis(&ctx.client, &ctx.settings.watch_namespaces);
+    Watch { apis, config: watch::config(labels), kind, metrics: ctx.metrics.clone(), wake }
 }
 
 /// Kinds of which no more is needed than that something happened.
@@ -174,8 +178,8 @@ async fn others(ctx: Context, kind: Kind, wake: Wake) {
         }
     }
     let apis = watch::metadata_apis(&ctx.client, &ctx.settings.watch_namespaces, &kind.resource());
-    let metrics = ctx.metrics.clone();
-    watch::notice(apis, watch::config(Some(MANAGED)), kind.as_str(), metrics, wake).await;
+    let (config, metrics) = (watch::config(Some(MANAGED)), ctx.metrics.clone());
+    Watch { apis, config, kind: kind.as_str(), metrics, wake }.notice().await;
 }
 
 /// An API that appears can heal any platform.
@@ -202,8 +206,8 @@ pub async fn run(ctx: Arc<Context>, wake: Wake, queue: mpsc::Receiver<PlatformKe
             }
         }
     };
-    let queue = stream::unfold(queue, |mut queue| async move { queue.recv().await.map(|key| (key, queue)) });
-    let config = controller::Config::default().debounce(ctx.settings.debounce).concurrency(ctx.settings.concurrency);
+    let config = controller::Config::default().concurrency(ctx.settings.concurrency);
+    let queue = collected(queue, ctx.settings.debounce);
     // Everything that wakes a pass comes through the queue, which cannot fail: errors of watches end where they happen.
     let passes = Controller::for_stream(stream::pending(), store)
         .with_config(config)
@@ -212,6 +216,32 @@ pub async fn run(ctx: Arc<Context>, wake: Wake, queue: mpsc::Receiver<PlatformKe
         .run(reconcile, |object, error, ctx| after_error(&object, error, &ctx), ctx)
         .for_each(|_| std::future::ready(()));
     futures::join!(awake, passes);
+}
+
+/// Each key once, `wait` after it was first asked for. The controller's own debounce would wait for a pause, which a
+/// platform whose pods come and go does not have.
+fn collected(queue: mpsc::Receiver<PlatformKey>, wait: Duration) -> impl Stream<Item = PlatformKey> {
+    async fn after(wait: Duration, key: PlatformKey) -> PlatformKey {
+        tokio::time::sleep(wait).await;
+        key
+    }
+    let state = (queue, FuturesUnordered::new(), HashSet::new());
+    stream::unfold(state, move |(mut queue, mut due, mut waiting)| async move {
+        loop {
+            tokio::select! {
+                key = queue.recv() => {
+                    let key = key?;
+                    if waiting.insert(key.clone()) {
+                        due.push(after(wait, key));
+                    }
+                }
+                Some(key) = due.next() => {
+                    waiting.remove(&key);
+                    return Some((key, (queue, due, waiting)));
+                }
+            }
+        }
+    })
 }
 
 /// About half of an object is bookkeeping of others' fields.
@@ -227,4 +257,34 @@ fn json(value: &impl Serialize) -> String {
 
 fn identity(meta: &ObjectMeta) -> String {
     json(&(&meta.labels, &meta.annotations, &meta.owner_references, &meta.deletion_timestamp))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_key_that_is_asked_for_all_the_time_still_comes() {
+        let (sender, queue) = mpsc::channel(64);
+        let busy = PlatformKey { namespace: "a".into(), name: "busy".into() };
+        let other = PlatformKey { namespace: "a".into(), name: "other".into() };
+        let mut stream = Box::pin(collected(queue, Duration::from_millis(500)));
+        let (asked, quiet) = (busy.clone(), other.clone());
+        tokio::spawn(async move {
+            for round in 0..20 {
+                sender.send(asked.clone()).await.unwrap();
+                if round == 0 {
+                    sender.send(quiet.clone()).await.unwrap();
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            std::future::pending::<()>().await;
+        });
+        let begin = tokio::time::Instant::now();
+        let first = (stream.next().await.unwrap(), stream.next().await.unwrap());
+        assert_eq!(begin.elapsed().as_millis(), 500);
+        assert_eq!(first, (busy.clone(), other));
+        assert_eq!(stream.next().await.unwrap(), busy, "later changes make another pass");
+        assert!(begin.elapsed().as_millis() <= 1100);
+    }
 }

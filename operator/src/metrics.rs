@@ -145,7 +145,6 @@ impl Metrics {
     }
 
     /// Begins a step; it ends when the guard is dropped.
-    #[must_use]
     pub fn step(&self, step: &'static str) -> StepGuard<'_> {
         StepGuard { metrics: self, began: Instant::now(), step }
     }

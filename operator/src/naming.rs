@@ -185,7 +185,8 @@ mod tests {
             } }))
             .unwrap()
         };
-        let reference = |kind: &str| json!([{ "apiVersion": "v", "kind": kind, "name": "story", "uid": "u", "controller": true }]);
+        let reference =
+            |kind: &str| json!([{ "apiVersion": "v", "kind": kind, "name": "story", "uid": "u", "controller": true }]);
         assert_eq!(PlatformKey::of_child(&child(reference("LearningPlatform"))).unwrap().name, "story");
         assert_eq!(PlatformKey::of_child(&child(reference("ReplicaSet"))).unwrap().name, "other");
         assert_eq!(PlatformKey::of_child(&child(json!([]))).unwrap().name, "other");

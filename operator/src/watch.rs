@@ -58,29 +58,6 @@ pub fn metadata_apis(
     namespaces.iter().map(|ns| Api::namespaced_with(client.clone(), ns, resource)).collect()
 }
 
-/// The events of several watches of a kind; errors are counted, logged and dropped, after each watch's own backoff.
-fn events<K>(apis: Vec<Api<K>>, config: &watcher::Config, kind: &'static str, metrics: &Arc<Metrics>) -> Events<K>
-where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let streams = apis.into_iter().enumerate().map(|(at, api)| {
-        let metrics = metrics.clone();
-        watcher(api, config.clone())
-            .default_backoff()
-            .filter_map(move |event| {
-                let event = event
-                    .inspect_err(|error| {
-                        metrics.watch_error(kind);
-                        tracing::warn!(kind, %error, "a watch failed and is tried again");
-                    })
-                    .ok();
-                async move { event.map(|event| (at, event)) }
-            })
-            .boxed()
-    });
-    Box::pin(select_all(streams))
-}
-
 /// What happened to an object.
 pub enum Touched<K> {
     /// It is there, new or changed.
@@ -92,18 +69,64 @@ pub enum Touched<K> {
 /// Identity inside a kind.
 type Name = (Option<String>, String);
 
-/// Keeps a store of one kind filled from the watches of several namespaces, and wakes whom `touched` names. The store counts
-/// as ready once every watch has listed.
-pub async fn reflect<K>(
-    apis: Vec<Api<K>>,
-    config: watcher::Config,
-    kind: &'static str,
-    metrics: Arc<Metrics>,
-    mut writer: Writer<K>,
-    trim: impl Fn(&mut K) + Send,
-    wake: Wake,
-    mut touched: impl FnMut(Touched<K>) -> Option<PlatformKey> + Send,
-) where
+/// The watches of a kind, one per namespace.
+pub struct Watch<K> {
+    /// Where they list and watch.
+    pub apis: Vec<Api<K>>,
+    /// What they select.
+    pub config: watcher::Config,
+    /// What the kind is called in metrics and logs.
+    pub kind: &'static str,
+    /// Where errors are counted.
+    pub metrics: Arc<Metrics>,
+    /// Whom they wake.
+    pub wake: Wake,
+}
+
+impl<K> Watch<K>
+where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    /// The events of all of them; errors are counted, logged and dropped, after each watch's own backoff.
+    fn events(self) -> Events<K> {
+        let Self { apis, config, kind, metrics, .. } = self;
+        let streams = apis.into_iter().enumerate().map(|(at, api)| {
+            let metrics = metrics.clone();
+            watcher(api, config.clone())
+                .default_backoff()
+                .filter_map(move |event| {
+                    let event = event
+                        .inspect_err(|error| {
+                            metrics.watch_error(kind);
+                            tracing::warn!(kind, %error, "a watch failed and is tried again");
+                        })
+                        .ok();
+                    async move { event.map(|event| (at, event)) }
+                })
+                .boxed()
+        });
+        Box::pin(select_all(streams))
+    }
+
+    /// Wakes the platforms whose children were touched; for a kind that is not stored.
+    pub async fn notice(self) {
+        let wake = self.wake.clone();
+        let mut events = self.events();
+        while let Some((_, event)) = events.next().await {
+            match event {
+                Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => {
+                    if let Some(key) = PlatformKey::of_child(&object) {
+                        wake.wake(key).await;
+                    }
+                }
+                Event::Init | Event::InitDone => {}
+            }
+        }
+    }
+}
+
+impl<K> Watch<K>
+where
     K: Resource
         + Lookup<DynamicType = <K as Resource>::DynamicType>
         + Clone
@@ -113,49 +136,36 @@ pub async fn reflect<K>(
         + 'static,
     <K as Resource>::DynamicType: Eq + Hash + Clone + Default,
 {
-    let mut merge = Merge::new(apis.len());
-    let reader = writer.as_reader();
-    let mut events = events(apis, &config, kind, &metrics);
-    while let Some((at, mut event)) = events.next().await {
-        if let Event::Apply(object) | Event::InitApply(object) = &mut event {
-            trim(object);
-        }
-        let step = merge.take(at, event);
-        let gone: Vec<K> = step.gone.iter().filter_map(|name| merge.object(name, &reader)).collect();
-        merge.forget(&step.gone);
-        for object in &gone {
-            writer.apply_watcher_event(&Event::Delete(object.clone()));
-        }
-        for event in step.events {
-            writer.apply_watcher_event(&event);
-        }
-        for news in gone.into_iter().map(Touched::Deleted).chain(step.news) {
-            if let Some(key) = touched(news) {
-                wake.wake(key).await;
+    /// Keeps a store filled with what `trim` leaves of the objects, and wakes whom `touched` names. The store counts as ready
+    /// once every watch has listed.
+    pub async fn reflect(
+        self,
+        mut writer: Writer<K>,
+        trim: impl Fn(&mut K) + Send,
+        mut touched: impl FnMut(Touched<K>) -> Option<PlatformKey> + Send,
+    ) {
+        let mut merge = Merge::new(self.apis.len());
+        let reader = writer.as_reader();
+        let wake = self.wake.clone();
+        let mut events = self.events();
+        while let Some((at, mut event)) = events.next().await {
+            if let Event::Apply(object) | Event::InitApply(object) = &mut event {
+                trim(object);
             }
-        }
-    }
-}
-
-/// Wakes the platforms whose children of a kind that is not stored were touched.
-pub async fn notice<K>(
-    apis: Vec<Api<K>>,
-    config: watcher::Config,
-    kind: &'static str,
-    metrics: Arc<Metrics>,
-    wake: Wake,
-) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
-    let mut events = events(apis, &config, kind, &metrics);
-    while let Some((_, event)) = events.next().await {
-        match event {
-            Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => {
-                if let Some(key) = PlatformKey::of_child(&object) {
+            let step = merge.take(at, event);
+            let gone: Vec<K> = step.gone.iter().filter_map(|name| merge.object(name, &reader)).collect();
+            merge.forget(&step.gone);
+            for object in &gone {
+                writer.apply_watcher_event(&Event::Delete(object.clone()));
+            }
+            for event in step.events {
+                writer.apply_watcher_event(&event);
+            }
+            for news in gone.into_iter().map(Touched::Deleted).chain(step.news) {
+                if let Some(key) = touched(news) {
                     wake.wake(key).await;
                 }
             }
-            Event::Init | Event::InitDone => {}
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The app room: what fields of an app come to, where an example would not show it, and what validation says.
 
+#![allow(clippy::unwrap_used)]
+
 use crds::LearningPlatform;
 use learningplatform_operator::{
     capabilities::Served, context::Settings, error::Error, reconcile, references::references, validate::validate,

@@ -1,5 +1,7 @@
 //! Credentials of a real Prometheus: from Secrets, and rotated without a restart.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
 mod support;
 
 use learningplatform_operator::prometheus::{PromApi, Source, SourceKey, source::CredentialsKey};

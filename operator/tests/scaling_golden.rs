@@ -1,5 +1,7 @@
 //! Golden files: the HPA of an app, and the queries of every preset.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
 use crds::{
     LearningPlatform,
     tiers::autoscaling::{Histogram, Preset, Unit},

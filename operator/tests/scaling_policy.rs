@@ -1,5 +1,7 @@
 //! From the spec to the policy of the decision core, and to what is asked of which server.
 
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
+
 use crds::LearningPlatform;
 use decide::{Bound, Duration, Pause, PolicyType, SelectPolicy, Time, Tunables, When};
 use learningplatform_operator::{
@@ -117,7 +119,11 @@ fn schedules_of_every_kind() {
     assert_eq!(windows.len(), 1, "only the exam");
     let errors = mapped(json!({}), spec, &Calendars::new()).unwrap_err();
     assert_eq!(errors.len(), 1);
-    assert!(errors[0].contains("schedules[exams].calendar.configMap: the ConfigMap terms with the key exams.ics does not exist"), "{errors:?}");
+    assert!(
+        errors[0]
+            .contains("schedules[exams].calendar.configMap: the ConfigMap terms with the key exams.ics does not exist"),
+        "{errors:?}"
+    );
 }
 
 fn rate_at(source: Value) -> Value {
@@ -144,7 +150,11 @@ fn the_server_is_the_resources_or_else_the_operators() {
     assert_eq!(default.headers["X-Scope-OrgID"], "a");
 
     let named = server(json!({"url": "http://team/prometheus"}), json!({}), &operators).unwrap();
-    assert_eq!(named.credentials, CredentialsKey::Anonymous, "the operator's credentials go to the operator's server alone");
+    assert_eq!(
+        named.credentials,
+        CredentialsKey::Anonymous,
+        "the operator's credentials go to the operator's server alone"
+    );
     let auth = json!({"url": "http://team", "auth": {"bearerToken": {"name": "s", "key": "k"}}});
     let secret = server(auth, json!({}), &operators).unwrap();
     let CredentialsKey::Secrets(secrets) = &secret.credentials else { panic!("{secret:?}") };
@@ -165,7 +175,10 @@ fn what_is_asked_follows_the_source() {
         plan.sources[0].always.iter().map(|(part, _)| *part).collect::<Vec<_>>()
     };
     assert_eq!(parts(json!({})), [Part::Long, Part::Short, Part::Freshness, Part::Errors]);
-    assert_eq!(parts(json!({"absentMeans": "Zero"})), [Part::Long, Part::Short, Part::Freshness, Part::Live, Part::Errors]);
+    assert_eq!(
+        parts(json!({"absentMeans": "Zero"})),
+        [Part::Long, Part::Short, Part::Freshness, Part::Live, Part::Errors]
+    );
     assert_eq!(parts(json!({"query": "sum(x)"})), [Part::Long], "without a freshness selector there is no stale test");
     assert_eq!(parts(json!({"query": "sum(x)", "freshness": "x"})), [Part::Long, Part::Freshness]);
     assert_eq!(parts(json!({"query": "sum(x)", "absentMeans": "Zero"})), [Part::Long, Part::Live]);
@@ -174,7 +187,11 @@ fn what_is_asked_follows_the_source() {
         [Part::Long],
         "nothing proves that a gateway is up, so nothing is zero"
     );
-    let gateway = planned(json!({"url": "http://p"}), rate_at(json!({"query": "sum(x)", "freshness": "x", "absentMeans": "Zero", "measuredAt": "Gateway"})), &ServerSettings::default());
+    let gateway = planned(
+        json!({"url": "http://p"}),
+        rate_at(json!({"query": "sum(x)", "freshness": "x", "absentMeans": "Zero", "measuredAt": "Gateway"})),
+        &ServerSettings::default(),
+    );
     assert!(gateway.unwrap().sources[0].always.contains(&(Part::Live, Ask::Own("count(x)".into()))));
     let errors = planned(
         json!({"url": "http://p"}),
@@ -186,7 +203,8 @@ fn what_is_asked_follows_the_source() {
 
 #[test]
 fn alternatives_are_asked_in_order_and_the_primary_owns_the_app() {
-    let mut spec = rate_at(json!({"server": "a", "alternatives": [{"server": "b"}, {"query": "sum(x)", "server": "a"}]}));
+    let mut spec =
+        rate_at(json!({"server": "a", "alternatives": [{"server": "b"}, {"query": "sum(x)", "server": "a"}]}));
     spec["latency"] = json!({"mean": true, "budget": "1s", "server": "b"});
     let servers = json!({"servers": [{"name": "a", "url": "http://a"}, {"name": "b", "url": "http://b"}]});
     let plan = planned(servers, spec, &ServerSettings::default()).unwrap();
@@ -197,7 +215,9 @@ fn alternatives_are_asked_in_order_and_the_primary_owns_the_app() {
 
 #[test]
 fn ranges_derive_from_the_scrape_interval() {
-    let plan = planned(json!({"url": "http://p", "scrapeInterval": "5s"}), rate_at(json!({})), &ServerSettings::default()).unwrap();
+    let plan =
+        planned(json!({"url": "http://p", "scrapeInterval": "5s"}), rate_at(json!({})), &ServerSettings::default())
+            .unwrap();
     let texts: Vec<String> = learningplatform_operator::prometheus::batch::batches(
         &plan.sources[0].always.iter().map(|(_, ask)| ask.clone()).collect::<Vec<_>>(),
         200,
@@ -205,5 +225,8 @@ fn ranges_derive_from_the_scrape_interval() {
     .iter()
     .map(|batch| batch.expression().to_string())
     .collect();
-    assert!(texts.iter().any(|text| text.contains("[20s]")) && texts.iter().any(|text| text.contains("[10s]")), "{texts:?}");
+    assert!(
+        texts.iter().any(|text| text.contains("[20s]")) && texts.iter().any(|text| text.contains("[10s]")),
+        "{texts:?}"
+    );
 }

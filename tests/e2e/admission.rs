@@ -19,7 +19,8 @@ async fn refusals(api: &Api<kube::core::DynamicObject>, mut platform: Value, nam
         Ok(_) => Vec::new(),
         Err(kube::Error::Api(status)) => {
             let causes = status.details.map(|d| d.causes).unwrap_or_default();
-            causes.into_iter().map(|c| (c.field, c.message)).collect()
+            // Go's word for no field: the rule stands at the root.
+            causes.into_iter().map(|c| (c.field.replace("<nil>", ""), c.message)).collect()
         }
         Err(other) => panic!("the API server cannot be asked: {other}"),
     }

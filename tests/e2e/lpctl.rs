@@ -69,7 +69,7 @@ async fn status_explain_diff_and_hold() {
     assert_eq!(code(&after), 0, "{}", out(&after));
     let changed = lpctl(&namespace, &["diff", "-f", &self::file(&namespace, "learningplatform/other:1")]).await;
     assert_eq!(code(&changed), 1);
-    assert!(out(&changed).contains("+        image: learningplatform/other:1"), "{}", out(&changed));
+    assert!(out(&changed).contains("+      - image: learningplatform/other:1"), "{}", out(&changed));
     assert_eq!(namespace.platform("story").await.spec.apps[0].image, image, "a diff writes nothing");
 
     let live = lpctl(&namespace, &["explain", "web", "--operator-url", &url, "-o", "json"]).await;

@@ -179,7 +179,7 @@ pub fn write_heading(out: &mut dyn Write, heading: &Heading<'_>, steps: usize) -
 
 /// Labels and values of a summary.
 pub fn summary_lines(summary: &Summary) -> [(&'static str, String); 6] {
-    let values = summary.values().map(|value| short(value));
+    let values = summary.values().map(short);
     let labels = ["pod hours", "peak pods", "under capacity, s", "scale ups", "scale downs", "blocked downs"];
     let mut lines = labels.map(|label| (label, String::new()));
     lines.iter_mut().zip(values).for_each(|(line, value)| line.1 = value);
@@ -286,8 +286,8 @@ impl Table {
             .collect();
         for row in &self.rows {
             let mut line = format!("{:<1$}", row[0], widths[0]);
-            for column in 1..columns - 1 {
-                line.push_str(&format!("  {:>1$}", row[column], widths[column]));
+            for (cell, width) in row.iter().zip(&widths).take(columns - 1).skip(1) {
+                line.push_str(&format!("  {cell:>width$}"));
             }
             line.push_str("  ");
             let room = WIDTH.saturating_sub(line.chars().count());

@@ -1,6 +1,8 @@
 //! The good platform, the bad ones made from it, and the rules of the CRD: shared by the local test and the one against a
 //! real API server.
 
+#![allow(dead_code, reason = "each of the two tests uses its part")]
+
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 

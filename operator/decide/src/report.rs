@@ -6,6 +6,7 @@ use crate::decision::{
 };
 use crate::latency::Verdict;
 use crate::policy::{Latency, Name};
+use crate::sample::SourceErrorKind;
 use crate::signal::{LatencySignal, Signal};
 use crate::size::proposal;
 use crate::tick::Tick;
@@ -188,11 +189,24 @@ pub(crate) fn signals(tick: &Tick<'_>, signals: Vec<Signal<'_>>, k: f64) -> Vec<
     signals.into_iter().map(report).collect()
 }
 
+impl MetricsAvailable {
+    /// What has to be mended, where that is the source's settings: our own words, which change only when another thing
+    /// has to. A server's words may differ from answer to answer.
+    fn misconfiguration(&self) -> Option<&str> {
+        match &self.signal {
+            Some((_, SignalState::Error(SourceErrorKind::Setup, message))) => Some(message),
+            _ => None,
+        }
+    }
+}
+
 impl Decision {
     /// Whether status has anything new to tell: what is written, the count's bounds, or a condition. Values, ages and
     /// sentences change all the time and count for nothing here, so that a steady app causes no writes.
     pub fn differs_in_meaning(&self, previous: &Self) -> bool {
-        let metrics = |decision: &Self| decision.metrics.as_ref().map(|metrics| (metrics.status, metrics.reason));
+        fn metrics(decision: &Decision) -> Option<(bool, MetricsReason, Option<&str>)> {
+            decision.metrics.as_ref().map(|metrics| (metrics.status, metrics.reason, metrics.misconfiguration()))
+        }
         let same_findings = self.findings.len() == previous.findings.len()
             && self.findings.iter().zip(&previous.findings).all(|(a, b)| a.reason() == b.reason());
         self.floor != previous.floor

@@ -18,7 +18,13 @@ const REPAIR: &str = "learningplatform/repair";
 
 impl Writer {
     /// Puts ports back that carry the name of a wanted one and another number. Whether there were any.
-    pub(super) async fn put_back(&self, kind: Kind, namespace: &str, live: &DynamicObject, wanted: &Value) -> Result<bool> {
+    pub(super) async fn put_back(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        live: &DynamicObject,
+        wanted: &Value,
+    ) -> Result<bool> {
         let name = live.name_any();
         let serialize = |error| Error::Serialize("a patch", error);
         let present = serde_json::to_value(live).map_err(serialize)?;
@@ -96,7 +102,10 @@ mod tests {
         for (live, expected) in [
             (json!([{"name": "http", "port": 80, "protocol": "TCP"}]), None),
             (json!([{"name": "http", "port": 81, "protocol": "TCP"}]), Some("/spec/ports/0")),
-            (json!([{"name": "other", "port": 81}, {"name": "http", "port": 80, "protocol": "UDP"}]), Some("/spec/ports/1")),
+            (
+                json!([{"name": "other", "port": 81}, {"name": "http", "port": 80, "protocol": "UDP"}]),
+                Some("/spec/ports/1"),
+            ),
             (json!([{"name": "other", "port": 81}]), None),
         ] {
             let mut operations = Vec::new();

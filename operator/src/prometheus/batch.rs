@@ -51,7 +51,7 @@ pub type Reply = Result<Vector, SourceError>;
 
 /// The batches of `asks`, each of at most `most` workloads, the user's own expressions last.
 pub fn batches(asks: &[Ask], most: usize) -> Vec<Batch> {
-    let mut shared: BTreeMap<(&Arc<Template>, Question, bool), Vec<(usize, Workload)>> = BTreeMap::new();
+    let mut shared: BTreeMap<_, Vec<(usize, Workload)>> = BTreeMap::new();
     let mut alone = Vec::new();
     for (member, ask) in asks.iter().enumerate() {
         match ask {

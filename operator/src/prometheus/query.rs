@@ -53,12 +53,13 @@ pub enum Signal {
 pub enum Question {
     /// Its value; of counters and histograms over this range.
     Value(Duration),
-    /// Its value over a short range, for raising. A counter that moved only once within the long range is left out: an
-    /// exporter that refreshes seldom would show many times its rate in the moment it does.
+    /// Its value over a short range, for raising. A counter that stood still and then moved once within the long range is
+    /// left out: an exporter that refreshes seldom would show many times its rate in the moment it does. A counter of a
+    /// pod that has just begun counts from its second sample on.
     Raise {
         /// The range.
         short: Duration,
-        /// Where a counter must have moved twice.
+        /// Where a counter must have moved more than once, if it has been there.
         long: Duration,
     },
     /// The time of its newest raw sample, in seconds since 1970.
@@ -111,7 +112,9 @@ impl Template {
             Question::Value(range) => self.value(shape, range),
             Question::Raise { short, long } => self.aggregate("sum", shape, false, |more| {
                 let raw = self.raw(shape, "", more);
-                format!("rate({raw}[{short}]) and changes({raw}[{long}]) > 1")
+                format!(
+                    "rate({raw}[{short}]) unless (changes({raw}[{long}]) == 1 and count_over_time({raw}[{long}]) > 2)"
+                )
             }),
             Question::Freshness => self
                 .aggregate("max", shape, false, |more| format!("timestamp({})", self.raw(shape, self.counter(), more))),

@@ -1,6 +1,6 @@
 //! A real Prometheus on loopback, a target it scrapes, a proxy in front of it that can break, and a cluster in memory.
 
-#![allow(dead_code)] // Each test binary uses its own part.
+#![allow(dead_code, clippy::unwrap_used)] // Each test binary uses its own part; helpers fail as tests do.
 
 pub mod cluster;
 pub mod script;

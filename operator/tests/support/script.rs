@@ -36,9 +36,16 @@ impl Script {
     fn answer(&self, expression: &str, at: Time) -> Result<Vector, QueryError> {
         self.asked.lock().unwrap().push(expression.to_owned());
         let rates = self.rates.lock().unwrap();
-        let asked = rates.keys().filter(|name| expression.contains(&format!("{name}|")) || expression.contains(&format!("{name})"))).count();
+        let asked = rates
+            .keys()
+            .filter(|name| expression.contains(&format!("{name}|")) || expression.contains(&format!("{name})")))
+            .count();
         if self.most.lock().unwrap().is_some_and(|most| asked > most) {
-            return Err(QueryError::new(SourceErrorKind::Query, "query processing would load too many samples into memory").too_large());
+            return Err(QueryError::new(
+                SourceErrorKind::Query,
+                "query processing would load too many samples into memory",
+            )
+            .too_large());
         }
         let seconds = at.as_millis() as f64 / 1000.0;
         let value = |rate: f64| match expression {
@@ -46,7 +53,9 @@ impl Script {
             errors if errors.contains("5..") => 0.0,
             _ => rate,
         };
-        let series = rates.iter().map(|(name, rate)| Series::new([("namespace", "lab"), ("workload", name.as_str())], value(*rate)));
+        let series = rates
+            .iter()
+            .map(|(name, rate)| Series::new([("namespace", "lab"), ("workload", name.as_str())], value(*rate)));
         Ok(Vector { series: series.collect(), partial: *self.partial.lock().unwrap() })
     }
 }

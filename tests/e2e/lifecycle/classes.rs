@@ -14,14 +14,7 @@ async fn a_gateway_that_is_missing_is_named_and_heals() {
     ns.apply("school", json!({"apps": [with(app("web"), through("public"))]})).await;
     names(&ns, "school", "web", "AppReady", "NotFound", &["Gateway public", "exposure.gateway.parentRefs"]).await;
     let gone = Instant::now();
-    put(
-        &ns,
-        json!({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "public"},
-            "spec": {"gatewayClassName": "none", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
-        }),
-    )
-    .await;
+    put_gateway(&ns, "public").await;
     heals(&ns, "school", "web", "AppReady", gone).await;
     ns.delete().await;
 }
@@ -76,14 +69,7 @@ async fn a_missing_api_is_named_and_heals_when_it_is_installed() {
     let hidden = Rules { hidden: Some("/apis/gateway.networking.k8s.io".to_owned()), ..Rules::default() };
     let proxy = FaultProxy::start(&kubeconfig, hidden).await;
     let _operator = Operator::spawn(&ns, &proxy.kubeconfig(ns.dir.path()), FLAGS);
-    put(
-        &ns,
-        json!({
-            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "public"},
-            "spec": {"gatewayClassName": "none", "listeners": [{"name": "http", "port": 80, "protocol": "HTTP"}]},
-        }),
-    )
-    .await;
+    put_gateway(&ns, "public").await;
     ns.apply("school", json!({"apps": [with(app("web"), through("public")), app("other")]})).await;
     names(&ns, "school", "web", "AppReady", "NotFound", &["HTTPRoute", "gateway.networking.k8s.io"]).await;
     let other = || ns.app_condition("school", "other", "AppReady");

@@ -117,6 +117,7 @@ async fn reference(ns: &TestNamespace, kubeconfig: &std::path::Path) -> (Value, 
 async fn every_write_fails(fault: Fault, name: &str) {
     let ns = TestNamespace::create(name).await;
     let kubeconfig = account(&ns).await;
+    put_gateway(&ns, "public").await;
     let (end, writes) = reference(&ns, &kubeconfig).await;
     assert!(writes > 15, "only {writes} writes: the test does not see them");
     let mut number = 1;
@@ -158,6 +159,7 @@ async fn a_write_that_is_forbidden_is_made_up_for() {
 async fn an_operator_that_goes_on_makes_up_for_every_failure_itself() {
     let ns = TestNamespace::create("goes-on").await;
     let kubeconfig = account(&ns).await;
+    put_gateway(&ns, "public").await;
     let (end, _) = reference(&ns, &kubeconfig).await;
     for fault in [Fault::Conflict, Fault::Forbidden] {
         let proxy = FaultProxy::start(&kubeconfig, Rules { fail_each: Some(fault), ..Rules::default() }).await;

@@ -129,6 +129,19 @@ async fn children(ns: &TestNamespace) -> Vec<DynamicObject> {
     found
 }
 
+/// A Gateway that nobody serves.
+async fn put_gateway(ns: &TestNamespace, name: &str) {
+    let listeners = json!([{"name": "http", "port": 80, "protocol": "HTTP"}]);
+    put(
+        ns,
+        json!({
+            "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": name},
+            "spec": {"gatewayClassName": "none", "listeners": listeners},
+        }),
+    )
+    .await;
+}
+
 async fn put_secret(ns: &TestNamespace, name: &str, key: &str, value: &str) {
     put(ns, json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value}})).await;
 }
@@ -168,6 +181,11 @@ async fn heals(ns: &TestNamespace, platform: &str, app: &str, type_: &str, gone:
     let took = gone.elapsed();
     println!("{what} {took:?} after the cause was gone");
     assert!(took <= HEALED, "{what} only {took:?} after the cause was gone");
+}
+
+/// The HPA's `minReplicas`.
+async fn floor(ns: &TestNamespace, hpa: &str) -> Option<i32> {
+    ns.bounds(hpa).await.map(|(floor, _)| floor)
 }
 
 /// Waits until the platform's `Ready` is True for its newest spec.

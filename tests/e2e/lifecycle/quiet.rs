@@ -34,11 +34,8 @@ async fn noise_around_a_constant_load_causes_no_write() {
         "apps": [by_rate("web"), silent, app("fixed")],
     });
     ns.apply("school", spec).await;
-    let bounds = || async { (ns.bounds("school-web").await, ns.bounds("school-silent").await) };
-    eventually("floors by load and by fallback", SOON, bounds, |seen| {
-        *seen == (Some((3, 6)), Some((2, 6)))
-    })
-    .await;
+    let floors = || async { (floor(&ns, "school-web").await, floor(&ns, "school-silent").await) };
+    eventually("floors by load and by fallback", SOON, floors, |floors| *floors == (Some(3), Some(2))).await;
     names(&ns, "school", "silent", "MetricsAvailable", "SourceUnavailable", &[]).await;
     // What follows the change of a floor: HPA, Deployment, pods, status.
     let settled = || async {
@@ -72,6 +69,7 @@ async fn a_second_pass_writes_nothing_and_neither_does_a_new_operator() {
     let load = Load::start().await;
     let prometheus = Prometheus::start(ns.dir.path(), &load).await;
     load.set(&ns.name, "school-web", 250.0, 0.1);
+    put_gateway(&ns, "public").await;
     let kubeconfig = account(&ns).await;
     let operator = Operator::spawn(&ns, &kubeconfig, FLAGS);
     let exposure = json!({
@@ -86,7 +84,7 @@ async fn a_second_pass_writes_nothing_and_neither_does_a_new_operator() {
         "prometheus": {"url": prometheus.url, "scrapeInterval": "1s"}, "apps": [by_rate("web"), everything, app("fixed")],
     });
     ns.apply("school", spec).await;
-    eventually("the floor by load", SOON, || ns.bounds("school-web"), |b| *b == Some((3, 6))).await;
+    eventually("the floor by load", SOON, || floor(&ns, "school-web"), |floor| *floor == Some(3)).await;
     let settled = || async {
         let audit = AuditLog::from_now();
         tokio::time::sleep(Duration::from_secs(10)).await;

@@ -64,16 +64,16 @@ async fn a_prometheus_that_hangs_holds_no_other_platform_up() {
     ns.apply("stuck", spec(&hanging)).await;
     names(&ns, "stuck", "web", "MetricsAvailable", "SourceUnavailable", &[]).await;
     ns.apply("good", spec(&prometheus.url)).await;
-    eventually("its own floor", SOON, || ns.bounds("good-web"), |b| *b == Some((1, 6))).await;
+    eventually("its own floor", SOON, || floor(&ns, "good-web"), |floor| *floor == Some(1)).await;
     let good = || ns.app_condition("good", "web", "MetricsAvailable");
     eventually("its metrics", SOON, good, |c| c.as_ref().is_some_and(|c| c.0 == "True")).await;
     let begin = Instant::now();
     load.set(&ns.name, "good-web", 450.0, 0.05);
-    eventually("the floor follows the load", SOON, || ns.bounds("good-web"), |b| *b == Some((5, 6))).await;
+    eventually("the floor follows the load", SOON, || floor(&ns, "good-web"), |floor| *floor == Some(5)).await;
     let took = begin.elapsed();
     println!("the floor followed after {took:?} beside a Prometheus that hangs");
     assert!(took < HEALED, "{took:?}");
-    eventually("the other platform falls back", SOON, || ns.bounds("stuck-web"), |b| *b == Some((2, 6))).await;
+    eventually("the other platform falls back", SOON, || floor(&ns, "stuck-web"), |floor| *floor == Some(2)).await;
     held.abort();
     ns.delete().await;
 }

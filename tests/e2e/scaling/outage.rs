@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cpu_above_the_fallback_wins_in_an_outage() {
-    let mut scene = Scene::with("cpu-fallback", None, &[ALONE, "--tunable=failure_span=3s"]).await;
+    let mut scene = Scene::with("cpu-fallback", None, &[ALONE, "--tunable=failure_span=15s"]).await;
     // Cpu in small: 5m per pod is the target, and all pods together burn more than 20m, whichever of them answers.
     let scaling = with(by_rate(1, 4), json!({"cpu": {"averageValue": "5m"}, "fallback": {"replicas": 2}}));
     let mut web = app("web", scaling);
@@ -27,7 +27,7 @@ async fn cpu_above_the_fallback_wins_in_an_outage() {
     let four = |seen: &Seen| seen.replicas == Some(4) && seen.ready == 4;
     // A new pod's cpu counts after the first whole window of the metrics API.
     web.until("cpu asks for 4 pods", SOON * 2, four).await;
-    assert_eq!(web.now().floor(), Some(1), "the floor is not what asks for them");
+    assert!(web.now().floor() < Some(4), "the floor is not what asks for them");
 
     let outage = Instant::now();
     scene.prometheus.stop();

@@ -1,6 +1,6 @@
 //! A pause stops writing, in one direction or both, and nothing else.
 
-use super::{PLATFORM, SOON, Scene, app, by_rate, numbers, object, pending, soak, with};
+use super::{PLATFORM, SOON, Scene, app, by_rate, never_falls, numbers, object, pending, soak, with};
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
 use kube::api::ListParams;
 use learningplatform_tests::harness::{TestNamespace, eventually, holds_for};
@@ -118,8 +118,9 @@ async fn a_one_way_pause_blocks_one_way_and_leaves_no_trace() {
     };
     eventually("fewer are recommended", SOON, wanted, |floor| *floor == Some(1)).await;
     tokio::time::sleep(Duration::from_secs(18)).await;
-    assert_eq!(numbers(&record.floors(paused)), [3, 5], "nothing is scaled in");
-    assert_eq!(record.replicas(paused), [3, 5], "nothing is scaled in");
+    let (floors, replicas) = (numbers(&record.floors(paused)), record.replicas(paused));
+    assert!(never_falls(&floors) && floors.last() == Some(&5), "nothing is scaled in: {floors:?}");
+    assert!(never_falls(&replicas) && replicas.last() == Some(&5), "nothing is scaled in: {replicas:?}");
 
     scene.apply(&web(Value::Null)).await;
     record.until("it scales in", SOON, |seen| seen.settled_at(1)).await;

@@ -130,7 +130,7 @@ impl Prometheus {
     pub async fn value(&self, expression: &str) -> Option<f64> {
         let path = format!("/api/v1/query?query={}", super::http::escaped(expression));
         let (_, body) = super::get(&self.address, &path).await?;
-        let answer: serde_json::Value = serde_json::from_str(&body).ok()?;
+        let answer: Value = serde_json::from_str(&body).ok()?;
         let result = answer["data"]["result"].as_array()?;
         let [one] = result.as_slice() else { return None };
         one["value"][1].as_str()?.parse().ok()

@@ -56,6 +56,16 @@ fn steady_is_no_news_and_every_change_of_meaning_is() {
     assert!(changed(&|decision| decision.metrics.as_mut().unwrap().reason = MetricsReason::Settling));
     assert!(changed(&|decision| decision.metrics = None));
     assert!(changed(&|decision| decision.findings.push(Finding::RolloutStuck)));
+    let failed = |kind, message: &str| {
+        let mut other = base.clone();
+        other.metrics.as_mut().unwrap().signal = Some(("requestRate".into(), SignalState::Error(kind, message.into())));
+        other
+    };
+    let setup = |message: &str| failed(SourceErrorKind::Setup, message);
+    assert!(setup("no Secret").differs_in_meaning(&setup("no key")), "another thing has to be mended");
+    assert!(!setup("no Secret").differs_in_meaning(&setup("no Secret")));
+    let server = |message: &str| failed(SourceErrorKind::Connect, message);
+    assert!(!server("port 1").differs_in_meaning(&server("port 2")), "a server's words are no news");
     let stuck = |findings: Vec<Finding>| Decision { findings, ..base.clone() };
     assert!(
         stuck(vec![Finding::RolloutStuck])
@@ -165,24 +175,12 @@ fn of_equals_the_first_is_named() {
 
 #[test]
 fn a_rollout_that_restrains_nothing_says_so() {
-    let mut policy = eager_policy(1, 20);
-    policy.tunables.rollout_margin = 2.0;
-    let mut world = World::new(policy.clone(), 5);
-    world.input.demand = vec![demand(&world, 250.0)];
-    world.step();
-    world.input.rollout.active = true;
-    // (floor, demand) -> restrained
+    // 250 before the rollout, and anything up to twice that counts as 250.
     for (floor, demand, restrained) in [(5, 410.0, false), (4, 410.0, true), (3, 250.0, false), (5, 350.0, false)] {
-        let mut world = World::new(policy.clone(), floor);
-        world.run(5, 250.0);
-        world.state = State::adopt(&policy, world.now, Adopted { floor: Some(floor), cap: None, observed: floor });
-        world.replicas = floor;
+        let mut policy = eager_policy(floor, 20);
+        policy.tunables.rollout_margin = 2.0;
+        let mut world = World::new(policy, floor);
         world.tick(250.0);
-        if world.state.floor() != floor {
-            // Eager floors fall; give it back what it had.
-            world.policy.min_replicas = floor;
-            world.tick(250.0);
-        }
         world.input.rollout.active = true;
         let decision = world.tick(demand);
         let seen = matches!(stage(&decision, StageName::Restrain), Why::RolloutRestrained { .. });

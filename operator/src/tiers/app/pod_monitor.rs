@@ -53,5 +53,5 @@ fn stamp(label: &str, target: &str) -> Value {
 /// A duration as Prometheus writes it: whole units, no fractions.
 fn prometheus_duration(duration: std::time::Duration) -> String {
     let millis = duration.as_millis();
-    if millis % 1000 == 0 { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
+    if millis.is_multiple_of(1000) { format!("{}s", millis / 1000) } else { format!("{millis}ms") }
 }

@@ -33,8 +33,13 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
     let message = waiting.message.as_deref().unwrap_or_default();
     match waiting.reason.as_deref().unwrap_or_default() {
         // The node alternates between these words; the condition must not.
-        "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull" | "RegistryUnavailable"
-        | "ImageInspectError" | "SignatureValidationFailed" => Some(Trouble {
+        "ErrImagePull"
+        | "ImagePullBackOff"
+        | "InvalidImageName"
+        | "ErrImageNeverPull"
+        | "RegistryUnavailable"
+        | "ImageInspectError"
+        | "SignatureValidationFailed" => Some(Trouble {
             reason: Reason::ImagePull,
             message: format!(
                 "container {name}: image {} cannot be pulled: check image and imagePullSecrets",
@@ -42,8 +47,12 @@ fn of_container(container: &ContainerStatus) -> Option<Trouble> {
             ),
         }),
         "CrashLoopBackOff" => Some(Trouble { reason: Reason::CrashLoop, message: crash(container) }),
-        "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" | "PreCreateHookError"
-        | "PreStartHookError" | "PostStartHookError" => {
+        "CreateContainerConfigError"
+        | "CreateContainerError"
+        | "RunContainerError"
+        | "PreCreateHookError"
+        | "PreStartHookError"
+        | "PostStartHookError" => {
             Some(Trouble { reason: Reason::ContainerConfig, message: configuration(name, message) })
         }
         _ => None,
