@@ -1,6 +1,6 @@
 //! The app room: what fields of an app come to, where an example would not show it, and what validation says.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 use crds::LearningPlatform;
 use learningplatform_operator::{

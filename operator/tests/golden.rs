@@ -1,7 +1,7 @@
 //! Golden files: every object of every example. A change of a pod template here restarts the pods of every platform at an
 //! upgrade of the operator, so it is never made in passing.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 use crds::LearningPlatform;
 use learningplatform_operator::{capabilities::Served, context::Settings, reconcile, validate::validate};

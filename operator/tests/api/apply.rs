@@ -110,7 +110,7 @@ pub fn update(kind: &str, live: &Value, updated: &Value, manager: &str) -> Value
     let mut object = updated.clone();
     let mut entries = live["metadata"]["managedFields"].as_array().cloned().unwrap_or_default();
     let mut taken = json!({});
-    collect_changed(kind, live, updated, &mut taken, &mut Vec::new());
+    collect_changed(live, updated, &mut taken, &mut Vec::new());
     for entry in &mut entries {
         let fields = entry["fieldsV1"].clone();
         entry["fieldsV1"] = without_changed(kind, &fields, live, updated, &mut Vec::new());
@@ -221,7 +221,7 @@ fn without_changed(kind: &str, set: &Value, before: &Value, after: &Value, path:
 }
 
 /// The set of the leaves that are new or changed.
-fn collect_changed(kind: &str, before: &Value, after: &Value, set: &mut Value, path: &mut Vec<String>) {
+fn collect_changed(before: &Value, after: &Value, set: &mut Value, path: &mut Vec<String>) {
     for (name, value) in after.as_object().into_iter().flatten() {
         if path.is_empty() && name == "metadata" || before.get(name) == Some(value) {
             continue;
@@ -229,7 +229,7 @@ fn collect_changed(kind: &str, before: &Value, after: &Value, set: &mut Value, p
         let mut inner = json!({});
         if value.is_object() && !is_atomic(path) {
             path.push(name.clone());
-            collect_changed(kind, before.get(name).unwrap_or(&Value::Null), value, &mut inner, path);
+            collect_changed(before.get(name).unwrap_or(&Value::Null), value, &mut inner, path);
             path.pop();
         }
         set[format!("f:{name}")] = inner;

@@ -42,7 +42,8 @@ async fn an_ingress_class_that_is_missing_is_named_and_heals() {
     bindings.patch(&name, &apply, &Patch::Apply(&binding)).await.expect("a binding");
     let operator = Operator::spawn(&ns, &kubeconfig, FLAGS);
 
-    let exposure = json!({"exposure": {"ingress": {"className": name, "hosts": ["school.example"], "tlsSecret": "tls"}}});
+    let exposure =
+        json!({"exposure": {"ingress": {"className": name, "hosts": ["school.example"], "tlsSecret": "tls"}}});
     ns.apply("school", json!({"apps": [with(app("web"), exposure)]})).await;
     names(&ns, "school", "web", "AppReady", "NotFound", &[]).await;
     let class = json!({

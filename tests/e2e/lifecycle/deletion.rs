@@ -8,7 +8,11 @@ use learningplatform_tests::harness::{DISCOVERY, Load, Prometheus, Recorder, kub
 async fn deleting_the_resource_ends_while_the_operator_is_down() {
     let (ns, mut operator) = scene("delete").await;
     let autoscaling = json!({"minReplicas": 1, "maxReplicas": 2, "cpu": {"averageValue": "1"}});
-    ns.apply("school", json!({"apps": [app("web"), with(app("api"), json!({"replicas": null, "autoscaling": autoscaling}))]})).await;
+    ns.apply(
+        "school",
+        json!({"apps": [app("web"), with(app("api"), json!({"replicas": null, "autoscaling": autoscaling}))]}),
+    )
+    .await;
     ready(&ns, "school").await;
     operator.kill();
     remove(&ns, "learningplatform.dev/v1alpha1", "LearningPlatform", "school").await;

@@ -3,7 +3,8 @@
 use super::*;
 use learningplatform_tests::harness::{Fault, FaultProxy, Rules, account};
 
-const FAST: &[&str] = &["--leader-election=false", "--debounce=20ms", "--waiting-requeue=1s", "--evaluation-interval=300ms"];
+const FAST: &[&str] =
+    &["--leader-election=false", "--debounce=20ms", "--waiting-requeue=1s", "--evaluation-interval=300ms"];
 
 /// Everything that a platform has: an app with a route, an HPA and a disruption budget.
 fn before() -> Value {
@@ -43,8 +44,17 @@ fn strip(value: &mut Value) {
     match value {
         Value::Object(fields) => {
             for field in [
-                "uid", "resourceVersion", "creationTimestamp", "generation", "time", "lastTransitionTime", "clusterIP",
-                "clusterIPs", "observedGeneration", "namespace", "id",
+                "uid",
+                "resourceVersion",
+                "creationTimestamp",
+                "generation",
+                "time",
+                "lastTransitionTime",
+                "clusterIP",
+                "clusterIPs",
+                "observedGeneration",
+                "namespace",
+                "id",
             ] {
                 fields.remove(field);
             }
@@ -79,7 +89,12 @@ fn finished(state: &Value) -> bool {
 }
 
 /// Takes the platform through both specs with an operator behind `proxy`, which another replaces once it has failed.
-async fn life(ns: &TestNamespace, kubeconfig: &std::path::Path, proxy: &FaultProxy, good: impl Fn(&Value) -> bool) -> bool {
+async fn life(
+    ns: &TestNamespace,
+    kubeconfig: &std::path::Path,
+    proxy: &FaultProxy,
+    good: impl Fn(&Value) -> bool,
+) -> bool {
     let mut operator = Operator::spawn(ns, &proxy.kubeconfig(ns.dir.path()), FAST);
     let mut crashed = false;
     for (spec, stage) in [(before(), 0), (after(), 1)] {

@@ -72,7 +72,8 @@ async fn foreign_objects_are_named_and_never_taken_over() {
             assert_eq!(as_it_is(ns, &object).await, before, "the foreign {kind} is as it was");
             let user = format!("system:serviceaccount:{}:operator", ns.name);
             let resource = format!(" {}s {}/{object_name} ", kind.to_lowercase(), ns.name);
-            let touched: Vec<_> = audit.writes_of(&user).into_iter().filter(|write| write.contains(&resource)).collect();
+            let touched: Vec<_> =
+                audit.writes_of(&user).into_iter().filter(|write| write.contains(&resource)).collect();
             assert!(touched.is_empty(), "no write to the foreign {kind} was even tried: {touched:?}");
 
             let gone = Instant::now();

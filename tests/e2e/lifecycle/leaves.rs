@@ -75,7 +75,8 @@ pub(super) fn value(object: &Value, leaf: &[Step]) -> Option<Value> {
 
 /// Another value that the API may take in its place.
 pub(super) fn other(leaf: &[Step], value: &Value) -> Option<Value> {
-    let field = leaf.iter().rev().find_map(|step| if let Step::Field(name) = step { Some(name.as_str()) } else { None })?;
+    let field =
+        leaf.iter().rev().find_map(|step| if let Step::Field(name) = step { Some(name.as_str()) } else { None })?;
     Some(match (field, value) {
         (_, Value::Bool(value)) => json!(!value),
         (_, Value::Number(number)) => json!(number.as_i64()? + 1),

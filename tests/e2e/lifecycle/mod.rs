@@ -143,7 +143,8 @@ async fn put_gateway(ns: &TestNamespace, name: &str) {
 }
 
 async fn put_secret(ns: &TestNamespace, name: &str, key: &str, value: &str) {
-    put(ns, json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value}})).await;
+    put(ns, json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": {key: value}}))
+        .await;
 }
 
 async fn remove_secret(ns: &TestNamespace, name: &str) {

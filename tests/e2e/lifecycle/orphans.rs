@@ -37,9 +37,11 @@ async fn a_renamed_app_leaves_nothing_behind_and_others_objects_stay() {
 
     // One with all our labels and no owner, and one with our labels and another owner: neither was made by this platform.
     let labels = json!({MANAGED_BY: MANAGER, INSTANCE: "school", COMPONENT: "left"});
-    let service = |name: &str| json!({
-        "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": labels}, "spec": {"ports": [{"port": 80}]},
-    });
+    let service = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "labels": labels}, "spec": {"ports": [{"port": 80}]},
+        })
+    };
     put(&ns, service("left-behind")).await;
     let mut owned = service("owned-by-other");
     owned["metadata"]["ownerReferences"] = json!([{
@@ -48,9 +50,12 @@ async fn a_renamed_app_leaves_nothing_behind_and_others_objects_stay() {
     put(&ns, owned).await;
 
     ns.apply("school", json!({"apps": [exposed("site"), pending("other")]})).await;
-    eventually("the new name is all there, the old is all gone", SOON, || names_of(&ns), |names| {
-        has(names, "site") && all("web").is_disjoint(names)
-    })
+    eventually(
+        "the new name is all there, the old is all gone",
+        SOON,
+        || names_of(&ns),
+        |names| has(names, "site") && all("web").is_disjoint(names),
+    )
     .await;
     let names = names_of(&ns).await;
     assert!(set(&["Service left-behind", "Service owned-by-other"]).is_subset(&names), "{names:#?}");
@@ -67,14 +72,20 @@ async fn a_room_that_is_turned_off_is_emptied() {
     let autoscaling = json!({"minReplicas": 3, "maxReplicas": 5, "cpu": {"averageValue": "1"}});
     let on = with(exposed("web"), json!({"replicas": null, "autoscaling": autoscaling}));
     ns.apply("school", json!({"apps": [on.clone()]})).await;
-    eventually("the floor is the Deployment's count", SOON, || ns.replicas("school-web"), |r| {
-        r.is_some_and(|(wanted, _)| wanted == 3)
-    })
+    eventually(
+        "the floor is the Deployment's count",
+        SOON,
+        || ns.replicas("school-web"),
+        |r| r.is_some_and(|(wanted, _)| wanted == 3),
+    )
     .await;
     let gone = ["Ingress school-web", "HTTPRoute school-web", "PodMonitor school-web"];
-    eventually("all objects are there", SOON, || names_of(&ns), |names| {
-        set(&gone).is_subset(names) && names.contains("HorizontalPodAutoscaler school-web")
-    })
+    eventually(
+        "all objects are there",
+        SOON,
+        || names_of(&ns),
+        |names| set(&gone).is_subset(names) && names.contains("HorizontalPodAutoscaler school-web"),
+    )
     .await;
 
     // Exposure and metrics off: routes go, the rest stays.
@@ -96,6 +107,9 @@ async fn a_room_that_is_turned_off_is_emptied() {
     ns.apply("school", json!({"apps": [off]})).await;
     eventually("an HPA again", SOON, || ns.bounds("school-web"), Option::is_some).await;
     let wanted = || async { ns.replicas("school-web").await.map(|(wanted, _)| wanted) };
-    learningplatform_tests::harness::holds_for("pods are kept", Duration::from_secs(5), wanted, |n| n.is_some_and(|n| n >= 3)).await;
+    learningplatform_tests::harness::holds_for("pods are kept", Duration::from_secs(5), wanted, |n| {
+        n.is_some_and(|n| n >= 3)
+    })
+    .await;
     ns.delete().await;
 }

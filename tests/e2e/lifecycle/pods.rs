@@ -5,7 +5,8 @@ use super::*;
 #[tokio::test]
 async fn an_image_that_cannot_be_pulled_is_named_and_heals() {
     let (ns, _operator) = scene("pull").await;
-    ns.apply("school", json!({"apps": [with(app("web"), json!({"image": "localhost/no-such-app:1"})), app("other")]})).await;
+    ns.apply("school", json!({"apps": [with(app("web"), json!({"image": "localhost/no-such-app:1"})), app("other")]}))
+        .await;
     names(&ns, "school", "web", "AppReady", "ImagePull", &["localhost/no-such-app:1", "imagePullSecrets"]).await;
     let gone = Instant::now();
     ns.apply("school", json!({"apps": [app("web"), app("other")]})).await;

@@ -26,8 +26,7 @@ async fn noise_around_a_constant_load_causes_no_write() {
     let operator = Operator::start(&ns, &["--evaluation-interval=1s", "--tunable=failure_span=3s"]).await;
     load.set(&ns.name, "school-web", 250.0, 0.1);
     let mut silent = by_rate("silent");
-    silent["autoscaling"] =
-        json!({"minReplicas": 1, "maxReplicas": 6, "requestRate": {"perPod": 100, "server": "dead"}, "fallback": {"replicas": 2}});
+    silent["autoscaling"] = json!({"minReplicas": 1, "maxReplicas": 6, "requestRate": {"perPod": 100, "server": "dead"}, "fallback": {"replicas": 2}});
     let dead = json!([{"name": "dead", "url": "http://127.0.0.1:1"}]);
     let spec = json!({
         "prometheus": {"url": prometheus.url, "scrapeInterval": "1s", "servers": dead},
@@ -115,6 +114,6 @@ async fn a_second_pass_writes_nothing_and_neither_does_a_new_operator() {
 /// Passes that have ended, of any outcome, as the operator's metrics count them.
 async fn passes(operator: &Operator) -> f64 {
     let metrics = operator.get("/metrics").await.unwrap_or_default();
-    let lines = metrics.lines().filter(|line| line.starts_with("learningplatform_passes_total"));
+    let lines = metrics.lines().filter(|line| line.starts_with("learningplatform_operator_passes_total"));
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
 }

@@ -4,25 +4,47 @@ use super::*;
 
 /// What each platform lacks: its name, the change of the app, the words of the condition, and what heals it.
 fn cases() -> Vec<(&'static str, Value, Vec<&'static str>, Value)> {
-    let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"A": "1"}});
+    let config_map =
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"A": "1"}});
     let account = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "reader"}});
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "stringData": {"URL": "x"}});
+    let secret =
+        json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "database"}, "stringData": {"URL": "x"}});
     let key = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "token"}, "stringData": {"key": "x"}});
     let pull = json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "registry"}, "type": "kubernetes.io/dockerconfigjson",
         "stringData": {".dockerconfigjson": "{\"auths\":{}}"},
     });
     vec![
-        ("secret", json!({"envFrom": [{"secretRef": {"name": "database"}}]}), vec!["Secret database", "envFrom"], secret),
+        (
+            "secret",
+            json!({"envFrom": [{"secretRef": {"name": "database"}}]}),
+            vec!["Secret database", "envFrom"],
+            secret,
+        ),
         (
             "key",
             json!({"env": [{"name": "TOKEN", "valueFrom": {"secretKeyRef": {"name": "token", "key": "key"}}}]}),
             vec!["Secret token", "env[TOKEN]"],
             key,
         ),
-        ("map", json!({"envFrom": [{"configMapRef": {"name": "settings"}}]}), vec!["ConfigMap settings", "envFrom"], config_map),
-        ("account", json!({"serviceAccount": {"name": "reader"}}), vec!["ServiceAccount reader", "serviceAccount"], account),
-        ("pull", json!({"imagePullSecrets": [{"name": "registry"}]}), vec!["Secret registry", "imagePullSecrets"], pull),
+        (
+            "map",
+            json!({"envFrom": [{"configMapRef": {"name": "settings"}}]}),
+            vec!["ConfigMap settings", "envFrom"],
+            config_map,
+        ),
+        (
+            "account",
+            json!({"serviceAccount": {"name": "reader"}}),
+            vec!["ServiceAccount reader", "serviceAccount"],
+            account,
+        ),
+        (
+            "pull",
+            json!({"imagePullSecrets": [{"name": "registry"}]}),
+            vec!["Secret registry", "imagePullSecrets"],
+            pull,
+        ),
     ]
 }
 
@@ -51,7 +73,8 @@ async fn what_is_missing_is_named_and_heals_when_it_comes() {
 async fn what_goes_while_the_platform_runs_is_named_and_heals() {
     let (ns, _operator) = scene("goes").await;
     put_secret(&ns, "database", "URL", "x").await;
-    ns.apply("school", json!({"apps": [with(app("web"), json!({"envFrom": [{"secretRef": {"name": "database"}}]}))]})).await;
+    ns.apply("school", json!({"apps": [with(app("web"), json!({"envFrom": [{"secretRef": {"name": "database"}}]}))]}))
+        .await;
     ready(&ns, "school").await;
     remove_secret(&ns, "database").await;
     // A settled platform is looked at on a change, or every ten minutes: the user asks for a look.

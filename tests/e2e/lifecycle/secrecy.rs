@@ -21,7 +21,8 @@ async fn tell_tale(code: u16) -> String {
                 let mut request = vec![0_u8; 65536];
                 let length = stream.read(&mut request).await.unwrap_or(0);
                 let told = String::from_utf8_lossy(&request[..length]).replace("\r\n", " ");
-                let body = json!({"status": "error", "errorType": "bad_data", "error": format!("refused: {told}")}).to_string();
+                let body = json!({"status": "error", "errorType": "bad_data", "error": format!("refused: {told}")})
+                    .to_string();
                 let head = format!(
                     "HTTP/1.1 {code} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
                     body.len()
@@ -66,7 +67,9 @@ async fn no_secret_is_in_arguments_logs_events_status_or_metrics() {
     told.push(("arguments", String::from_utf8_lossy(&cmdline).into_owned()));
     told.push(("environment", String::from_utf8_lossy(&environment).into_owned()));
     let events = ns.api::<Event>().list(&ListParams::default()).await.expect("events");
-    assert!(events.items.iter().any(|event| event.reporting_controller.as_deref() == Some("learningplatform-operator")));
+    assert!(
+        events.items.iter().any(|event| event.reporting_controller.as_deref() == Some("learningplatform-operator"))
+    );
     told.push(("events", serde_json::to_string(&events.items).expect("JSON")));
     let platforms = ns.api::<crds::LearningPlatform>().list(&ListParams::default()).await.expect("platforms");
     told.push(("platforms", serde_json::to_string(&platforms.items).expect("JSON")));

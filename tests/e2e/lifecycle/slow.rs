@@ -57,7 +57,8 @@ async fn a_prometheus_that_hangs_holds_no_other_platform_up() {
             streams.push(stream);
         }
     });
-    let autoscaling = json!({"minReplicas": 1, "maxReplicas": 6, "requestRate": {"perPod": 100}, "fallback": {"replicas": 2}});
+    let autoscaling =
+        json!({"minReplicas": 1, "maxReplicas": 6, "requestRate": {"perPod": 100}, "fallback": {"replicas": 2}});
     let web = with(pending("web"), json!({"replicas": null, "autoscaling": autoscaling}));
     let spec = |url: &str| json!({"prometheus": {"url": url, "scrapeInterval": "1s"}, "apps": [web]});
     load.set(&ns.name, "good-web", 50.0, 0.05);

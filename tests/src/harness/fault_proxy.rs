@@ -170,7 +170,9 @@ async fn answer(request: Request<Incoming>, state: Arc<State>) -> Result<Answer,
             let _ = answer.into_body().collect().await;
             Err(std::io::ErrorKind::ConnectionReset.into())
         }
-        Some(Fault::Conflict) => Ok(status(409, "Conflict", "the object has been modified; please apply your changes again")),
+        Some(Fault::Conflict) => {
+            Ok(status(409, "Conflict", "the object has been modified; please apply your changes again"))
+        }
         Some(Fault::Forbidden) => {
             Ok(status(403, "Forbidden", "objects is forbidden: User \"operator\" cannot patch resource \"objects\""))
         }

@@ -12,3 +12,4 @@ mod no_data;
 mod ramp;
 mod scenarios;
 mod schedule;
+mod types;
