@@ -99,7 +99,7 @@ async fn many_apps_share_queries_and_too_large_ones_are_halved() {
     assert!(names.iter().filter(|name| *name != "app07").all(|name| floor(&lab, name) == 12), "halves answer");
     assert_eq!(
         (floor(&lab, "app07"), lab.reason("app07").as_str()),
-        (8, "SeriesNeverSeen"),
+        (8, "NoSeries"),
         "one app's absence is its own"
     );
 }

@@ -38,7 +38,7 @@ async fn a_series_that_ends_holds_the_floor() {
     assert!(lab.wakes() > 0, "a pass is woken to tell it");
     lab.never_below("web", 8, Duration::from_secs(7)).await;
     assert_eq!(lab.cluster.replicas("story-web"), 8);
-    assert_eq!(lab.wakes(), 0, "told once, not again and again");
+    assert_eq!(lab.wakes(), 0, "told once, not again and again: {:?}", lab.view("web").map(|view| view.published));
 }
 
 #[tokio::test]

@@ -175,7 +175,7 @@ async fn a_seldom_counter_is_no_evidence_for_raising() {
     let jump = || async {
         let at = now();
         let raised = source.query(&raise, at).await.ok()?;
-        assert!(raised.series.is_empty(), "{raised:?}");
+        assert!(raised.series.iter().all(|series| series.value < 100.0), "{raised:?}");
         source.query(&value, at).await.ok()?.series.first().filter(|series| series.value > 100.0).map(drop)
     };
     until("the jump is seen over the long range", std::time::Duration::from_secs(30), jump).await;

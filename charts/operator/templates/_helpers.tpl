@@ -70,7 +70,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [apps]
   resources: [deployments/scale]
-  verbs: [patch]
+  verbs: [get, patch]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
   verbs: [create, delete, get, list, patch, watch]

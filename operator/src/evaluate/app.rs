@@ -235,6 +235,7 @@ impl AppEntry {
             bounds,
             live: decision.clone(),
             published: decision.clone(),
+            first: true,
             decisions: Vec::new(),
             hold,
             observed,

@@ -294,8 +294,9 @@ impl Round {
     fn file(&self, origin: Origin, reply: Reply) {
         let mut readings = self.members[origin.entry].memory.readings.lock();
         let Some(readings) = readings.get_mut(origin.source) else { return };
+        readings.learn(origin.part, &reply, self.now);
         match origin.part {
-            Part::Seen | Part::Bounds => readings.learn(origin.part, &reply, self.now),
+            Part::Seen | Part::Bounds => {}
             part => {
                 if readings.at != Some(self.now) {
                     readings.at = Some(self.now);

@@ -43,9 +43,10 @@ impl Readings {
         missing && !asked
     }
 
-    /// Takes over the answer to a seldom question.
+    /// Takes over what a reply tells for longer than its tick: the answer to a seldom question, and that there is a series.
     pub fn learn(&mut self, part: Part, reply: &Reply, now: Time) {
         match (part, reply) {
+            (Part::Long, Ok(vector)) if !vector.series.is_empty() => self.seen = Some((true, now)),
             (Part::Seen, Ok(vector)) => self.seen = Some((!vector.series.is_empty(), now)),
             // An expression that cannot be asked this way tells nothing.
             (Part::Seen, Err(_)) => self.seen = Some((true, now)),

@@ -27,6 +27,8 @@ pub struct ScalingView {
     pub live: Arc<Decision>,
     /// The decision of the last change in meaning: what status tells.
     pub published: Arc<Decision>,
+    /// Nothing has changed in meaning since this process began to decide.
+    pub first: bool,
     /// The last changes of the bounds, newest first.
     pub decisions: Vec<PastDecision>,
     /// The manual hold in force.
@@ -83,6 +85,7 @@ impl ScalingView {
                 || before.hold != fresh.hold
                 || before.failure != fresh.failure
         });
+        fresh.first = before.is_none_or(|before| before.first && !changed);
         fresh.published = if changed { decision.clone() } else { before.map_or(decision, |b| &b.published).clone() };
         fresh.decisions = before.map_or(remembered, |before| &before.decisions).to_vec();
         let (floor, cap) = (count(decision.write.floor), count(decision.write.cap));

@@ -9,6 +9,10 @@ use std::{
     time::Duration,
 };
 use tempfile::TempDir;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// A running server; killed when dropped.
 pub struct Prometheus {
@@ -56,10 +60,18 @@ impl Prometheus {
         self.ready().await;
     }
 
+    /// Waits until it answers queries; with TLS until it listens, because only those who have the certificates can ask.
     async fn ready(&self) {
-        let port = self.port;
-        until("Prometheus listens", Duration::from_secs(60), || async move {
-            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+        let (port, tls) = (self.port, self.tls);
+        until("Prometheus is ready", Duration::from_secs(60), || async move {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+            if tls {
+                return Some(());
+            }
+            stream.write_all(b"GET /-/ready HTTP/1.0\r\n\r\n").await.ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.ok()?;
+            answer.lines().next()?.contains(" 200 ").then_some(())
         })
         .await;
     }

@@ -6,6 +6,7 @@ pub mod hpa;
 pub mod policy;
 pub mod quantity;
 mod tier;
+mod told;
 
 pub use hpa::{Bounds, hpa};
 pub use policy::{Calendars, FieldError, policy};

@@ -3,6 +3,7 @@
 use super::{
     Bounds, Calendars, hpa,
     policy::{self, FieldError},
+    told,
 };
 use crate::{
     conditions::{State, Verdict},
@@ -20,7 +21,7 @@ use crate::{
 };
 use crds::{
     prometheus::Prometheus,
-    status::{ConditionType, Reason},
+    status::{AppStatus, ConditionType, Reason},
     tiers::{app::App, autoscaling::Autoscaling as Spec},
 };
 use decide::{Time, Tunables};
@@ -151,7 +152,10 @@ impl Tier for Autoscaling {
 
     fn status(&self, lp: &ValidPlatform, seen: &Observed, _children: &Children) -> TierStatus {
         let items = lp.apps.iter().filter(|app| app.scaling.is_some());
-        TierStatus { items: items.map(|app| (app.key.app.clone(), item_status(app, seen))).collect() }
+        // What was said of another spec says nothing of this one.
+        let told = if lp.status.observed_generation == Some(lp.generation) { &lp.status.apps[..] } else { &[] };
+        let item = |app: &ValidApp| item_status(app, seen, told.iter().find(|told| told.name == app.key.app));
+        TierStatus { items: items.map(|app| (app.key.app.clone(), item(app))).collect() }
     }
 }
 
@@ -164,7 +168,7 @@ fn step(lp: &ValidPlatform, app: &ValidApp, bounds: Bounds) -> Option<Step> {
     Some(Step { item: app.key.app.clone(), manager: FieldManager::Scale, object })
 }
 
-fn item_status(app: &ValidApp, seen: &Observed) -> ItemStatus {
+fn item_status(app: &ValidApp, seen: &Observed, told: Option<&AppStatus>) -> ItemStatus {
     let name = &app.key.app;
     let verdict = |state, reason, message: &str| Verdict::new(ConditionType::AutoscalingReady, state, reason, message);
     let view = seen.views.get(name);
@@ -177,11 +181,15 @@ fn item_status(app: &ValidApp, seen: &Observed) -> ItemStatus {
         let message = "no answer of the metrics source yet";
         verdicts.push(Verdict::new(ConditionType::MetricsAvailable, State::Unknown, Reason::Progressing, message));
     }
+    let mut scaling = view.map(ScalingView::status);
+    if let Some(told) = told {
+        told::keep(told, view, &mut verdicts, &mut scaling);
+    }
     if let Some((reason, message)) = seen.problems.get(name).and_then(|problems| problems.first()) {
         verdicts.retain(|verdict| verdict.type_ != ConditionType::AutoscalingReady);
         verdicts.push(verdict(State::False, *reason, message));
     }
-    ItemStatus { verdicts, scaling: view.map(ScalingView::status), ..ItemStatus::default() }
+    ItemStatus { verdicts, scaling, ..ItemStatus::default() }
 }
 
 /// What keeps an app's scaling from being carried out in full, the gravest first.
