@@ -97,11 +97,7 @@ async fn many_apps_share_queries_and_too_large_ones_are_halved() {
     script.rates.lock().unwrap().remove("story-app07");
     pass(3).await;
     assert!(names.iter().filter(|name| *name != "app07").all(|name| floor(&lab, name) == 12), "halves answer");
-    assert_eq!(
-        (floor(&lab, "app07"), lab.reason("app07").as_str()),
-        (8, "NoSeries"),
-        "one app's absence is its own"
-    );
+    assert_eq!((floor(&lab, "app07"), lab.reason("app07").as_str()), (8, "NoSeries"), "one app's absence is its own");
 }
 
 #[tokio::test(start_paused = true)]
