@@ -201,6 +201,14 @@ async fn the_first_status_comes_before_the_first_child() {
     assert!(writes[0].path.ends_with("/status"), "{writes:?}");
 }
 
+/// The lines in which two objects differ.
+fn differences(wanted: &Value, found: &Value) -> String {
+    let [wanted, found] = [wanted, found].map(|object| serde_json::to_string_pretty(object).unwrap());
+    let diff = similar::TextDiff::from_lines(&wanted, &found);
+    let lines = diff.iter_all_changes().filter(|line| line.tag() != similar::ChangeTag::Equal);
+    lines.map(|line| format!("{}{line}", line.tag())).collect()
+}
+
 #[tokio::test]
 async fn a_crash_at_any_write_ends_in_the_same_state() {
     let perfect = World::new(spec());
@@ -219,7 +227,8 @@ async fn a_crash_at_any_write_ends_in_the_same_state() {
             world.settle(&world.operator().await).await;
             let found = world.api.dump();
             for (path, object) in &wanted {
-                assert_eq!(found.get(path), Some(object), "{fault:?} at write {nth}: {path}");
+                let differs = found.get(path).map_or_else(|| "is missing".to_owned(), |found| differences(object, found));
+                assert_eq!(differs, "", "{fault:?} at write {nth}: {path}");
             }
             assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{fault:?} at write {nth}");
         }

@@ -16,13 +16,22 @@ pub(super) fn keep(
     scaling: &mut Option<Scaling>,
 ) {
     let before = verdicts_of(told);
-    let same = match view {
-        None => !before.is_empty(),
-        Some(view) => view.first && alike(verdicts, &before) && same_bounds(scaling.as_ref(), told.scaling.as_ref()),
-    };
-    if same {
-        *verdicts = before;
-        scaling.clone_from(&told.scaling);
+    match view {
+        None => {
+            // A failure is only known to last by trying again, which this process has not done yet.
+            let lasting = |told: &&Verdict| told.type_ != ConditionType::AutoscalingReady || told.state == State::True;
+            for verdict in verdicts {
+                let told = before.iter().filter(lasting).find(|told| told.type_ == verdict.type_);
+                *verdict = told.unwrap_or(verdict).clone();
+            }
+            scaling.clone_from(&told.scaling);
+        }
+        Some(view) => {
+            if view.first && alike(verdicts, &before) && same_bounds(scaling.as_ref(), told.scaling.as_ref()) {
+                *verdicts = before;
+                scaling.clone_from(&told.scaling);
+            }
+        }
     }
 }
 
@@ -82,7 +91,11 @@ mod tests {
 
         let (mut verdicts, mut scaling) = (vec![unknown.clone()], None);
         keep(&AppStatus { name: "web".into(), ..AppStatus::default() }, None, &mut verdicts, &mut scaling);
-        assert_eq!((verdicts, scaling), (vec![unknown], None), "an app of which nothing was said");
+        assert_eq!((verdicts, scaling), (vec![unknown.clone()], None), "an app of which nothing was said");
+
+        let mut verdicts = vec![unknown.clone()];
+        keep(&told("False", "ProviderError"), None, &mut verdicts, &mut None);
+        assert_eq!(verdicts, [unknown], "a failure of the process before");
     }
 
     #[test]
