@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 /// The servers that answer PromQL for this platform.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.url) || !has(self.headers)").message(
+    "spec.prometheus.headers go to a server that the resource names: set url beside them, because the operator's default server is asked with the operator's own credentials"
+))]
 #[x_kube(validation = Rule::new("!has(self.servers) || self.servers.all(s, s.name != 'default')").message(
     "spec.prometheus.servers[].name: 'default' means the server of spec.prometheus itself: choose another name"
 ))]
@@ -71,8 +74,9 @@ pub struct Server {
     #[schemars(schema_with = "schema::short_strings")]
     pub matchers: BTreeMap<String, String>,
 
-    /// HTTP headers sent with every query, such as `{X-Scope-OrgID: school-7}` for a tenant. Not for credentials:
-    /// use `auth`.
+    /// HTTP headers sent with every query to `url`, such as `{X-Scope-OrgID: school-7}` for a tenant. Not for
+    /// credentials: use `auth`. The operator's default server takes none, because it is asked with the operator's
+    /// credentials, and a header could choose another tenant's data.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::short_strings")]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z0-9-]+$') && !(k.lowerAscii() in ['authorization', 'cookie', 'host', 'proxy-authorization']))").message(

@@ -13,7 +13,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
 };
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 use tokio::{net::TcpListener, sync::watch};
 use tokio_util::sync::CancellationToken;
 
@@ -62,10 +62,10 @@ pub struct Admin {
 pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken) {
     let graceful = GracefulShutdown::new();
     loop {
-        let stream = tokio::select! {
+        let (stream, peer) = tokio::select! {
             () = stop.cancelled() => break,
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => stream,
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     // Out of file handles, most likely: asking again at once would spin.
@@ -77,7 +77,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken)
         let admin = admin.clone();
         let service = service_fn(move |request| {
             let admin = admin.clone();
-            async move { Ok::<_, Infallible>(answer(request, &admin).await) }
+            async move { Ok::<_, Infallible>(answer(request, peer, &admin).await) }
         });
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
@@ -93,7 +93,7 @@ pub async fn serve(listener: TcpListener, admin: Admin, stop: CancellationToken)
     graceful.shutdown().await;
 }
 
-async fn answer(request: Request<Incoming>, admin: &Admin) -> Response<Full<Bytes>> {
+async fn answer(request: Request<Incoming>, peer: SocketAddr, admin: &Admin) -> Response<Full<Bytes>> {
     let path = request.uri().path().trim_end_matches('/').to_owned();
     match (request.method(), path.as_str()) {
         (&Method::GET, "/healthz") => text(StatusCode::OK, "ok\n"),
@@ -105,6 +105,11 @@ async fn answer(request: Request<Incoming>, admin: &Admin) -> Response<Full<Byte
             Ok(metrics) => respond(StatusCode::OK, OPENMETRICS, metrics),
             Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
         },
+        // Whoever may reach the metrics may not turn the log off: a port-forward comes from inside of the pod.
+        (&Method::PUT, "/v1/log") if !peer.ip().to_canonical().is_loopback() => text(
+            StatusCode::FORBIDDEN,
+            "the log is set from inside of the pod only: kubectl port-forward to it, and send this to localhost\n",
+        ),
         (&Method::PUT, "/v1/log") => set_log(request, admin).await,
         (&Method::GET, path) => match path.strip_prefix("/v1/explain/").and_then(app_key) {
             Some(key) => match evaluate::explain(&admin.ctx, &key) {

@@ -88,7 +88,7 @@ pub struct Args {
     #[arg(long, env = "LP_PASS_TIMEOUT", default_value = "60s", value_parser = duration)]
     pub pass_timeout: Duration,
 
-    /// What is logged: a level, or directives as `info,kube=debug`. Changed at run time with PUT /v1/log.
+    /// What is logged: a level, or directives as `info,kube=debug`. Changed at run time with PUT /v1/log from inside of the pod, which is where a port-forward ends.
     #[arg(long, env = "LP_LOG", default_value = "info")]
     pub log: String,
 

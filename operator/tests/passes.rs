@@ -227,7 +227,8 @@ async fn a_crash_at_any_write_ends_in_the_same_state() {
             world.settle(&world.operator().await).await;
             let found = world.api.dump();
             for (path, object) in &wanted {
-                let differs = found.get(path).map_or_else(|| "is missing".to_owned(), |found| differences(object, found));
+                let differs =
+                    found.get(path).map_or_else(|| "is missing".to_owned(), |found| differences(object, found));
                 assert_eq!(differs, "", "{fault:?} at write {nth}: {path}");
             }
             assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{fault:?} at write {nth}");

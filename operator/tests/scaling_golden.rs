@@ -6,14 +6,14 @@ use crds::{
     LearningPlatform,
     tiers::autoscaling::{Histogram, Preset, Unit},
 };
-use decide::Duration;
+use decide::{Bounds, Duration};
 use learningplatform_operator::{
     naming::Owner,
     prometheus::{
         preset::Workload,
         query::{Question, Signal, Subject, Template, default_metric, latency_signal},
     },
-    tiers::autoscaling::{Bounds, hpa},
+    tiers::autoscaling::{first_bounds, hpa},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -29,7 +29,7 @@ fn platform(autoscaling: Value) -> LearningPlatform {
 fn rendered(autoscaling: Value, bounds: impl Fn(Bounds) -> Bounds) -> Value {
     let platform = platform(autoscaling);
     let app = &platform.spec.apps[0];
-    let initial = Bounds::initial(app.autoscaling.as_ref().unwrap());
+    let initial = first_bounds(app.autoscaling.as_ref().unwrap());
     serde_json::to_value(hpa(&Owner::of(&platform), app, bounds(initial)).unwrap()).unwrap()
 }
 
@@ -105,24 +105,6 @@ fn metrics_and_tolerance_of_the_users_own_pass_through() {
     assert_eq!(hpa["spec"]["metrics"][1], external);
     assert_eq!(hpa["spec"]["behavior"]["scaleUp"]["tolerance"], "0.05");
     assert_eq!((&hpa["spec"]["minReplicas"], &hpa["spec"]["maxReplicas"]), (&json!(2), &json!(3)));
-}
-
-#[test]
-fn bounds_follow_the_floor_alone_where_the_hpa_has_no_metric() {
-    let write =
-        |floor, cap| decide::Write { floor, cap, disable_scale_up: false, disable_scale_down: false, scale: None };
-    let rate_only = platform(json!({"minReplicas": 1, "maxReplicas": 20, "requestRate": {"perPod": 50}}));
-    let rate_only = rate_only.spec.apps[0].autoscaling.as_ref().unwrap();
-    let of = |spec, floor, before, observed| {
-        let bounds = Bounds::of(spec, &write(floor, 20), before, observed);
-        (bounds.min, bounds.max)
-    };
-    assert_eq!(of(rate_only, 5, 4, 4), (5, 5), "raised by bounds");
-    assert_eq!(of(rate_only, 4, 5, 5), (4, 4), "lowered by bounds");
-    assert_eq!(of(rate_only, 4, 4, 12), (4, 20), "more pods than the floor asked for are left to the HPA's behavior");
-    assert_eq!(of(rate_only, 0, 0, 0), (1, 1), "an HPA takes no zero");
-    let story = platform(story());
-    assert_eq!(of(story.spec.apps[0].autoscaling.as_ref().unwrap(), 5, 4, 4), (5, 20), "cpu may raise further");
 }
 
 fn workload(namespace: &str, name: &str) -> Workload {

@@ -147,9 +147,11 @@ fn the_server_is_the_resources_or_else_the_operators() {
     let default = server(json!({"headers": {"X-Scope-OrgID": "a"}}), json!({}), &operators).unwrap();
     assert_eq!(default.url, "http://default:9090");
     assert_eq!(default.credentials, CredentialsKey::Operator(Some(PathBuf::from("/auth"))));
-    assert_eq!(default.headers["X-Scope-OrgID"], "a");
+    assert!(default.headers.is_empty(), "with the operator's credentials a header could choose another tenant's data");
 
-    let named = server(json!({"url": "http://team/prometheus"}), json!({}), &operators).unwrap();
+    let named = json!({"url": "http://team/prometheus", "headers": {"X-Scope-OrgID": "a"}});
+    let named = server(named, json!({}), &operators).unwrap();
+    assert_eq!(named.headers["X-Scope-OrgID"], "a");
     assert_eq!(
         named.credentials,
         CredentialsKey::Anonymous,

@@ -1,6 +1,6 @@
 //! Whether the operator is there and works: the first half of `lpctl check`.
 
-use super::{Category, Check, Verdict, compare, unknown};
+use super::{Category, Check, Topic, Verdict, compare, unknown};
 use crate::{cluster::Cluster, commands::version::VERSION, install::NAME, installed, output::age};
 use jiff::Timestamp;
 use k8s_openapi::{
@@ -16,12 +16,12 @@ pub const CRD: &str = "learningplatforms.learningplatform.dev";
 pub fn crds(cluster: &Cluster) -> Category {
     let get = |client: Client| async move { Api::<CustomResourceDefinition>::all(client).get_opt(CRD).await };
     let client = cluster.client.clone();
-    let there = Check::new("the cluster knows LearningPlatform", "crd-missing", move || {
+    let there = Check::new("the cluster knows LearningPlatform", Topic::CrdMissing, move || {
         let found = get(client.clone());
         async move { found.await.map_or_else(|e| unknown(&e), |crd| established(crd.as_ref())) }
     });
     let client = cluster.client.clone();
-    let same = Check::new("its schema is the one that this lpctl knows", "crd-outdated", move || {
+    let same = Check::new("its schema is the one that this lpctl knows", Topic::CrdOutdated, move || {
         let found = get(client.clone());
         async move {
             match found.await {
@@ -85,12 +85,13 @@ pub fn operator(cluster: &Cluster, namespace: &str, url: Option<&str>) -> Catego
                 }
             }
         };
-        checks.push(Check::new("the operator runs", "operator", target(runs)).retry().fatal());
-        checks
-            .push(Check::new("its version is that of this lpctl", "operator-version", target(same_version)).warning());
+        checks.push(Check::new("the operator runs", Topic::Operator, target(runs)).retry().fatal());
+        checks.push(
+            Check::new("its version is that of this lpctl", Topic::OperatorVersion, target(same_version)).warning(),
+        );
         let (client, space) = (cluster.client.clone(), namespace.to_owned());
         checks.push(
-            Check::new("one replica holds the lease", "lease", move || {
+            Check::new("one replica holds the lease", Topic::Lease, move || {
                 let (client, space) = (client.clone(), space.clone());
                 async move { lease(&client, &space).await }
             })
@@ -99,7 +100,7 @@ pub fn operator(cluster: &Cluster, namespace: &str, url: Option<&str>) -> Catego
     }
     let (client, namespace, url) = (cluster.client.clone(), namespace.to_owned(), url.map(str::to_owned));
     checks.push(
-        Check::new("the operator says it is ready (/readyz)", "operator-not-ready", move || {
+        Check::new("the operator says it is ready (/readyz)", Topic::OperatorNotReady, move || {
             let (client, namespace, url) = (client.clone(), namespace.clone(), url.clone());
             async move {
                 let asked = async {

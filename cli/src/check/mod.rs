@@ -7,10 +7,12 @@ pub mod pre;
 mod remedy;
 mod schema;
 mod text;
+mod topic;
 
 pub use remedy::remedy;
 pub use schema::{SchemaDifference, compare};
 pub use text::{short, table};
+pub use topic::Topic;
 
 use crate::{exit::Exit, output::Mark};
 use futures::future::BoxFuture;
@@ -57,8 +59,8 @@ type Run = Arc<dyn Fn() -> BoxFuture<'static, Verdict> + Send + Sync>;
 pub struct Check {
     /// A sentence that is true when it passes.
     pub description: String,
-    /// The place in the README that says more.
-    pub anchor: &'static str,
+    /// Where the README says more.
+    pub topic: Topic,
     /// Whether its failure ends the category.
     pub fatal: bool,
     /// Whether its failure is a warning, which changes no exit status.
@@ -72,14 +74,14 @@ pub struct Check {
 
 impl Check {
     /// An ordinary check: its failure is an error, and is final.
-    pub fn new<F, Fut>(description: impl Into<String>, anchor: &'static str, run: F) -> Self
+    pub fn new<F, Fut>(description: impl Into<String>, topic: Topic, run: F) -> Self
     where
         F: Fn() -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Verdict> + Send + 'static,
     {
         Self {
             description: description.into(),
-            anchor,
+            topic,
             fatal: false,
             warning: false,
             retry: false,
@@ -266,7 +268,7 @@ fn line(check: &Check, verdict: Verdict) -> Line {
         Verdict::Bad(Finding { what, fix }) => {
             line.result = if check.warning { Outcome::Warning } else { Outcome::Error };
             (line.problem, line.fix) = (what, fix);
-            line.see = format!("README.md#{}", check.anchor);
+            line.see = format!("README.md#{}", check.topic.anchor());
         }
         Verdict::Unknown(why) => {
             line.result = if check.warning { Outcome::Warning } else { Outcome::Unknown };

@@ -1,7 +1,7 @@
 //! How the platforms are: the second half of `lpctl check`.
 
 use super::{
-    Category, Check, Verdict,
+    Category, Check, Topic, Verdict,
     remedy::{Place, remedy, under_way},
     unknown,
 };
@@ -40,14 +40,14 @@ pub fn platform(cluster: &Cluster, platform: &LearningPlatform) -> Category {
         }
     };
     let mut checks = vec![
-        Check::new("the operator has seen its newest spec", "not-seen-yet", looking(Box::new(seen))).retry(),
-        Check::new("it is Ready", "not-ready", looking(Box::new(ready))).retry(),
+        Check::new("the operator has seen its newest spec", Topic::NotSeenYet, looking(Box::new(seen))).retry(),
+        Check::new("it is Ready", Topic::NotReady, looking(Box::new(ready))).retry(),
     ];
     for app in &platform.spec.apps {
-        for (tier, description, anchor, warning) in [
-            ("app", format!("the pods of app {} are ready", app.name), "app-not-ready", false),
-            ("autoscaling", format!("app {} can be scaled", app.name), "autoscaling-not-ready", false),
-            ("metrics", format!("app {}'s metrics have values", app.name), "metrics-missing", true),
+        for (tier, description, topic, warning) in [
+            ("app", format!("the pods of app {} are ready", app.name), Topic::AppNotReady, false),
+            ("autoscaling", format!("app {} can be scaled", app.name), Topic::AutoscalingNotReady, false),
+            ("metrics", format!("app {}'s metrics have values", app.name), Topic::MetricsMissing, true),
         ] {
             let configured = match (tier, &app.autoscaling) {
                 ("app", _) => true,
@@ -63,7 +63,7 @@ pub fn platform(cluster: &Cluster, platform: &LearningPlatform) -> Category {
                 let item = view.items.iter().find(|i| i.tier == tier && i.name == app);
                 item.map_or_else(|| Verdict::Note("it is gone".into()), |item| of_item(view, item))
             };
-            let check = Check::new(description, anchor, looking(Box::new(look))).retry();
+            let check = Check::new(description, topic, looking(Box::new(look))).retry();
             checks.push(if warning { check.warning() } else { check });
         }
     }

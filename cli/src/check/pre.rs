@@ -1,6 +1,6 @@
 //! Whether a cluster is fit for the operator: `lpctl check --pre`.
 
-use super::{Category, Check, Verdict, unknown};
+use super::{Category, Check, Topic, Verdict, unknown};
 use crate::{cluster::Cluster, installed};
 use k8s_openapi::{
     api::{
@@ -17,7 +17,7 @@ pub const MINIMUM: (u32, u32) = (1, 30);
 /// The API server and its version.
 pub fn kubernetes(cluster: &Cluster) -> Category {
     let (client, url) = (cluster.client.clone(), cluster.url.clone());
-    let reach = Check::new("the Kubernetes API can be asked", "kubernetes-api", move || {
+    let reach = Check::new("the Kubernetes API can be asked", Topic::KubernetesApi, move || {
         let (client, url) = (client.clone(), url.clone());
         async move {
             match client.apiserver_version().await {
@@ -34,7 +34,7 @@ pub fn kubernetes(cluster: &Cluster) -> Category {
         }
     });
     let client = cluster.client.clone();
-    let version = Check::new("Kubernetes is new enough", "kubernetes-version", move || {
+    let version = Check::new("Kubernetes is new enough", Topic::KubernetesVersion, move || {
         let client = client.clone();
         async move {
             match client.apiserver_version().await {
@@ -77,7 +77,7 @@ pub fn permissions(cluster: &Cluster, namespace: &str) -> Category {
         let client = cluster.client.clone();
         let within = within.map(str::to_owned);
         let place = within.as_ref().map(|n| format!(" in namespace {n}")).unwrap_or_default();
-        checks.push(Check::new(format!("you may create {resource}{place}"), "permissions", move || {
+        checks.push(Check::new(format!("you may create {resource}{place}"), Topic::Permissions, move || {
             let (client, within) = (client.clone(), within.clone());
             async move { may(&client, "create", group, resource, within.as_deref()).await }
         }));
@@ -87,7 +87,7 @@ pub fn permissions(cluster: &Cluster, namespace: &str) -> Category {
 
 fn namespace_check(cluster: &Cluster, namespace: &str) -> Check {
     let (client, name) = (cluster.client.clone(), namespace.to_owned());
-    Check::new(format!("namespace {namespace} is there or can be made"), "permissions", move || {
+    Check::new(format!("namespace {namespace} is there or can be made"), Topic::Permissions, move || {
         let (client, name) = (client.clone(), name.clone());
         async move {
             match Api::<Namespace>::all(client.clone()).get_opt(&name).await {
@@ -133,22 +133,26 @@ async fn may(client: &Client, verb: &str, group: &str, resource: &str, namespace
 /// APIs that the operator uses where they are.
 pub fn optional_apis(cluster: &Cluster) -> Category {
     let client = cluster.client.clone();
-    let metrics = Check::new("cpu and memory of pods are measured (metrics.k8s.io)", "resource-metrics", move || {
-        let client = client.clone();
-        async move {
-            match served(&client, "metrics.k8s.io/v1beta1", "pods").await {
-                Ok(true) => Verdict::Good(String::new()),
-                Ok(false) => Verdict::bad(
-                    "nobody serves metrics.k8s.io: autoscaling.cpu and .memory have no effect, request rate and latency do",
-                    "kubectl apply -f https://github.com/kubernetes-sigs/metrics-server/releases/latest/download/components.yaml",
-                ),
-                Err(error) => unknown(&error),
+    let metrics = Check::new(
+        "cpu and memory of pods are measured (metrics.k8s.io)",
+        Topic::ResourceMetrics,
+        move || {
+            let client = client.clone();
+            async move {
+                match served(&client, "metrics.k8s.io/v1beta1", "pods").await {
+                    Ok(true) => Verdict::Good(String::new()),
+                    Ok(false) => Verdict::bad(
+                        "nobody serves metrics.k8s.io: autoscaling.cpu and .memory have no effect, request rate and latency do",
+                        "kubectl apply -f https://github.com/kubernetes-sigs/metrics-server/releases/latest/download/components.yaml",
+                    ),
+                    Err(error) => unknown(&error),
+                }
             }
-        }
-    });
-    let presence = |description: &str, anchor, version: &'static str, kind: &'static str, without: &'static str| {
+        },
+    );
+    let presence = |description: &str, topic, version: &'static str, kind: &'static str, without: &'static str| {
         let client = cluster.client.clone();
-        Check::new(description, anchor, move || {
+        Check::new(description, topic, move || {
             let client = client.clone();
             async move {
                 match served(&client, version, kind).await {
@@ -162,20 +166,20 @@ pub fn optional_apis(cluster: &Cluster) -> Category {
     };
     let gateway = presence(
         "the Gateway API is there",
-        "gateway-api",
+        Topic::GatewayApi,
         "gateway.networking.k8s.io/v1",
         "httproutes",
         "it is not: apps can be reached through an Ingress; a Gateway implementation brings exposure.gateway",
     );
     let monitor = presence(
         "PodMonitor is there",
-        "podmonitor",
+        Topic::Podmonitor,
         "monitoring.coreos.com/v1",
         "podmonitors",
         "it is not: the pods carry the annotations prometheus.io/scrape, path and port instead",
     );
     let client = cluster.client.clone();
-    let external = Check::new("external.metrics.k8s.io is left alone", "external-metrics", move || {
+    let external = Check::new("external.metrics.k8s.io is left alone", Topic::ExternalMetrics, move || {
         let client = client.clone();
         async move { external_metrics(&client).await }
     });
@@ -211,7 +215,7 @@ async fn external_metrics(client: &Client) -> Verdict {
 /// What is there of an earlier installation.
 pub fn earlier(cluster: &Cluster, namespace: &str) -> Category {
     let (client, namespace) = (cluster.client.clone(), namespace.to_owned());
-    let check = Check::new("no other operator is in the way", "operator", move || {
+    let check = Check::new("no other operator is in the way", Topic::Operator, move || {
         let (client, namespace) = (client.clone(), namespace.clone());
         async move {
             match installed::deployment(&client, &namespace).await {

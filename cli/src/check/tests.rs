@@ -3,7 +3,7 @@ use crate::output::Style;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 fn fixed(description: &str, verdict: Verdict) -> Check {
-    Check::new(description, "anchor", move || std::future::ready(verdict.clone()))
+    Check::new(description, Topic::KubernetesApi, move || std::future::ready(verdict.clone()))
 }
 
 fn category(name: &str, check: Check) -> Category {
@@ -74,7 +74,7 @@ async fn warnings_change_no_exit_and_doubt_is_2() {
 async fn failures_are_tried_again_while_there_is_time() {
     static ATTEMPTS: AtomicU32 = AtomicU32::new(0);
     let check = || {
-        Check::new("it heals", "anchor", || async {
+        Check::new("it heals", Topic::KubernetesApi, || async {
             let attempt = ATTEMPTS.fetch_add(1, Ordering::SeqCst);
             if attempt < 3 { Verdict::bad("not yet", "wait") } else { Verdict::Good("now".into()) }
         })
@@ -94,7 +94,7 @@ async fn a_check_that_hangs_could_not_be_told() {
     let mut engine = Engine::new(Duration::ZERO, |_| {});
     let check = Check {
         deadline: Duration::from_millis(5),
-        ..Check::new("it answers", "anchor", std::future::pending::<Verdict>)
+        ..Check::new("it answers", Topic::KubernetesApi, std::future::pending::<Verdict>)
     };
     engine.run(category("c", check)).await;
     assert_eq!(engine.exit(), Exit::Unknown);

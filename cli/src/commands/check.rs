@@ -2,7 +2,7 @@
 
 use crate::{
     args::Global,
-    check::{self, Category, Check, Engine, Verdict, cluster, platforms, pre},
+    check::{self, Category, Check, Engine, Topic, Verdict, cluster, platforms, pre},
     cluster::Cluster,
     exit::Exit,
     install::NAMESPACE,
@@ -97,7 +97,7 @@ async fn all_platforms(engine: &mut Engine, cluster: &Cluster, all: bool) {
         Ok(list) => (Verdict::Good(list.items.len().to_string()), list.items),
         Err(error) => (Verdict::Unknown(crate::say(&error)), Vec::new()),
     };
-    let check = Check::new(format!("the platforms of {place} can be read"), "permissions", move || {
+    let check = Check::new(format!("the platforms of {place} can be read"), Topic::Permissions, move || {
         std::future::ready(verdict.clone())
     });
     engine.run(Category { name: "platforms".into(), checks: vec![check], essential: false }).await;

@@ -21,7 +21,7 @@ use crds::LearningPlatform;
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{Api, ResourceExt};
-use operator::naming::object_name;
+use operator::{naming::object_name, tiers::autoscaling::calendars};
 
 /// Arguments of `explain`.
 #[derive(clap::Args, Debug)]
@@ -87,8 +87,13 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     };
     view.hpa = hpa.as_ref().map(Hpa::of);
     view.notes.extend(hpa_error);
-    match next(&platform, &args.app, now) {
-        Ok(window) => view.next_schedule = window,
+    let spec = platform.spec.apps.iter().filter(|app| app.name == args.app).filter_map(|app| app.autoscaling.as_ref());
+    let calendars = calendars(&cluster.client, &platform.namespace().unwrap_or_default(), spec).await;
+    match next(&platform, &args.app, &calendars, now) {
+        Ok((window, problems)) => {
+            view.next_schedule = window;
+            view.notes.extend(problems);
+        }
         Err(problem) => view.notes.push(problem),
     }
     view.stale = crate::commands::status::view(&platform, now).stale.is_some();

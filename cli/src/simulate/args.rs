@@ -1,8 +1,9 @@
 //! The options of `lpctl simulate`.
 
-use super::{fail_if::FailIf, trace};
+use super::fail_if::FailIf;
 use clap::ValueHint;
 use decide::{Duration, Time};
+use replay::trace;
 use std::{path::PathBuf, str::FromStr};
 
 /// How a report is written.

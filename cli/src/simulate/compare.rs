@@ -2,11 +2,10 @@
 
 use super::{
     args::Output,
-    number::short,
-    replay::Replay,
     report::{self, Heading, ReplayView, Table, Times},
 };
 use anyhow::Result;
+use replay::{Replay, short};
 use serde::Serialize;
 use std::io::Write;
 

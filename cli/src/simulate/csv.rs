@@ -1,7 +1,7 @@
 //! Traces as tables: `time,rate,latency`.
 
-use super::trace::{self, Clock, Hold, Reading, Series, Trace};
 use anyhow::{Result, anyhow, bail};
+use replay::trace::{self, Clock, Hold, Reading, Series, Trace};
 
 /// The header with latency, and without.
 const HEADERS: [&str; 2] = ["time,rate,latency", "time,rate"];
@@ -93,8 +93,8 @@ fn reading(cell: &str) -> Result<Reading, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::trace::Cursor;
     use decide::Time;
+    use replay::trace::Cursor;
 
     #[test]
     fn every_kind_of_cell_is_read() {

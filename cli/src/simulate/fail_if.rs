@@ -1,6 +1,6 @@
 //! Gates for CI: `underCapacitySeconds>60`.
 
-use super::{number::short, summary::Summary};
+use replay::{Summary, short};
 use std::{fmt, str::FromStr};
 
 /// A condition on the summary under which the command fails.
@@ -83,7 +83,8 @@ impl FromStr for FailIf {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::number::Plain, *};
+    use super::*;
+    use replay::Plain;
 
     const SUMMARY: Summary = Summary {
         pod_hours: Plain(12.5),

@@ -1,10 +1,5 @@
 //! From a file with platforms to the app that is replayed.
 
-use super::{
-    pods::RollingUpdate,
-    replay::Subject,
-    trace::{Clock, Trace},
-};
 use crate::manifests;
 use anyhow::{Context, Result, anyhow, bail};
 use crds::{
@@ -17,7 +12,11 @@ use crds::{
 };
 use decide::{Duration, ManualHold, Policy, Time, Tunables};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use operator::tiers::autoscaling::{Calendars, policy, quantity};
+use operator::tiers::autoscaling::{Calendars, has_metric, policy, quantity};
+use replay::{
+    RollingUpdate, Subject,
+    trace::{Clock, Trace},
+};
 use serde_json::Value;
 
 const DAY: Duration = Duration::from_mins(24 * 60);
@@ -161,7 +160,7 @@ impl Found {
         let rollout = self.app.rollout.clone().unwrap_or_default();
         let subject = Subject {
             policies,
-            autoscaling: self.autoscaling.clone(),
+            own_metric: has_metric(&self.autoscaling),
             update: RollingUpdate {
                 max_surge: rollout.max_surge.unwrap_or(IntOrString::Int(1)),
                 max_unavailable: rollout.max_unavailable.unwrap_or(IntOrString::Int(0)),

@@ -1,37 +1,29 @@
 //! `lpctl simulate`: a recorded trace replayed through the code that the operator runs.
 
 mod args;
-mod closed_loop;
 mod compare;
 mod csv;
 mod fail_if;
-mod hpa;
 mod load;
-mod number;
 mod plot;
-mod pods;
 mod query_range;
-mod replay;
 mod report;
-mod summary;
-mod trace;
 
 pub use args::{Args, Output};
-pub use replay::{Replay, Step};
-pub use summary::Summary;
 
 use anyhow::{Context, Result, bail};
-use closed_loop::ClosedLoop;
 use decide::{Time, Tunables};
 use fail_if::FailIf;
 use load::{Found, Options};
-use replay::{Subject, World};
+use replay::{
+    ClosedLoop, Replay, Subject, World,
+    trace::{Clock, Series, Trace},
+};
 use report::Heading;
 use std::{
     io::{BufWriter, Read, Write},
     path::Path,
 };
-use trace::{Clock, Trace};
 
 /// The most steps that a replay may take: two months at 5 s. Each is kept for the report.
 const MOST_STEPS: u64 = 1_000_000;
@@ -142,7 +134,7 @@ impl Args {
 
     fn trace(&self) -> Result<(Trace, Vec<String>)> {
         let mut notes = Vec::new();
-        let mut range = |path: &Path| -> Result<trace::Series> {
+        let mut range = |path: &Path| -> Result<Series> {
             let name = shown(path);
             let parsed = query_range::parse(&name, &read(path)?)?;
             notes.extend(

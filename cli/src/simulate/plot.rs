@@ -1,11 +1,11 @@
 //! A drawing of a replay: load against capacity, and pods.
 
-use super::{
-    replay::{Replay, Step},
-    trace::{Clock, Trace},
-};
 use decide::Time;
 use plotters::{coord::types::RangedCoordf64, prelude::*};
+use replay::{
+    Replay, Step, short,
+    trace::{Clock, Trace},
+};
 
 const SIZE: (u32, u32) = (1200, 760);
 /// About one bucket per pixel of the drawing: more points than that only make the file larger.
@@ -219,7 +219,7 @@ impl Axis {
 
     fn label(&self, x: f64) -> String {
         if self.clock == Clock::Seconds {
-            return super::number::short(x * (self.scale / HOUR.min(self.scale)));
+            return short(x * (self.scale / HOUR.min(self.scale)));
         }
         let minutes = (x * self.scale / 60.0).round();
         let (days, minute) = (minutes.div_euclid(1440.0), minutes.rem_euclid(1440.0));

@@ -1,8 +1,8 @@
 //! Traces as answers of Prometheus' `query_range`.
 
-use super::trace::{Clock, Hold, Reading, Series, Trace};
 use anyhow::{Context, Result, anyhow, bail};
 use decide::Time;
+use replay::trace::{Clock, Hold, Reading, Series, Trace};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -116,7 +116,7 @@ fn points(name: &str, values: Vec<(f64, Number)>) -> Result<Vec<(Time, Reading)>
     for (index, (seconds, number)) in values.into_iter().enumerate() {
         let place = format!("{name}: data.result[0].values[{index}]");
         let (time, _) =
-            super::trace::time(&seconds.to_string()).map_err(|problem| anyhow!("{place}: time {problem}"))?;
+            replay::trace::time(&seconds.to_string()).map_err(|problem| anyhow!("{place}: time {problem}"))?;
         if points.last().is_some_and(|(before, _)| time <= *before) {
             bail!("{place}: time {seconds} is not after the one before: sort the values by time and keep one per time");
         }
@@ -134,8 +134,8 @@ fn points(name: &str, values: Vec<(f64, Number)>) -> Result<Vec<(Time, Reading)>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::simulate::trace::Cursor;
     use decide::Duration;
+    use replay::trace::Cursor;
 
     fn matrix(result: &str) -> String {
         format!(r#"{{"status":"success","data":{{"resultType":"matrix","result":{result}}}}}"#)

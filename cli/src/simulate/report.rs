@@ -1,14 +1,12 @@
 //! Reports of one replay: a summary with a table, JSON, and YAML.
 
-use super::{
-    args::Output,
-    number::{Plain, short},
-    replay::{Replay, Step},
-    summary::Summary,
-    trace::{Clock, Trace},
-};
+use super::args::Output;
 use anyhow::Result;
 use decide::{Duration, SignalState, StageName, Time, Why};
+use replay::{
+    Plain, Replay, Step, Summary, short,
+    trace::{Clock, Trace},
+};
 use serde::Serialize;
 use std::io::Write;
 

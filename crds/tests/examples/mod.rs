@@ -93,6 +93,10 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[("/metadata/name", json!("s".repeat(50)))], "51 characters");
     case(&[("/spec/prometheus/servers/0/name", json!("default"))], "servers[].name");
     case(&[("/spec/prometheus/servers/0/url", none.clone())], "servers[].url");
+    case(
+        &[("/spec/prometheus/url", none.clone()), ("/spec/prometheus/headers", json!({ "X-Scope-OrgID": "other" }))],
+        "spec.prometheus.headers",
+    );
     for server in ["/spec/prometheus", "/spec/prometheus/servers/0"] {
         let at = |path: &str| format!("{server}{path}");
         case(&[(&at("/scrapeInterval"), json!("100ms"))], "scrapeInterval");

@@ -9,6 +9,7 @@ use crate::policy::Name;
 use crate::sample::{Doubt, NotANumber, SourceErrorKind};
 use crate::time::{Duration, Time};
 use crate::why::{Reason, Why};
+use crate::write::Write;
 
 /// The outcome of one tick.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -38,22 +39,6 @@ pub struct Decision {
     pub held_by: HeldBy,
     /// At which values the floor would move.
     pub would_scale_if: Vec<Hint>,
-}
-
-/// What the HPA, and the Deployment at zero, must carry after this tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Write {
-    /// `minReplicas` of the HPA; it takes no 0, so write at least 1 there and the 0 through `scale`.
-    pub floor: u32,
-    /// `maxReplicas` of the HPA; at least 1 there, too.
-    pub cap: u32,
-    /// Write `selectPolicy: Disabled` for scaling up, because of a pause.
-    pub disable_scale_up: bool,
-    /// Write `selectPolicy: Disabled` for scaling down, because of a pause.
-    pub disable_scale_down: bool,
-    /// Write the Deployment's scale to this: an HPA neither leaves zero nor goes there.
-    pub scale: Option<u32>,
 }
 
 /// One demand signal at this tick.

@@ -33,12 +33,13 @@ mod time;
 mod tunables;
 mod why;
 mod window;
+mod write;
 
 pub use behavior::{Behavior, PolicyType, RuleSpec, ScalingPolicy, ScalingRules, SelectPolicy};
 pub use decide::{advance, decide};
 pub use decision::{
     Decision, FailureState, Finding, HeldBy, Hint, LatencyReport, MetricsAvailable, MetricsReason, SignalReport,
-    SignalState, Stage, StageName, Write,
+    SignalState, Stage, StageName,
 };
 pub use input::{DemandInput, HpaMetric, Input, LatencyInput, ManualHold, Replicas, Rollout, SourceReading};
 pub use policy::{Demand, Latency, Name, Pause, Policy, PolicyError};
@@ -48,3 +49,4 @@ pub use state::{Adopted, State};
 pub use time::{Duration, Time};
 pub use tunables::Tunables;
 pub use why::{Reason, Why};
+pub use write::{Bounds, Running, Write};

@@ -2,7 +2,6 @@
 
 use crate::decision::{
     Decision, Finding, HeldBy, Hint, LatencyReport, MetricsAvailable, MetricsReason, SignalReport, SignalState, Stage,
-    Write,
 };
 use crate::latency::Verdict;
 use crate::policy::{Latency, Name};
@@ -11,6 +10,7 @@ use crate::signal::{LatencySignal, Signal};
 use crate::size::proposal;
 use crate::tick::Tick;
 use crate::why::Reason;
+use crate::write::Write;
 
 /// The HPA changes nothing while a metric is this close to its target (its default tolerance).
 const HPA_TOLERANCE: f64 = 0.1;

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::{
     naming::{AppKey, Owner},
-    tiers::autoscaling::{Bounds, hpa},
+    tiers::autoscaling::{has_metric, hpa, hpa::bounds_of},
 };
 use crds::{
     status::{Hold, PastDecision, Reason},
     tiers::{app::App, autoscaling::Autoscaling},
 };
-use decide::{Adopted, Decision, Input, ManualHold, Policy, State, Time, advance};
+use decide::{Adopted, Bounds, Decision, Input, ManualHold, Policy, Running, State, Time, advance};
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
 use kube::ResourceExt;
 use std::{
@@ -108,11 +108,10 @@ impl AppEntry {
         let input = self.input(&deps, now, &deployment, live.as_deref(), observed_template);
         let decision = advance(&self.policy, &mut next, &input);
 
-        // Where the bounds have been the floor alone, more pods than that are an HPA that has not looked yet: a floor that
-        // falls faster than it looks would otherwise leave it behind for good.
         let observed = replicas.observed();
-        let before = if kept.followed(live.as_deref()) { floor_before.max(observed) } else { floor_before };
-        let bounds = Bounds::of(&self.autoscaling, &decision.write, before, observed);
+        let running = Running { own_metric: has_metric(&self.autoscaling), floor: floor_before, pods: observed };
+        let before = kept.bounds.or_else(|| bounds_of(live.as_deref()?));
+        let bounds = Bounds::after(before, &decision.write, running);
         let desired = replicas.desired;
         let failure =
             match self.carry_out(&deps, &mut kept, live.as_deref(), bounds, desired, decision.write.scale).await {
@@ -130,7 +129,7 @@ impl AppEntry {
         let written = kept.bounds;
         drop(kept);
         if !self.memory.gone.load(Ordering::Acquire) {
-            self.publish(&deps, Arc::new(decision), written, failure, replicas.observed(), replicas.ready).await;
+            self.publish(&deps, Arc::new(decision), written, failure, observed, replicas.ready).await;
         }
     }
 
@@ -255,15 +254,6 @@ impl AppEntry {
 }
 
 impl Kept {
-    /// Whether the bounds written last are one number, so that the HPA has followed the floor alone.
-    fn followed(&self, live: Option<&HorizontalPodAutoscaler>) -> bool {
-        let live = || live.and_then(|hpa| hpa.spec.as_ref());
-        match self.bounds {
-            Some(bounds) => bounds.min == bounds.max,
-            None => live().is_some_and(|spec| spec.min_replicas.unwrap_or(1) == spec.max_replicas),
-        }
-    }
-
     /// The hash of the template that the Deployment's controller has seen last; computed only when the spec changes.
     fn template(&mut self, deployment: &Deployment) -> Option<u64> {
         let generation = deployment.metadata.generation;

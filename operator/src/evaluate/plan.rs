@@ -17,7 +17,7 @@ use crds::{
     tiers::autoscaling::{AbsentMeans, Autoscaling, Latency, MeasuredAt, Source},
 };
 use decide::{Duration, Tunables};
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// The settings of the operator that a plan depends on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -252,7 +252,6 @@ impl Planner<'_> {
     }
 
     fn server(&self, server: Option<&Server>, named: bool) -> Result<SourceKey, String> {
-        let headers = server.map(|server| server.headers.clone()).unwrap_or_default();
         let credentials =
             server.map_or(CredentialsKey::Anonymous, |server| CredentialsKey::of(&self.key.namespace, server));
         let Some(url) = server.and_then(|server| server.url.as_deref()) else {
@@ -269,8 +268,10 @@ impl Planner<'_> {
             };
             let url = address::checked(url, &[])
                 .map_err(|problem| format!("the operator's setting --default-prometheus-url: {problem}"))?;
-            return Ok(SourceKey { url, headers, credentials });
+            // No headers of the resource: with the operator's credentials they could choose another tenant's data.
+            return Ok(SourceKey { url, headers: BTreeMap::new(), credentials });
         };
+        let headers = server.map(|server| server.headers.clone()).unwrap_or_default();
         let url =
             address::checked(url, &self.settings.allowed).map_err(|problem| format!("spec.prometheus: {problem}"))?;
         Ok(SourceKey { url, headers, credentials })

@@ -13,10 +13,10 @@ use crate::{
         SourceKey,
         batch::{Batch, batches},
     },
-    tiers::autoscaling::{Bounds, Calendars, policy},
+    tiers::autoscaling::{Calendars, policy},
     validate::{ValidApp, ValidPlatform},
 };
-use decide::Policy;
+use decide::{Bounds, Policy};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},

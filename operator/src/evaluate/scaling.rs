@@ -3,10 +3,9 @@
 use crate::{
     conditions::{State, Verdict},
     naming::{AppKey, PlatformKey},
-    tiers::autoscaling::Bounds,
 };
 use crds::status::{ConditionType, Hold, PastDecision, Reason, Scaling, Stage};
-use decide::{Decision, Finding, MetricsReason, Pause};
+use decide::{Bounds, Decision, Finding, MetricsReason, Pause};
 use parking_lot::RwLock;
 use serde_json::json;
 use std::{collections::HashMap, sync::Arc};

@@ -22,23 +22,24 @@ pub struct NextWindow {
     pub asks: String,
 }
 
-/// The window of an app that opens or closes next. Schedules of calendars stand in ConfigMaps, which are not read here.
+/// The window of an app that opens or closes next, and what keeps a schedule from being read.
 ///
 /// # Errors
-/// A sentence where the schedules cannot be read.
-pub fn next(platform: &LearningPlatform, app: &str, now: Timestamp) -> Result<Option<NextWindow>, String> {
-    let Some(app) = platform.spec.apps.iter().find(|a| a.name == app) else { return Ok(None) };
-    let Some(autoscaling) = app.autoscaling.as_ref().filter(|a| !a.schedules.is_empty()) else { return Ok(None) };
-    let mapped = policy::map(
-        platform.spec.prometheus.as_ref(),
-        autoscaling,
-        &Tunables::default(),
-        &Calendars::new(),
-        Time::from(now),
-    )
-    .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+/// A sentence where none of the schedules can be read.
+pub fn next(
+    platform: &LearningPlatform,
+    app: &str,
+    calendars: &Calendars,
+    now: Timestamp,
+) -> Result<(Option<NextWindow>, Vec<String>), String> {
+    let spec = platform.spec.apps.iter().find(|a| a.name == app).and_then(|app| app.autoscaling.as_ref());
+    let Some(autoscaling) = spec.filter(|spec| !spec.schedules.is_empty()) else { return Ok((None, Vec::new())) };
+    let mapped =
+        policy::map(platform.spec.prometheus.as_ref(), autoscaling, &Tunables::default(), calendars, Time::from(now))
+            .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let found = mapped.policy.schedules.iter().filter_map(|schedule| window(schedule, now));
-    Ok(found.min_by_key(|window| if window.open { window.end } else { window.start }))
+    let next = found.min_by_key(|window| if window.open { window.end } else { window.start });
+    Ok((next, mapped.world.iter().map(ToString::to_string).collect()))
 }
 
 fn window(schedule: &Schedule, now: Timestamp) -> Option<NextWindow> {
@@ -112,6 +113,10 @@ mod tests {
         .unwrap()
     }
 
+    fn window_at(platform: &LearningPlatform, calendars: &Calendars, now: &str) -> Option<NextWindow> {
+        next(platform, "web", calendars, now.parse().unwrap()).unwrap().0
+    }
+
     #[test]
     fn what_changes_next() {
         for (now, name, open, asks) in [
@@ -121,16 +126,37 @@ mod tests {
             ("2026-12-06T04:00:00Z", "nights", true, "at most 3 pods"),
             ("2026-12-06T06:00:00Z", "exams", false, "at least 12 pods"),
         ] {
-            let window =
-                next(&platform(), "web", now.parse().unwrap()).unwrap().unwrap_or_else(|| panic!("{now}: none"));
+            let window = window_at(&platform(), &Calendars::new(), now).unwrap_or_else(|| panic!("{now}: none"));
             assert_eq!((window.name.as_str(), window.open), (name, open), "{now}: {window:?}");
             assert!(window.asks.starts_with(asks), "{now}: {window:?}");
         }
-        let after_exams = next(&platform(), "web", "2026-12-07T17:30:00Z".parse().unwrap()).unwrap().unwrap();
+        let after_exams = window_at(&platform(), &Calendars::new(), "2026-12-07T17:30:00Z").unwrap();
         assert_eq!(
             (after_exams.name.as_str(), after_exams.start.to_string().as_str()),
             ("lessons", "2026-12-10T07:00:00Z")
         );
-        assert_eq!(next(&platform(), "other", Timestamp::UNIX_EPOCH), Ok(None));
+        let other = next(&platform(), "other", &Calendars::new(), Timestamp::UNIX_EPOCH);
+        assert_eq!(other, Ok((None, Vec::new())));
+    }
+
+    #[test]
+    fn calendars_open_windows_too() {
+        let mut platform = platform();
+        let spec = platform.spec.apps[0].autoscaling.as_mut().unwrap();
+        spec.schedules = vec![
+            serde_json::from_value(serde_json::json!({
+                "name": "terms", "calendar": {"configMap": {"name": "school", "key": "terms.ics"}},
+                "timeZone": "UTC", "minReplicas": 7,
+            }))
+            .unwrap(),
+        ];
+        let event = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//school//EN\r\nBEGIN:VEVENT\r\nUID:1\r\nDTSTAMP:20261201T000000Z\r\n\
+            DTSTART:20261207T080000Z\r\nDTEND:20261207T100000Z\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+        let calendars = Calendars::from([(("school".to_owned(), "terms.ics".to_owned()), event.to_owned())]);
+        let window = window_at(&platform, &calendars, "2026-12-07T07:00:00Z").unwrap();
+        assert_eq!((window.name.as_str(), window.start.to_string().as_str()), ("terms", "2026-12-07T08:00:00Z"));
+        let (none, problems) = next(&platform, "web", &Calendars::new(), window.start).unwrap();
+        assert_eq!(none, None);
+        assert!(problems[0].contains("school"), "{problems:?}");
     }
 }

@@ -1,13 +1,13 @@
 //! The one builder of HorizontalPodAutoscalers. Pure; always the whole object, because a partial apply by the same
 //! field manager would reset what it leaves out.
 
-use super::behavior;
+use super::{behavior, policy};
 use crate::naming::{self, Owner};
 use crds::tiers::{
     app::App,
     autoscaling::{Autoscaling, ResourceTarget},
 };
-use decide::Write;
+use decide::Bounds;
 use k8s_openapi::{
     api::autoscaling::v2::{
         CrossVersionObjectReference, HorizontalPodAutoscaler, HorizontalPodAutoscalerSpec, MetricSpec, MetricTarget,
@@ -22,59 +22,17 @@ use kube::api::ObjectMeta;
 /// no request. Without any metric the API server would fill in a target of 80 % cpu.
 const NEVER_REACHED: &str = "1k";
 
-/// What a decision writes into an HPA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// `minReplicas`, at least 1: zero goes through the scale subresource.
-    pub min: u32,
-    /// `maxReplicas`, at least `min`.
-    pub max: u32,
-    /// Scaling up is paused.
-    pub disable_up: bool,
-    /// Scaling down is paused.
-    pub disable_down: bool,
+/// The bounds of an app that has never been decided on.
+pub fn first_bounds(autoscaling: &Autoscaling) -> Bounds {
+    let count = |replicas: i32| u32::try_from(replicas).unwrap_or(0);
+    Bounds::initial(count(autoscaling.min_replicas), count(autoscaling.max_replicas), policy::pause(autoscaling.pause))
 }
 
-impl Bounds {
-    /// Those of an app that has never been decided on: its spec's.
-    pub fn initial(autoscaling: &Autoscaling) -> Self {
-        use crds::tiers::autoscaling::Pause;
-        let min = u32::try_from(autoscaling.min_replicas).unwrap_or(0).max(1);
-        Self {
-            min,
-            max: u32::try_from(autoscaling.max_replicas).unwrap_or(0).max(min),
-            disable_up: matches!(autoscaling.pause, Some(Pause::ScaleOut | Pause::All)),
-            disable_down: matches!(autoscaling.pause, Some(Pause::ScaleIn | Pause::All)),
-        }
-    }
-
-    /// The same with a floor of at least the pods that `running`, so that taking over a Deployment moves nothing.
-    pub fn raised_to(self, running: u32) -> Self {
-        Self { min: self.min.max(running.min(self.max)), ..self }
-    }
-
-    /// The same, paused as the spec says.
-    pub fn paused_as(self, autoscaling: &Autoscaling) -> Self {
-        let Self { disable_up, disable_down, .. } = Self::initial(autoscaling);
-        Self { disable_up, disable_down, ..self }
-    }
-
-    /// Those of a decision. `floor_before` is the floor written before it, `observed` the count of pods wanted now.
-    ///
-    /// An app without a metric of its own for the HPA follows its floor by bounds alone: `max` is the floor too, because
-    /// between its bounds an HPA without a working metrics API never lowers. The floor obeys `behavior` already, so no
-    /// step is too large; only where more pods run than the floor asked for (the spec had a cpu target until now, say)
-    /// `max` stays at the cap until the HPA has lowered them by `behavior`.
-    pub fn of(autoscaling: &Autoscaling, write: &Write, floor_before: u32, observed: u32) -> Self {
-        let min = write.floor.max(1);
-        let by_bounds_alone = !has_metric(autoscaling) && observed <= floor_before.max(min);
-        Self {
-            min,
-            max: if by_bounds_alone { min } else { write.cap.max(min) },
-            disable_up: write.disable_scale_up,
-            disable_down: write.disable_scale_down,
-        }
-    }
+/// The bounds that an HPA carries; a pause is not read back, because the spec says it anew.
+pub fn bounds_of(hpa: &HorizontalPodAutoscaler) -> Option<Bounds> {
+    let spec = hpa.spec.as_ref()?;
+    let min = u32::try_from(spec.min_replicas.unwrap_or(1)).ok()?;
+    Some(Bounds { min, max: u32::try_from(spec.max_replicas).ok()?, disable_up: false, disable_down: false })
 }
 
 /// Whether the HPA has a metric of the user's to scale on.

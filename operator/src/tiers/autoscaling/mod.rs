@@ -8,6 +8,6 @@ pub mod quantity;
 mod tier;
 mod told;
 
-pub use hpa::{Bounds, hpa};
+pub use hpa::{first_bounds, has_metric, hpa};
 pub use policy::{Calendars, FieldError, policy};
-pub use tier::{Autoscaling, Observed, ValidScaling, validate};
+pub use tier::{Autoscaling, Observed, ValidScaling, calendars, validate};

@@ -308,7 +308,8 @@ fn weekday(day: Weekday) -> decide::Weekday {
     }
 }
 
-fn pause(pause: Option<Pause>) -> decide::Pause {
+/// The spec's pause in the core's words.
+pub(super) fn pause(pause: Option<Pause>) -> decide::Pause {
     match pause {
         None => decide::Pause::None,
         Some(Pause::ScaleIn) => decide::Pause::ScaleIn,

@@ -1,7 +1,8 @@
 //! The room in a pass: what the spec refers to is read, HPAs are kept whole, and what the evaluation decided is reported.
 
 use super::{
-    Bounds, Calendars, hpa,
+    Calendars, first_bounds, hpa,
+    hpa::bounds_of,
     policy::{self, FieldError},
     told,
 };
@@ -24,7 +25,7 @@ use crds::{
     status::{AppStatus, ConditionType, Reason},
     tiers::{app::App, autoscaling::Autoscaling as Spec},
 };
-use decide::{Time, Tunables};
+use decide::{Bounds, Time, Tunables};
 use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::ConfigMap};
 use kube::{
     Api, Client, ResourceExt,
@@ -94,8 +95,9 @@ impl Tier for Autoscaling {
         let scaled: Vec<_> = lp.apps.iter().filter(|app| app.scaling.is_some()).collect();
         if !scaled.is_empty() {
             let namespace = &lp.key.namespace;
+            let specs = scaled.iter().filter_map(|app| app.spec.autoscaling.as_ref());
             let (calendars, others) =
-                futures::join!(calendars(&ctx.client, namespace, &scaled), others(&ctx.client, lp, namespace));
+                futures::join!(calendars(&ctx.client, namespace, specs), others(&ctx.client, lp, namespace));
             seen.world.calendars = calendars;
             seen.world.conflicts = conflicts(&scaled, &others);
         }
@@ -124,9 +126,10 @@ impl Tier for Autoscaling {
             let name = &app.key.app;
             let decided = seen.views.get(name).and_then(|view| view.bounds);
             // What the HPA says is what was decided before this process began.
-            let known = decided.or_else(|| seen.live.get(name).copied().map(|live| live.paused_as(autoscaling)));
+            let known = decided
+                .or_else(|| seen.live.get(name).copied().map(|live| live.paused_as(policy::pause(autoscaling.pause))));
             let running = seen.running.get(name).copied().unwrap_or(0);
-            step(lp, app, known.unwrap_or_else(|| Bounds::initial(autoscaling).raised_to(running)))
+            step(lp, app, known.unwrap_or_else(|| first_bounds(autoscaling).raised_to(running)))
         });
         steps.collect()
     }
@@ -213,17 +216,10 @@ fn problems(lp: &ValidPlatform, app: &ValidApp, world: &World) -> Vec<(Reason, S
     problems
 }
 
-fn bounds_of(hpa: &HorizontalPodAutoscaler) -> Option<Bounds> {
-    let spec = hpa.spec.as_ref()?;
-    let min = u32::try_from(spec.min_replicas.unwrap_or(1)).ok()?;
-    Some(Bounds { min, max: u32::try_from(spec.max_replicas).ok()?, disable_up: false, disable_down: false })
-}
-
-/// The texts of the calendars that apps refer to; what cannot be read is left out, and the mapping tells so.
-async fn calendars(client: &Client, namespace: &str, apps: &[&ValidApp]) -> Calendars {
-    let references: BTreeSet<(String, String)> = apps
-        .iter()
-        .filter_map(|app| app.spec.autoscaling.as_ref())
+/// The texts of the calendars that schedules refer to; what cannot be read is left out, and the mapping tells so.
+pub async fn calendars(client: &Client, namespace: &str, specs: impl IntoIterator<Item = &Spec>) -> Calendars {
+    let references: BTreeSet<(String, String)> = specs
+        .into_iter()
         .flat_map(|autoscaling| &autoscaling.schedules)
         .filter_map(|schedule| schedule.calendar.as_ref())
         .map(|calendar| (calendar.config_map.name.clone(), calendar.config_map.key.clone()))

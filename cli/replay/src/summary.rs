@@ -1,6 +1,6 @@
 //! What a replay comes to.
 
-use super::{number::Plain, replay::Step};
+use crate::{number::Plain, run::Step};
 use decide::{Decision, Duration, StageName, Why};
 use serde::Serialize;
 
@@ -44,7 +44,7 @@ impl Summary {
 }
 
 /// Totals while they grow; whole milliseconds, so that no rounding depends on their order.
-pub(super) struct Counts {
+pub(crate) struct Counts {
     before: u32,
     pod_millis: u64,
     peak: u32,
@@ -55,11 +55,11 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    pub(super) fn new(start_pods: u32) -> Self {
+    pub(crate) fn new(start_pods: u32) -> Self {
         Self { before: start_pods, pod_millis: 0, peak: 0, under_capacity: 0, ups: 0, downs: 0, blocked: 0 }
     }
 
-    pub(super) fn add(&mut self, step: &Step, lasts: Duration, capacity: Option<f64>) {
+    pub(crate) fn add(&mut self, step: &Step, lasts: Duration, capacity: Option<f64>) {
         let lasts = lasts.as_millis();
         self.pod_millis = self.pod_millis.saturating_add(lasts.saturating_mul(u64::from(step.pods)));
         self.peak = self.peak.max(step.pods);
@@ -74,7 +74,7 @@ impl Counts {
         self.before = step.pods;
     }
 
-    pub(super) fn summary(&self) -> Summary {
+    pub(crate) fn summary(&self) -> Summary {
         Summary {
             pod_hours: Plain(self.pod_millis as f64 / 3_600_000.0),
             peak_pods: self.peak,

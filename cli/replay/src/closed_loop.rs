@@ -5,7 +5,7 @@
 //! is at least twice the budget times the overload (offered by capacity), so that it is clearly over and falls with
 //! every pod that is added.
 
-use super::trace::Reading;
+use crate::trace::Reading;
 
 /// Latency of an app that is not overloaded, as a share of its budget, where the trace records none.
 const CALM: f64 = 0.4;

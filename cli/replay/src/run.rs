@@ -1,26 +1,24 @@
 //! The replay itself: one decision per evaluation, and what HPA and pods make of it.
 
-use super::{
+use crate::{
     closed_loop::ClosedLoop,
     hpa::{Hpa, average_value},
     pods::{Pods, RollingUpdate},
     summary::{Counts, Summary},
     trace::{Cursor, Reading, Seen, Trace},
 };
-use crds::tiers::autoscaling::Autoscaling;
 use decide::{
-    Adopted, Behavior, Decision, DemandInput, Duration, Input, LatencyInput, ManualHold, Policy, Replicas, Rollout,
-    Sample, SelectPolicy, SourceErrorKind, State, Time, advance,
+    Adopted, Behavior, Bounds, Decision, DemandInput, Duration, Input, LatencyInput, ManualHold, Policy, Replicas,
+    Rollout, Running, Sample, SelectPolicy, SourceErrorKind, State, Time, advance,
 };
-use operator::tiers::autoscaling::Bounds;
 
 /// The app that is replayed.
 #[derive(Clone, Debug)]
 pub struct Subject {
     /// Its policy, with the wall-clock time from which it holds, in order and never empty: calendars are expanded anew every day.
     pub policies: Vec<(Time, Policy)>,
-    /// Its spec, from which the HPA's bounds derive.
-    pub autoscaling: Autoscaling,
+    /// Whether its HPA has a metric of the user's.
+    pub own_metric: bool,
     /// How its pods are replaced.
     pub update: RollingUpdate,
     /// Floors that a person set.
@@ -107,6 +105,7 @@ struct Run<'a> {
     input: Input,
     pods: Pods,
     hpa: Hpa,
+    bounds: Bounds,
     next_sync: Time,
     rollouts: &'a [Time],
     rates: Cursor,
@@ -121,7 +120,7 @@ impl<'a> Run<'a> {
         let policy = &subject.policies[0].1;
         let found = Adopted { floor: None, cap: None, observed: world.start_pods };
         let mut hpa = Hpa::new(policy.behavior.clone());
-        let bounds = Bounds::initial(&subject.autoscaling);
+        let bounds = Bounds::initial(policy.min_replicas, policy.max_replicas, policy.pause);
         hpa.write(bounds.min, bounds.max, policy.behavior.clone());
         let demand =
             if policy.demand.is_empty() { Vec::new() } else { vec![DemandInput::single(Sample::NoData, None)] };
@@ -136,6 +135,7 @@ impl<'a> Run<'a> {
             input: Input { demand, latency, holds: subject.holds.clone(), ..Input::default() },
             pods: Pods::new(trace.start, world.start_pods, world.pod_start, subject.update.clone()),
             hpa,
+            bounds,
             next_sync: trace.start,
             rollouts: &world.rollouts,
             rates: Cursor::default(),
@@ -208,10 +208,10 @@ impl<'a> Run<'a> {
         };
         self.input.rollout = Rollout { active: self.pods.rolling(), unobserved: false, stuck: false };
 
-        let floor_before = self.state.floor();
+        let running = Running { own_metric: self.subject.own_metric, floor: self.state.floor(), pods: wanted };
         let decision = advance(policy, &mut self.state, &self.input);
-        let bounds = Bounds::of(&self.subject.autoscaling, &decision.write, floor_before, wanted);
-        self.hpa.write(bounds.min, bounds.max, written(&policy.behavior, &bounds));
+        self.bounds = Bounds::after(Some(self.bounds), &decision.write, running);
+        self.hpa.write(self.bounds.min, self.bounds.max, written(&policy.behavior, &self.bounds));
         if let Some(count) = decision.write.scale {
             self.pods.scale(count);
         }
