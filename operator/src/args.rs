@@ -68,6 +68,11 @@ pub struct Args {
     #[arg(long, env = "LP_EVALUATION_INTERVAL", default_value = "5s", value_parser = duration)]
     pub evaluation_interval: Duration,
 
+    /// Time between two glances at the apps' demand, for raising without waiting for the next decision: one small query for
+    /// up to 200 apps. 0s leaves them out, and so does a time that is not below the evaluation interval.
+    #[arg(long, env = "LP_GLANCE_INTERVAL", default_value = "1s", value_parser = duration)]
+    pub glance_interval: Duration,
+
     /// Passes at the same time.
     #[arg(long, env = "LP_CONCURRENCY", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..))]
     pub concurrency: u16,
@@ -140,6 +145,7 @@ impl Args {
             default_prometheus_auth_dir: self.default_prometheus_auth_dir.clone(),
             allowed_prometheus_urls: self.allowed_prometheus_urls.iter().filter(|u| !u.is_empty()).cloned().collect(),
             evaluation_interval: self.evaluation_interval,
+            glance_interval: self.glance_interval,
             concurrency: self.concurrency,
             debounce: self.debounce,
             resync: self.resync,

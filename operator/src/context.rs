@@ -27,6 +27,8 @@ pub struct Settings {
     pub allowed_prometheus_urls: Vec<String>,
     /// Time between two decisions on an app.
     pub evaluation_interval: Duration,
+    /// Time between two glances at demand; 0 for none.
+    pub glance_interval: Duration,
     /// Passes at the same time.
     pub concurrency: u16,
     /// How long changes are collected before a pass.
@@ -50,6 +52,7 @@ impl Default for Settings {
             default_prometheus_auth_dir: None,
             allowed_prometheus_urls: Vec::new(),
             evaluation_interval: Duration::from_secs(5),
+            glance_interval: Duration::from_secs(1),
             concurrency: 8,
             debounce: Duration::from_millis(500),
             resync: Duration::from_secs(600),

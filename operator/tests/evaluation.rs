@@ -4,11 +4,13 @@
 
 mod support;
 
+use decide::Time;
+use learningplatform_operator::{naming::AppKey, prometheus::query::Begun};
 use serde_json::{Value, json};
 use std::{sync::Arc, time::Duration};
 use support::{
-    cluster::{Lab, Memory, quick},
-    script::{Script, Scripts, lab},
+    cluster::{Lab, Memory, NAMESPACE, PLATFORM, quick},
+    script::{Script, Scripts, lab, ticking},
 };
 
 fn at(url: &str) -> Value {
@@ -69,6 +71,57 @@ async fn a_steady_app_causes_no_write_and_no_wake() {
     assert_eq!(cluster.writes.lock().unwrap().len(), writes, "{:?}", cluster.writes.lock().unwrap());
     assert_eq!(lab.wakes(), 0);
     assert_eq!(floor(&lab, "web"), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rise_is_seen_before_the_next_tick_and_a_fall_is_not() {
+    let script = Arc::new(Script::default());
+    script.rate("story-web", 25.0);
+    let cluster = Arc::new(Memory::default());
+    cluster.run("story-web", 3);
+    let lab = ticking(Duration::from_secs(600), one(&script), cluster);
+    lab.apply(at("http://one"), &[("web", rate())]);
+    pass(10).await;
+    assert_eq!(floor(&lab, "web"), 3);
+    let decided = lab.view("web").unwrap().live.at;
+    script.asked.lock().unwrap().clear();
+    script.rate("story-web", 29.0);
+    pass(10).await;
+    assert_eq!(lab.view("web").unwrap().live.at, decided, "what changes no count is left to the next tick");
+    let asked = script.asked.lock().unwrap().len();
+    assert!((9..=11).contains(&asked), "one query a second: {asked}");
+
+    script.rate("story-web", 75.0);
+    pass(2).await;
+    assert_eq!(floor(&lab, "web"), 8);
+    let decided = lab.view("web").unwrap().live.at;
+    script.rate("story-web", 25.0);
+    pass(30).await;
+    assert_eq!(lab.view("web").unwrap().live.at, decided);
+}
+
+#[tokio::test(start_paused = true)]
+async fn load_that_moves_to_pods_without_a_rate_is_not_lost() {
+    let script = Arc::new(Script::default());
+    script.rate("story-web", 40.0);
+    let cluster = Arc::new(Memory::default());
+    cluster.run("story-web", 4);
+    let lab = lab(one(&script), cluster.clone());
+    lab.apply(at("http://one"), &[("web", rate())]);
+    pass(10).await;
+    assert_eq!(floor(&lab, "web"), 4);
+    // The old pod shows 40, the first of three new ones more than that, the second little, the third nothing.
+    *script.begun.lock().unwrap() = vec![100.0, 5.0, f64::NAN];
+    let key = AppKey { namespace: NAMESPACE.into(), platform: PLATFORM.into(), app: "web".into() };
+    let at = Time::from_secs(1_800_000_010);
+    let pods = ["a", "b", "c"].map(|name| Begun { name: name.into(), at });
+    cluster.begun.lock().unwrap().insert(key, pods.into());
+    pass(2).await;
+    assert_eq!(floor(&lab, "web"), 9, "40 and 5 and, of the first, as much as the old pod: 85");
+    script.asked.lock().unwrap().clear();
+    pass(10).await;
+    let last = script.asked.lock().unwrap().iter().rev().take(4).any(|asked| asked.contains("clamp_min("));
+    assert!(!last, "after two ranges they have rates, or never will");
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use learningplatform_operator::prometheus::{
     PromApi, Source, SourceKey,
     batch::{Ask, batches},
     preset::Workload,
-    query::{Question, Signal, Template, default_metric, latency_signal},
+    query::{Begun, Question, Signal, Template, default_metric, latency_signal},
     source::CredentialsKey,
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -179,6 +179,43 @@ async fn a_seldom_counter_is_no_evidence_for_raising() {
         source.query(&value, at).await.ok()?.series.first().filter(|series| series.value > 100.0).map(drop)
     };
     until("the jump is seen over the long range", std::time::Duration::from_secs(30), jump).await;
+}
+
+#[tokio::test]
+async fn a_pod_that_has_just_begun_counts_until_it_has_a_rate() {
+    let (ours, others) = (
+        Target::start("http_requests_total{path=\"/a\"} 300\nhttp_requests_total{path=\"/b\"} 200\n", 0.0).await,
+        Target::start("http_requests_total 9000\n", 0.0).await,
+    );
+    let labels = |namespace: &'static str, pod: &'static str| [("namespace", namespace), ("pod", pod)];
+    let prometheus = Prometheus::start(
+        &[
+            (&ours, &labels("lab", "story-web-a")),
+            (&others, &labels("lab", "story-web-old")),
+            (&others, &labels("other", "story-web-a")),
+        ],
+        None,
+    )
+    .await;
+    let source = open(prometheus.url());
+    let rate = template(Preset::App, Signal::Rate).unwrap();
+    let at = now().minus(Duration::from_secs(100));
+    let pods = ["story-web-a", "story-web-gone"].map(|name| Begun { name: name.into(), at });
+    // No counter has two samples in so short a range.
+    let expression = rate.begun("lab", &pods, Duration::from_millis(1));
+    let found = until("there are samples", std::time::Duration::from_secs(30), || async {
+        let series = source.query(&expression, now()).await.ok()?.series;
+        (!series.is_empty()).then_some(series)
+    })
+    .await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!(found[0].labels["pod"], "story-web-a");
+    assert!((500.0 / 160.0..=5.0).contains(&found[0].value), "500 requests in a little over 100 s: {found:?}");
+    let expression = rate.begun("lab", &pods, LONG);
+    until("it has a rate", std::time::Duration::from_secs(30), || async {
+        source.query(&expression, now()).await.ok()?.series.is_empty().then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

@@ -65,6 +65,8 @@ pub struct Memory {
     pub(super) kept: Arc<tokio::sync::Mutex<Kept>>,
     /// Per source of the plan.
     pub(super) readings: parking_lot::Mutex<Vec<Readings>>,
+    /// The demand that called for a tick out of turn last.
+    pub(super) glanced: parking_lot::Mutex<Option<f64>>,
     /// The app is no longer evaluated: what is still under way writes nothing more.
     pub(super) gone: Arc<AtomicBool>,
 }
@@ -84,7 +86,7 @@ pub struct Kept {
 impl Memory {
     /// The same memory of decisions, with nothing of what servers said.
     pub(super) fn without_readings(&self) -> Self {
-        Self { kept: self.kept.clone(), readings: parking_lot::Mutex::default(), gone: self.gone.clone() }
+        Self { kept: self.kept.clone(), gone: self.gone.clone(), ..Self::default() }
     }
 }
 
@@ -157,14 +159,16 @@ impl AppEntry {
         observed_template: Option<u64>,
     ) -> Input {
         let patience = decide::Duration::from(deps.interval).times(PATIENCE);
+        let replicas = world::replicas(deployment, hpa);
         let readings = self.memory.readings.lock();
-        let (demand, latency, error_share) = readings::inputs(&self.plan, &readings, &self.policy, now, patience);
+        let (demand, latency, error_share) =
+            readings::inputs(&self.plan, &readings, &self.policy, now, patience, replicas.ready);
         Input {
             now,
             demand,
             latency,
             error_share,
-            replicas: world::replicas(deployment, hpa),
+            replicas,
             hpa_metrics: hpa.map(world::hpa_metrics).unwrap_or_default(),
             rollout: world::rollout(deployment, observed_template),
             holds: self.hold.iter().map(|(_, manual)| manual.clone()).collect(),

@@ -6,6 +6,7 @@ use crate::{
     prometheus::{
         PromApi, QueryError, SourceKey, Vector,
         batch::{self, Ask, Batch, Reply},
+        query::Begun,
     },
 };
 use decide::{SourceError, SourceErrorKind, Time};
@@ -28,13 +29,16 @@ use tokio_util::sync::CancellationToken;
 const AT_ONCE: usize = 8;
 /// How long a server may take to say when it started (P).
 const START_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest time after which a counter of a pod has a rate: four scrapes of the seldomest interval. Each app's own range
+/// is shorter.
+const BEGUN: decide::Duration = decide::Duration::from_mins(40);
 /// How long changed apps are collected before they are evaluated out of turn (P).
 const COLLECT: Duration = Duration::from_millis(50);
 
 /// A server (none for apps that ask nobody) and the apps that read there.
 pub(super) struct Group {
-    key: Option<Arc<SourceKey>>,
-    api: Option<Arc<dyn PromApi>>,
+    pub(super) key: Option<Arc<SourceKey>>,
+    pub(super) api: Option<Arc<dyn PromApi>>,
     members: Mutex<BTreeMap<AppKey, Arc<AppEntry>>>,
     urgent: Mutex<BTreeSet<AppKey>>,
     changed: Notify,
@@ -73,31 +77,46 @@ impl Group {
     /// see all of them at once.
     pub(super) async fn run(self: Arc<Self>, deps: Arc<Deps>) {
         let mut due = Instant::now() + self.phase(deps.interval);
+        let glances = !deps.glance.is_zero() && deps.glance < deps.interval;
+        let mut glance = Instant::now() + deps.glance;
         loop {
             tokio::select! {
                 () = self.stop.cancelled() => return,
+                () = sleep_until(glance), if glances && glance < due => {
+                    // What is not answered when the next tick is due, that tick asks anyway.
+                    let rising = tokio::time::timeout_at(due, self.glance(&deps)).await.unwrap_or_default();
+                    if !rising.is_empty() {
+                        drop(self.tick(&deps, self.some(rising)).await);
+                    }
+                    glance = Instant::now() + deps.glance;
+                }
                 () = sleep_until(due) => {
                     let began = Instant::now();
                     deps.metrics.late(began.saturating_duration_since(due));
-                    let members = self.members.lock().values().cloned().collect();
                     // Decisions are carried out beside the next ticks: a slow API server delays only its own app.
-                    drop(self.tick(&deps, members).await);
+                    drop(self.tick(&deps, self.members()).await);
                     deps.metrics.took(began.elapsed());
                     while due <= Instant::now() {
                         due += deps.interval;
                     }
+                    glance = Instant::now() + deps.glance;
                 }
                 () = self.changed.notified() => {
                     tokio::time::sleep(COLLECT).await;
                     let urgent = std::mem::take(&mut *self.urgent.lock());
-                    let members: Vec<_> = {
-                        let members = self.members.lock();
-                        urgent.iter().filter_map(|key| members.get(key).cloned()).collect()
-                    };
-                    drop(self.tick(&deps, members).await);
+                    drop(self.tick(&deps, self.some(urgent)).await);
                 }
             }
         }
+    }
+
+    pub(super) fn members(&self) -> Vec<Arc<AppEntry>> {
+        self.members.lock().values().cloned().collect()
+    }
+
+    fn some(&self, keys: impl IntoIterator<Item = AppKey>) -> Vec<Arc<AppEntry>> {
+        let members = self.members.lock();
+        keys.into_iter().filter_map(|key| members.get(&key).cloned()).collect()
     }
 
     fn phase(&self, interval: Duration) -> Duration {
@@ -110,7 +129,8 @@ impl Group {
     /// Asks for `members` and decides on those that are this group's; the handles end when the decisions are carried out.
     pub(super) async fn tick(&self, deps: &Arc<Deps>, members: Vec<Arc<AppEntry>>) -> Vec<JoinHandle<()>> {
         let now = deps.now();
-        let mut round = Round::new(self.key.as_ref(), members, now);
+        let begun = deps.cluster.begun(now.minus(BEGUN));
+        let mut round = Round::new(self.key.as_ref(), members, now, &begun);
         let (Some(api), Some(_)) = (&self.api, &self.key) else {
             return round.members.iter().map(|entry| decide(deps, entry, now)).collect();
         };
@@ -175,7 +195,7 @@ impl Group {
         std::mem::take(&mut round.unseen).into_iter().map(|entry| decide(deps, &round.members[entry], now)).collect()
     }
 
-    fn send(
+    pub(super) fn send(
         &self,
         api: &Arc<dyn PromApi>,
         batches: impl IntoIterator<Item = Batch>,
@@ -220,7 +240,12 @@ struct Round {
 }
 
 impl Round {
-    fn new(key: Option<&Arc<SourceKey>>, members: Vec<Arc<AppEntry>>, now: Time) -> Self {
+    fn new(
+        key: Option<&Arc<SourceKey>>,
+        members: Vec<Arc<AppEntry>>,
+        now: Time,
+        begun: &BTreeMap<AppKey, Vec<Begun>>,
+    ) -> Self {
         let open = vec![0; members.len()];
         let mut round = Self {
             key: key.cloned(),
@@ -233,12 +258,13 @@ impl Round {
             now,
         };
         for entry in 0..round.members.len() {
-            round.ask(entry);
+            let begun = begun.get(&round.members[entry].key).map_or(&[][..], Vec::as_slice);
+            round.ask(entry, begun);
         }
         round
     }
 
-    fn ask(&mut self, entry: usize) {
+    fn ask(&mut self, entry: usize, begun: &[Begun]) {
         let member = self.members[entry].clone();
         let mut readings = member.memory.readings.lock();
         readings.resize_with(member.plan.sources.len(), Default::default);
@@ -248,9 +274,10 @@ impl Round {
             }
             let bounds =
                 plan.bounds.iter().filter(|_| readings[source].wants_bounds(self.now)).map(|ask| (Part::Bounds, ask));
+            let begun = plan.ask_begun(&member.key.namespace, begun, self.now).map(|ask| (Part::Begun, ask));
             let asks = plan.always.iter().map(|(part, ask)| (*part, ask)).chain(bounds);
-            for (part, ask) in asks {
-                self.asks.push(ask.clone());
+            for (part, ask) in asks.map(|(part, ask)| (part, ask.clone())).chain(begun) {
+                self.asks.push(ask);
                 self.origins.push(Origin { entry, source, part });
                 self.answered.push(false);
                 self.open[entry] += 1;

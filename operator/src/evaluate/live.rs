@@ -1,19 +1,19 @@
 //! The evaluation on a real cluster.
 
-use super::{Cluster, Deps, EvaluationMetrics};
+use super::{Cluster, Deps, EvaluationMetrics, world};
 use crate::{
     apply::{Change, Live},
     context::Context,
     error::Error,
     kinds::Kind,
     naming::{AppKey, FieldManager, Owner, PlatformKey},
-    prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey},
+    prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey, query::Begun},
 };
 use decide::Time;
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Secret};
 use kube::{Api, Client, runtime::reflector::ObjectRef};
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +33,7 @@ pub async fn run(ctx: Arc<Context>, wake: mpsc::Sender<PlatformKey>, stop: Cance
         sources: Arc::new(open),
         clock: Arc::new(|| Time::from(jiff::Timestamp::now())),
         interval,
+        glance: ctx.settings.glance_interval,
         scaling: ctx.scaling.clone(),
         metrics: EvaluationMetrics::registered(&ctx.metrics),
         wake,
@@ -57,6 +58,15 @@ impl Cluster for KubeCluster {
 
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>> {
         self.0.stores.hpas.get(&ObjectRef::new(&key.object_name()).within(&key.namespace))
+    }
+
+    fn begun(&self, since: Time) -> BTreeMap<AppKey, Vec<Begun>> {
+        let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        let pods = self.0.stores.pods.state();
+        for (key, begun) in pods.iter().filter_map(|pod| world::begun(pod)).filter(|(_, begun)| begun.at > since) {
+            found.entry(key).or_default().push(begun);
+        }
+        found
     }
 
     fn apply<'a>(

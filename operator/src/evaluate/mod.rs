@@ -2,6 +2,7 @@
 //! and writes their HPAs. It never waits for a pass, another server or another platform.
 
 mod app;
+mod glance;
 mod group;
 mod live;
 mod metrics;
@@ -19,12 +20,12 @@ pub use scaling::{ScalingStore, ScalingView};
 use crate::{
     error::Error,
     naming::{AppKey, Owner, PlatformKey},
-    prometheus::{PromApi, SourceKey},
+    prometheus::{PromApi, SourceKey, query::Begun},
 };
 use decide::Time;
 use futures::future::BoxFuture;
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc};
 
 /// What the evaluation sees and does of the cluster.
@@ -34,6 +35,9 @@ pub trait Cluster: Send + Sync {
 
     /// The HPA of an app, as last seen.
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>>;
+
+    /// The pods that became Ready after `since`, by app.
+    fn begun(&self, since: Time) -> BTreeMap<AppKey, Vec<Begun>>;
 
     /// Makes the HPA so, if it is not; whether anything was written. `live` is the HPA as last seen.
     fn apply<'a>(
@@ -63,6 +67,8 @@ pub struct Deps {
     pub clock: Arc<dyn Fn() -> Time + Send + Sync>,
     /// Time between two ticks.
     pub interval: Duration,
+    /// Time between two glances at demand; none where it is not below `interval`.
+    pub glance: Duration,
     /// Where decisions are told.
     pub scaling: Arc<ScalingStore>,
     /// The evaluation's metrics.

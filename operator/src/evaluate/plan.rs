@@ -6,7 +6,7 @@ use crate::{
         address,
         batch::Ask,
         preset::{self, Workload},
-        query::{Question, Signal, Template, default_metric, latency_signal},
+        query::{Begun, Question, Signal, Template, default_metric, latency_signal},
         source::{CredentialsKey, SourceKey},
     },
     tiers::autoscaling::policy::{scrape_interval, server_of},
@@ -16,7 +16,7 @@ use crds::{
     prometheus::{Prometheus, Server},
     tiers::autoscaling::{AbsentMeans, Autoscaling, Latency, MeasuredAt, Source},
 };
-use decide::{Duration, Tunables};
+use decide::{Duration, Time, Tunables};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 /// The settings of the operator that a plan depends on.
@@ -56,6 +56,8 @@ pub enum Part {
     Seen,
     /// Bounds of the buckets.
     Bounds,
+    /// Pods that have just begun, one series each.
+    Begun,
 }
 
 /// One source of one signal.
@@ -71,6 +73,8 @@ pub struct SourcePlan {
     pub seen: Option<Ask>,
     /// Asked seldom.
     pub bounds: Option<Ask>,
+    /// How pods that have just begun are asked for, and over which range their counters then have a rate.
+    pub begun: Option<(Arc<Template>, Duration)>,
     /// An empty answer means zero while targets are live.
     pub absent_is_zero: bool,
     /// The bucket bounds are in milliseconds.
@@ -82,6 +86,21 @@ pub struct SourcePlan {
 pub struct AppPlan {
     /// The sources, the primary demand's first.
     pub sources: Vec<SourcePlan>,
+}
+
+/// Most pods of an app that are asked for one by one (P).
+const MOST_BEGUN: usize = 50;
+
+impl SourcePlan {
+    /// What the youngest of the pods that have `begun` serve; none where no pod is that young.
+    pub fn ask_begun(&self, namespace: &str, begun: &[Begun], now: Time) -> Option<Ask> {
+        let (template, short) = self.begun.as_ref()?;
+        // A target is found some time after its pod is Ready, and scraped twice after that.
+        let mut young: Vec<Begun> = begun.iter().filter(|pod| now.since(pod.at) < short.times(2)).cloned().collect();
+        young.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.name.cmp(&b.name)));
+        young.truncate(MOST_BEGUN);
+        (!young.is_empty()).then(|| Ask::Own(template.begun(namespace, &young, *short).into()))
+    }
 }
 
 impl AppPlan {
@@ -161,6 +180,7 @@ impl Planner<'_> {
             always: Vec::new(),
             seen: None,
             bounds: None,
+            begun: None,
             absent_is_zero: source.absent_means == Some(AbsentMeans::Zero),
             milliseconds: false,
         };
@@ -242,6 +262,8 @@ impl Planner<'_> {
             let errors = Template { signal: Signal::Errors, preset, metric: metric.unwrap_or_default(), matchers };
             plan.always.push((Part::Errors, ask(&Arc::new(errors), Question::Value(long))));
         }
+        let own_pods = signal == Signal::Rate && preset == preset::PODS && labels.is_none();
+        plan.begun = own_pods.then(|| (template.clone(), short));
         plan.seen = Some(ask(&template, Question::Seen(self.tunables.series_never_seen)));
         plan.bounds = template.answers(Question::Bounds).then(|| ask(&template, Question::Bounds));
         plan.milliseconds = matches!(signal, Signal::Percentile { milliseconds: true, .. });

@@ -5,10 +5,16 @@ use decide::{HpaMetric, ManualHold, Replicas, Rollout, Time};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec, MetricStatus, MetricTarget, MetricValueStatus},
+    core::v1::Pod,
 };
+use kube::ResourceExt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
-use crate::tiers::autoscaling::quantity;
+use crate::{
+    naming::{AppKey, COMPONENT, INSTANCE},
+    prometheus::query::Begun,
+    tiers::autoscaling::quantity,
+};
 
 /// The counts of pods.
 pub fn replicas(deployment: &Deployment, hpa: Option<&HorizontalPodAutoscaler>) -> Replicas {
@@ -26,6 +32,16 @@ fn wanted_by(hpa: &HorizontalPodAutoscaler) -> Option<u32> {
             condition.type_ == "ScalingActive" && condition.reason.as_deref() == Some("ScalingDisabled")
         });
     u32::try_from(status.desired_replicas).ok().filter(|desired| !off && *desired > 0)
+}
+
+/// The app of a pod, and since when the pod is Ready; none where it is not.
+pub fn begun(pod: &Pod) -> Option<(AppKey, Begun)> {
+    let conditions = pod.status.as_ref()?.conditions.as_ref()?;
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
+    let at = Time::from(ready.last_transition_time.as_ref()?.0);
+    let label = |name: &str| pod.labels().get(name).cloned();
+    let key = AppKey { namespace: pod.namespace()?, platform: label(INSTANCE)?, app: label(COMPONENT)? };
+    Some((key, Begun { name: pod.name_any(), at }))
 }
 
 /// A hash of the pod template, to tell a change of it from a change of the count.
@@ -135,6 +151,22 @@ mod tests {
         let rolling = deployment(json!({"metadata": {"generation": 2}, "spec": {"selector": {}, "template": {}},
             "status": {"observedGeneration": 2, "replicas": 4, "updatedReplicas": 1}}));
         assert!(rollout(&rolling, None).active);
+    }
+
+    #[test]
+    fn a_pod_has_begun_when_it_became_ready() {
+        let pod = |status: &str| -> Pod {
+            serde_json::from_value(json!({
+                "metadata": {"name": "story-web-1", "namespace": "school", "labels": {INSTANCE: "story", COMPONENT: "web"}},
+                "status": {"conditions": [
+                    {"type": "PodScheduled", "status": "True", "lastTransitionTime": "2026-12-01T10:00:00Z"},
+                    {"type": "Ready", "status": status, "lastTransitionTime": "2026-12-01T10:00:07Z"}]}}))
+            .unwrap()
+        };
+        let (key, found) = begun(&pod("True")).unwrap();
+        assert_eq!((key.to_string().as_str(), found.name.as_str()), ("school/story/web", "story-web-1"));
+        assert_eq!(found.at.to_string(), "2026-12-01T10:00:07Z");
+        assert_eq!(begun(&pod("False")), None);
     }
 
     #[test]

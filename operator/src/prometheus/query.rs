@@ -2,10 +2,10 @@
 
 use super::{
     preset::{self, Measure, Shape, Workload},
-    promql::{equalities, selector},
+    promql::{equalities, matcher, quoted, selector},
 };
 use crds::tiers::autoscaling::{Histogram, Preset, Unit};
-use decide::Duration;
+use decide::{Duration, Time};
 use std::collections::BTreeMap;
 
 /// Everything of a default query but whose series and over which range: apps with the same template share queries.
@@ -55,7 +55,7 @@ pub enum Question {
     Value(Duration),
     /// Its value over a short range, for raising. A counter that stood still and then moved once within the long range is
     /// left out: an exporter that refreshes seldom would show many times its rate in the moment it does. A counter of a
-    /// pod that has just begun counts from its second sample on.
+    /// pod that has just begun counts from its second sample on; until then [`Template::begun`] tells of it.
     Raise {
         /// The range.
         short: Duration,
@@ -180,6 +180,33 @@ impl Template {
     }
 }
 
+/// A pod that has just begun to serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Its name.
+    pub name: String,
+    /// Since when it is Ready.
+    pub at: Time,
+}
+
+impl Template {
+    /// Requests per second of each of these pods of the app itself since it is Ready, as long as its counter has no second
+    /// sample within `short`: what a counter shows that began with its pod is what the pod has served.
+    pub fn begun(&self, namespace: &str, pods: &[Begun], short: Duration) -> String {
+        let raw = |matcher: String| {
+            let own = vec![format!("namespace={}", quoted(namespace)), matcher];
+            selector(&self.metric, &[own, equalities(&self.matchers)].concat())
+        };
+        let since = |pod: &Begun| {
+            let raw = raw(format!("pod={}", quoted(&pod.name)));
+            format!("{raw} / clamp_min(timestamp({raw}) - {}, 1)", pod.at.as_millis() / 1000)
+        };
+        let all = raw(matcher("pod", pods.iter().map(|pod| pod.name.as_str())));
+        let each: Vec<String> = pods.iter().map(since).collect();
+        format!("sum by (pod) (({}) unless rate({all}[{short}]))", each.join(" or "))
+    }
+}
+
 /// The signal of a latency.
 pub fn latency_signal(
     preset: Preset,
@@ -212,7 +239,7 @@ fn in_seconds(milliseconds: bool) -> &'static str {
 
 fn aggregated(by: &str, shape: &Shape, buckets: bool, inner: &str) -> String {
     let relabelled = shape.relabel.iter().fold(inner.to_owned(), |inner, (target, replacement, source, expression)| {
-        let expression = super::promql::quoted(expression);
+        let expression = quoted(expression);
         format!(r#"label_replace({inner}, "{target}", "{replacement}", "{source}", {expression})"#)
     });
     let mut labels: Vec<&str> = shape.identity.to_vec();

@@ -10,7 +10,7 @@ use learningplatform_operator::{
     error::Error,
     evaluate::{Cluster, Deps, EvaluationMetrics, Registry, ScalingStore, ScalingView, Sources, World},
     naming::{AppKey, Owner, PlatformKey},
-    prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey},
+    prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey, query::Begun},
     validate::validate,
 };
 use serde_json::{Value, json};
@@ -34,6 +34,8 @@ pub struct Memory {
     pub writes: Mutex<Vec<(String, i32, i32)>>,
     /// Writes fail while this is set.
     pub broken: Mutex<bool>,
+    /// Pods that have just begun.
+    pub begun: Mutex<BTreeMap<AppKey, Vec<Begun>>>,
     version: Mutex<u64>,
 }
 
@@ -67,6 +69,12 @@ impl Cluster for Memory {
 
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>> {
         self.hpas.lock().unwrap().get(&key.object_name()).cloned()
+    }
+
+    fn begun(&self, since: Time) -> BTreeMap<AppKey, Vec<Begun>> {
+        let mut begun = self.begun.lock().unwrap().clone();
+        begun.values_mut().for_each(|pods| pods.retain(|pod| pod.at > since));
+        begun
     }
 
     fn apply<'a>(
@@ -192,6 +200,7 @@ impl Lab {
             sources,
             clock,
             interval: settings.evaluation_interval,
+            glance: settings.glance_interval,
             scaling: scaling.clone(),
             metrics: EvaluationMetrics::default(),
             wake,

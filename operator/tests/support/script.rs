@@ -18,6 +18,8 @@ use std::{
 #[derive(Default)]
 pub struct Script {
     pub rates: Mutex<BTreeMap<String, f64>>,
+    /// Requests per second of each pod that has just begun.
+    pub begun: Mutex<Vec<f64>>,
     /// Every query.
     pub asked: Mutex<Vec<String>>,
     /// Queries about more workloads than this are too large.
@@ -35,6 +37,12 @@ impl Script {
 
     fn answer(&self, expression: &str, at: Time) -> Result<Vector, QueryError> {
         self.asked.lock().unwrap().push(expression.to_owned());
+        if expression.contains("clamp_min(") {
+            let begun = self.begun.lock().unwrap();
+            let series =
+                begun.iter().enumerate().map(|(pod, rate)| Series::new([("pod", pod.to_string().as_str())], *rate));
+            return Ok(Vector { series: series.collect(), partial: false });
+        }
         let rates = self.rates.lock().unwrap();
         let asked = rates
             .keys()
@@ -80,7 +88,11 @@ pub type Scripts = BTreeMap<String, Arc<Script>>;
 
 /// A lab on scripted servers and tokio's (paused) clock, with a tick each second.
 pub fn lab(scripts: Scripts, cluster: Arc<Memory>) -> Lab {
-    let interval = Duration::from_secs(1);
+    ticking(Duration::from_secs(1), scripts, cluster)
+}
+
+/// A lab with this interval between two ticks.
+pub fn ticking(interval: Duration, scripts: Scripts, cluster: Arc<Memory>) -> Lab {
     let tunables = decide::Tunables { evaluation_interval: interval.into(), ..tunables() };
     let settings = Settings { evaluation_interval: interval, tunables, ..Settings::default() };
     let sources: Sources = Arc::new(move |key: &SourceKey| -> Arc<dyn PromApi> { scripts[&key.url].clone() });

@@ -64,7 +64,7 @@ pub(crate) async fn run() -> Result<()> {
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
     for number in 1..=count {
         for (kind, reactions) in [(Kind::Ours, &mut ours), (Kind::PlainHpa, &mut plain)] {
-            let reaction = spike(&client, kind).await?;
+            let reaction = spike(&client, kind, number).await?;
             println!("  {number:>2} {:<12} {}", kind.name(), line(&reaction));
             reactions.push(reaction);
         }
@@ -97,7 +97,7 @@ fn summary(name: &str, reactions: &[Reaction]) {
 }
 
 /// One spike on a fresh deployment of one pod.
-async fn spike(client: &Client, kind: Kind) -> Result<Reaction> {
+async fn spike(client: &Client, kind: Kind, number: usize) -> Result<Reaction> {
     clear(client, kind).await?;
     match kind {
         Kind::Ours => apply_ours(client).await?,
@@ -108,8 +108,10 @@ async fn spike(client: &Client, kind: Kind) -> Result<Reaction> {
         Ok(deployments.get_opt(kind.name()).await?.and_then(|d| d.status).and_then(|s| s.ready_replicas) == Some(1))
     })
     .await?;
-    // The scrape targets are found anew, and the HPA has metrics of the pod, before the load begins.
-    tokio::time::sleep(Duration::from_secs(20)).await;
+    // The scrape targets are found anew, and the HPA has metrics of the pod, before the load begins; at another moment
+    // between two scrapes each time.
+    let moment = u64::try_from(number)? * 1700 % 5000;
+    tokio::time::sleep(Duration::from_secs(20) + Duration::from_millis(moment)).await;
     start_load(client, kind).await?;
     let times = record(client, kind).await?;
     let first = first_request(client).await?;
@@ -181,11 +183,12 @@ async fn start_load(client: &Client, kind: Kind) -> Result<()> {
     Ok(())
 }
 
-/// The sample app, whose capacity is no limit here: a counter of completed requests would hide the spike.
+/// The sample app, whose capacity is no limit here: a counter of completed requests would hide the spike. It takes about
+/// 50 millicores at 100 requests/s, so that 70 % of its request are the same target as 100 requests/s.
 fn container() -> Value {
     json!({
         "env": [{"name": "CAPACITY_RPS", "value": "2000"}],
-        "resources": {"requests": {"cpu": "50m", "memory": "32Mi"}, "limits": {"memory": "96Mi"}},
+        "resources": {"requests": {"cpu": "70m", "memory": "32Mi"}, "limits": {"memory": "96Mi"}},
     })
 }
 
