@@ -3,7 +3,7 @@
 use super::{
     Deps,
     app::AppEntry,
-    group::Group,
+    group::{BEGUN, Group},
     plan::{Part, Role},
 };
 use crate::{
@@ -11,25 +11,36 @@ use crate::{
     prometheus::{
         SourceKey,
         batch::{self, Ask, Reply},
+        query::Begun,
     },
 };
-use decide::Pause;
+use decide::{Pause, Time};
 use futures::StreamExt;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Most apps at a time of which pods that have just begun are asked for out of turn: each takes a query of its own (P).
+const MOST_MOVING: usize = 20;
 
 impl Group {
-    /// The apps whose demand now asks for more pods than their floor. Only default queries are asked here: many apps share
+    /// The apps whose demand now asks for more pods than their floor, and some of those whose demand has moved to pods that
+    /// have just begun. Only default queries are asked here: many apps share
     /// one, and what an expression of the user's own costs is not known.
-    pub(super) async fn glance(&self, deps: &Deps) -> Vec<AppKey> {
-        let (Some(api), Some(key)) = (&self.api, &self.key) else { return Vec::new() };
+    pub(super) async fn glance(&self, deps: &Deps) -> BTreeSet<AppKey> {
+        let (Some(api), Some(key)) = (&self.api, &self.key) else { return BTreeSet::new() };
+        let now = deps.now();
+        let begun = deps.cluster.begun(now.minus(BEGUN));
         let (entries, asks): (Vec<_>, Vec<_>) = self
             .members()
             .into_iter()
             .filter(|entry| entry.may_rise(deps))
             .filter_map(|entry| entry.demand(key).map(|ask| (entry, ask)))
             .unzip();
-        let mut running = self.send(api, batch::batches(&asks, batch::MOST), deps.now());
-        let mut rising = Vec::new();
+        let mut running = self.send(api, batch::batches(&asks, batch::MOST), now);
+        let moving = entries.iter().filter(|entry| entry.has_begun(&begun, now)).take(MOST_MOVING);
+        let mut rising: BTreeSet<AppKey> = moving.map(|entry| entry.key.clone()).collect();
         while let Some((batch, answer)) = running.next().await {
             deps.metrics.query(answer.is_ok());
             let replies = batch.replies(answer);
@@ -41,6 +52,12 @@ impl Group {
 }
 
 impl AppEntry {
+    /// Whether pods of it have begun so lately that their counters may have no rate yet.
+    fn has_begun(&self, begun: &BTreeMap<AppKey, Vec<Begun>>, now: Time) -> bool {
+        let Some(pods) = begun.get(&self.key) else { return false };
+        self.plan.sources.iter().any(|source| source.ask_begun(&self.key.namespace, pods, now).is_some())
+    }
+
     fn may_rise(&self, deps: &Deps) -> bool {
         let floor = self.floor(deps);
         let paused = matches!(self.policy.pause, Pause::ScaleOut | Pause::All);

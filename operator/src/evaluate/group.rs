@@ -31,7 +31,7 @@ const AT_ONCE: usize = 8;
 const START_TIMEOUT: Duration = Duration::from_secs(1);
 /// The longest time after which a counter of a pod has a rate: four scrapes of the seldomest interval. Each app's own range
 /// is shorter.
-const BEGUN: decide::Duration = decide::Duration::from_mins(40);
+pub(super) const BEGUN: decide::Duration = decide::Duration::from_mins(40);
 /// How long changed apps are collected before they are evaluated out of turn (P).
 const COLLECT: Duration = Duration::from_millis(50);
 

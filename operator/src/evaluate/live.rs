@@ -63,7 +63,7 @@ impl Cluster for KubeCluster {
     fn begun(&self, since: Time) -> BTreeMap<AppKey, Vec<Begun>> {
         let mut found: BTreeMap<_, Vec<_>> = BTreeMap::new();
         let pods = self.0.stores.pods.state();
-        for (key, begun) in pods.iter().filter_map(|pod| world::begun(pod)).filter(|(_, begun)| begun.at > since) {
+        for (key, begun) in pods.iter().filter_map(|pod| world::begun(pod, since)) {
             found.entry(key).or_default().push(begun);
         }
         found

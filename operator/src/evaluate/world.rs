@@ -34,11 +34,14 @@ fn wanted_by(hpa: &HorizontalPodAutoscaler) -> Option<u32> {
     u32::try_from(status.desired_replicas).ok().filter(|desired| !off && *desired > 0)
 }
 
-/// The app of a pod, and since when the pod is Ready; none where it is not.
-pub fn begun(pod: &Pod) -> Option<(AppKey, Begun)> {
+/// The app of a pod that became Ready after `since`, and when.
+pub fn begun(pod: &Pod, since: Time) -> Option<(AppKey, Begun)> {
     let conditions = pod.status.as_ref()?.conditions.as_ref()?;
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready" && condition.status == "True")?;
     let at = Time::from(ready.last_transition_time.as_ref()?.0);
+    if at <= since {
+        return None;
+    }
     let label = |name: &str| pod.labels().get(name).cloned();
     let key = AppKey { namespace: pod.namespace()?, platform: label(INSTANCE)?, app: label(COMPONENT)? };
     Some((key, Begun { name: pod.name_any(), at }))
@@ -163,10 +166,11 @@ mod tests {
                     {"type": "Ready", "status": status, "lastTransitionTime": "2026-12-01T10:00:07Z"}]}}))
             .unwrap()
         };
-        let (key, found) = begun(&pod("True")).unwrap();
+        let (key, found) = begun(&pod("True"), Time::from_secs(0)).unwrap();
         assert_eq!((key.to_string().as_str(), found.name.as_str()), ("school/story/web", "story-web-1"));
         assert_eq!(found.at.to_string(), "2026-12-01T10:00:07Z");
-        assert_eq!(begun(&pod("False")), None);
+        assert_eq!(begun(&pod("True"), found.at), None);
+        assert_eq!(begun(&pod("False"), Time::from_secs(0)), None);
     }
 
     #[test]

@@ -191,15 +191,18 @@ pub struct Begun {
 
 impl Template {
     /// Requests per second of each of these pods of the app itself since it is Ready, as long as its counter has no second
-    /// sample within `short`: what a counter shows that began with its pod is what the pod has served.
+    /// sample within `short`: what a counter shows that began with its pod is what the pod has served. Over less than the
+    /// time between two scrapes (half of `short`) it is spread, as the rates of the other pods are: those still hold the time
+    /// before this pod took its share, and together they would be more than was ever asked for.
     pub fn begun(&self, namespace: &str, pods: &[Begun], short: Duration) -> String {
         let raw = |matcher: String| {
             let own = vec![format!("namespace={}", quoted(namespace)), matcher];
             selector(&self.metric, &[own, equalities(&self.matchers)].concat())
         };
+        let least = short.as_secs_f64() / 2.0;
         let since = |pod: &Begun| {
             let raw = raw(format!("pod={}", quoted(&pod.name)));
-            format!("{raw} / clamp_min(timestamp({raw}) - {}, 1)", pod.at.as_millis() / 1000)
+            format!("{raw} / clamp_min(timestamp({raw}) - {}, {least})", pod.at.as_millis() / 1000)
         };
         let all = raw(matcher("pod", pods.iter().map(|pod| pod.name.as_str())));
         let each: Vec<String> = pods.iter().map(since).collect();

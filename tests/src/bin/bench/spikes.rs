@@ -22,7 +22,7 @@ use std::{
 };
 
 const NAMESPACE: &str = "bench";
-const FROM_RATE: u32 = 80;
+const FROM_RATE: u32 = 40;
 const TO_RATE: u32 = 780;
 const FROM_SECONDS: u32 = 30;
 const TO_SECONDS: u32 = 100;
@@ -184,11 +184,11 @@ async fn start_load(client: &Client, kind: Kind) -> Result<()> {
 }
 
 /// The sample app, whose capacity is no limit here: a counter of completed requests would hide the spike. It takes about
-/// 50 millicores at 100 requests/s, so that 70 % of its request are the same target as 100 requests/s.
+/// 50 millicores at 100 requests/s, so that 70 % of its request are about the same target as 100 requests/s.
 fn container() -> Value {
     json!({
         "env": [{"name": "CAPACITY_RPS", "value": "2000"}],
-        "resources": {"requests": {"cpu": "70m", "memory": "32Mi"}, "limits": {"memory": "96Mi"}},
+        "resources": {"requests": {"cpu": "60m", "memory": "32Mi"}, "limits": {"memory": "96Mi"}},
     })
 }
 
