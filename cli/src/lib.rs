@@ -34,7 +34,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Explain(args) => explain::run(args, global).await,
         Command::Hold(args) => hold::run(args, global).await,
         Command::Simulate(args) => {
-            match simulate::run(args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())? {
+            let (out, err) = (std::io::stdout().lock(), std::io::stderr().lock());
+            match simulate::run(args, &mut output::MayLeave(out), &mut output::MayLeave(err))? {
                 simulate::Verdict::Passed => Ok(Exit::Good),
                 simulate::Verdict::Failed => Ok(Exit::Found),
             }

@@ -55,6 +55,21 @@ fn init_writes_once_and_what_it_writes_renders() {
 }
 
 #[test]
+fn init_takes_a_long_image_and_refuses_what_is_no_namespace() {
+    let dir = tempfile::tempdir().unwrap();
+    let image = format!("registry.example/{}/web@sha256:{}", "team/".repeat(8), "0123456789abcdef".repeat(4));
+    let long = lpctl(&["init", "story", "--image", &image, "-n", "learning"], dir.path());
+    assert_eq!(code(&long), 0, "{}", err(&long));
+    let rendered = lpctl(&["render", "-f", "platform.yaml"], dir.path());
+    assert!(out(&rendered).contains(&image), "{}{}", out(&rendered), err(&rendered));
+    for namespace in ["Bad_NS", "a.b", "-a", "", &"n".repeat(64)] {
+        let bad = lpctl(&["init", &format!("--namespace={namespace}"), "--file", "-"], dir.path());
+        assert_eq!((code(&bad), out(&bad).as_str()), (1, ""), "{namespace:?}");
+        assert!(err(&bad).contains("metadata.namespace: ") && err(&bad).contains("lower-case"), "{}", err(&bad));
+    }
+}
+
+#[test]
 fn every_example_renders() {
     let mut seen = 0;
     for dir in [examples(), examples().join("features")] {

@@ -75,7 +75,8 @@ fn kind(schema: &Value, path: &str) -> String {
         return words.join(" ");
     }
     if schema["x-kubernetes-int-or-string"] == true {
-        return if schema["maxLength"] == 5 { "number or percentage".into() } else { "quantity".into() };
+        let percent = schema["pattern"].as_str().is_some_and(|pattern| pattern.contains('%'));
+        return if percent { "number or percentage".into() } else { "quantity".into() };
     }
     if let Some(keys) = schema["x-kubernetes-list-map-keys"].as_array() {
         let keys: Vec<_> = keys.iter().filter_map(Value::as_str).collect();

@@ -13,6 +13,12 @@ use std::sync::LazyLock;
 /// What Kubernetes takes for a quantity that is not negative.
 const QUANTITY: &str = r"^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$";
 
+/// A percentage as Kubernetes takes it. Numbers are written as numbers: a quoted one is refused where it is used.
+const PERCENT: &str = "^([1-9]?[0-9]|100)%$";
+
+/// The name of a port: it holds a letter, and neither begins nor ends with a dash, nor has two in a row.
+const PORT_NAME: &str = "^([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$";
+
 /// A Go duration without a sign, as `200ms` or `1h30m`.
 const DURATION: &str = r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$";
 
@@ -30,7 +36,7 @@ pub(crate) fn quantities(generate: &mut SchemaGenerator) -> Schema {
 
 pub(crate) fn int_or_percent(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
-        "x-kubernetes-int-or-string": true, "maxLength": 5, "pattern": "^([0-9]{1,4}|[0-9]{1,2}%|100%)$",
+        "x-kubernetes-int-or-string": true, "minimum": 0, "maximum": 10000, "maxLength": 4, "pattern": PERCENT,
     })
 }
 
@@ -83,8 +89,8 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// Completes what Kubernetes' own generated types leave out: quantities may be written as numbers, and the HPA's
-/// behavior is bounded as the HPA bounds it.
+/// Completes what Kubernetes' own generated types leave out: quantities may be written as numbers, ports by number or name
+/// are bounded, and so is the HPA's behavior, as the HPA bounds it.
 fn finish(schema: &mut Value, path: &mut Vec<String>) {
     let parent =
         |path: &[String], back: usize| path.len().checked_sub(back).map(|i| path[i].clone()).unwrap_or_default();
@@ -99,7 +105,11 @@ fn finish(schema: &mut Value, path: &mut Vec<String>) {
         object.insert("pattern".into(), json!(QUANTITY));
         object.insert("maxLength".into(), json!(32));
     }
+    let is_port = key == "port" && object.get("x-kubernetes-int-or-string") == Some(&json!(true));
     let bounds: &[(&str, Value)] = match key.as_str() {
+        "port" if is_port => {
+            &[("minimum", json!(1)), ("maximum", json!(65535)), ("maxLength", json!(15)), ("pattern", json!(PORT_NAME))]
+        }
         "stabilizationWindowSeconds" if in_behavior => &[("minimum", json!(0)), ("maximum", json!(3600))],
         "periodSeconds" if in_behavior => &[("minimum", json!(1)), ("maximum", json!(1800))],
         "value" if in_behavior => &[("minimum", json!(1))],
@@ -188,4 +198,68 @@ fn message_of(schema: &Value, path: &str, rule: &str) -> Option<String> {
     }
     let rules = at["x-kubernetes-validations"].as_array()?;
     rules.iter().find(|r| r["rule"] == rule)?["message"].as_str().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
+
+    /// Every schema of a field called so, with its path.
+    fn fields<'a>(schema: &'a Value, name: &str, path: &str, found: &mut Vec<(String, &'a Value)>) {
+        for (field, inner) in schema["properties"].as_object().into_iter().flatten() {
+            let path = format!("{path}.{field}");
+            if field == name {
+                found.push((path.clone(), inner));
+            }
+            fields(inner, name, &path, found);
+        }
+        for holder in ["items", "additionalProperties"] {
+            if schema[holder].is_object() {
+                fields(&schema[holder], name, &format!("{path}[]"), found);
+            }
+        }
+    }
+
+    fn all(name: &str) -> Vec<(String, &'static Value)> {
+        let mut found = Vec::new();
+        fields(&SCHEMA, name, "", &mut found);
+        found
+    }
+
+    #[test]
+    fn every_number_or_name_is_bounded() {
+        for name in ["port", "maxSurge", "maxUnavailable", "minAvailable"] {
+            let found: Vec<_> =
+                all(name).into_iter().filter(|(_, s)| s["x-kubernetes-int-or-string"] == json!(true)).collect();
+            assert!(!found.is_empty(), "{name}");
+            for (path, schema) in found {
+                let schema: JSONSchemaProps = serde_json::from_value(schema.clone()).expect("a schema");
+                let most = if name == "port" { 65535.0 } else { 10000.0 };
+                assert_eq!(schema.maximum, Some(most), "{path}");
+                assert_eq!(schema.minimum, Some(f64::from(u8::from(name == "port"))), "{path}");
+                assert!(schema.pattern.is_some() && schema.max_length.is_some(), "{path}");
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_take_what_kubernetes_takes() {
+        for (pattern, good, bad) in [
+            (PERCENT, &["0%", "7%", "25%", "100%"][..], &["3", "00%", "05%", "101%", "-1%", "%", "1.5%"][..]),
+            (
+                PORT_NAME,
+                &["http", "8-http", "80a", "1-2-a", "a-1", "h2c"],
+                &["8080", "1-2", "a--b", "-a", "a-", "A", ""],
+            ),
+        ] {
+            let pattern = regex::Regex::new(pattern).expect("a pattern");
+            for text in good {
+                assert!(pattern.is_match(text), "{pattern}: {text}");
+            }
+            for text in bad {
+                assert!(!pattern.is_match(text), "{pattern}: {text}");
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ mod compare;
 mod delete;
 mod fields;
 mod moved;
+mod quantity;
 mod scale;
 mod status;
 
@@ -12,7 +13,7 @@ pub use compare::{Difference, differences};
 use crate::{
     error::{Error, Result},
     kinds::{Belongs, Kind, ObjectId, belongs},
-    naming::{FieldManager, Owner},
+    naming::{FieldManager, Owner, PlatformKey},
 };
 use kube::{
     Api, Client, ResourceExt,
@@ -69,7 +70,8 @@ pub struct Applied {
     pub object: DynamicObject,
 }
 
-type Key = (Kind, String, String, FieldManager);
+/// An object of a platform, as one manager writes it.
+type Key = (Kind, String, FieldManager);
 
 /// What the last write of an object came to.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,7 @@ struct Written {
 pub struct Writer {
     client: Client,
     mode: Mode,
-    written: Arc<Mutex<HashMap<Key, Written>>>,
+    written: Arc<Mutex<HashMap<PlatformKey, HashMap<Key, Written>>>>,
     statuses: Arc<Mutex<HashMap<String, status::StatusWritten>>>,
 }
 
@@ -134,8 +136,8 @@ impl Writer {
         let namespace = owner.key.namespace.as_str();
         let desired = complete(desired, owner, kind, manager);
         let wanted = serde_json::to_value(&desired).map_err(|e| Error::Serialize("an object to apply", e))?;
-        let key = (kind, namespace.to_owned(), name.clone(), manager);
-        let last = self.written.lock().get(&key).copied();
+        let key = (kind, name.clone(), manager);
+        let last = self.written.lock().get(&owner.key).and_then(|of_platform| of_platform.get(&key)).copied();
 
         let read;
         let live = match live {
@@ -172,7 +174,7 @@ impl Writer {
             }
             (written, _) => written?,
         };
-        self.remember(key, &wanted, &object);
+        self.remember(&owner.key, key, &wanted, &object);
         let change = if existed { Change::Configured } else { Change::Created };
         let fields: Vec<_> = differing.iter().take(5).map(|d| d.path.as_str()).collect();
         tracing::info!(%kind, namespace, name, manager = manager.as_str(), ?change, ?fields, "applied");
@@ -195,13 +197,29 @@ impl Writer {
             .map_err(|e| self.explain("patch", kind, name, e))
     }
 
-    fn remember(&self, key: Key, wanted: &serde_json::Value, object: &DynamicObject) {
+    fn remember(&self, platform: &PlatformKey, key: Key, wanted: &serde_json::Value, object: &DynamicObject) {
         if self.mode != Mode::Write {
             return;
         }
         let outcome = serde_json::to_value(object).map(|v| digest(&essence(&v))).unwrap_or_default();
         let written = Written { version: version(object), desired: digest(wanted), outcome };
-        self.written.lock().insert(key, written);
+        self.written.lock().entry(platform.clone()).or_default().insert(key, written);
+    }
+
+    /// Forgets a platform that is gone, with its children.
+    pub fn forget(&self, platform: &PlatformKey, uid: &str) {
+        self.written.lock().remove(platform);
+        self.statuses.lock().remove(uid);
+    }
+
+    /// Forgets a child that is gone.
+    fn forget_child(&self, kind: Kind, object: &DynamicObject) {
+        if let Some(platform) = PlatformKey::of_child(object)
+            && let Some(of_platform) = self.written.lock().get_mut(&platform)
+        {
+            let gone = object.name_any();
+            of_platform.retain(|(k, name, _), _| (*k, name) != (kind, &gone));
+        }
     }
 
     /// A 404 for a whole kind means that its API is gone.
@@ -254,4 +272,55 @@ fn digest(value: &serde_json::Value) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.to_string().hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::naming::{INSTANCE, labels};
+    use kube::client::Body;
+    use serde_json::json;
+
+    /// A server to which every deletion is right.
+    fn client() -> Client {
+        let service = tower::service_fn(|_: http::Request<Body>| async {
+            let answer = json!({ "kind": "Status", "status": "Success" }).to_string();
+            Ok::<_, std::convert::Infallible>(http::Response::new(http_body_util::Full::from(answer)))
+        });
+        Client::new(service, "learning")
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_is_forgotten() {
+        let writer = Writer::new(client(), Mode::Write);
+        let [story, tale] =
+            ["story", "tale"].map(|name| PlatformKey { namespace: "learning".to_owned(), name: name.to_owned() });
+        let service = |app: &str| -> DynamicObject {
+            serde_json::from_value(json!({
+                "apiVersion": "v1", "kind": "Service",
+                "metadata": { "namespace": "learning", "name": format!("story-{app}"), "labels": labels("story", app) },
+            }))
+            .unwrap()
+        };
+        assert_eq!(service("web").labels().get(INSTANCE).map(String::as_str), Some("story"));
+        for (platform, name) in [(&story, "story-web"), (&story, "story-worker"), (&tale, "tale-web")] {
+            for manager in [FieldManager::Main, FieldManager::Scale] {
+                let key = (Kind::Service, name.to_owned(), manager);
+                writer.remember(platform, key, &json!({}), &service("web"));
+            }
+        }
+        let remembered = || {
+            let written = writer.written.lock();
+            let mut names: Vec<String> = written.values().flat_map(|of| of.keys().map(|k| k.1.clone())).collect();
+            names.sort();
+            names.dedup();
+            names
+        };
+        assert_eq!(remembered(), ["story-web", "story-worker", "tale-web"]);
+        writer.delete(Kind::Service, &service("web")).await.unwrap();
+        assert_eq!(remembered(), ["story-worker", "tale-web"]);
+        writer.forget(&story, "uid");
+        assert_eq!(remembered(), ["tale-web"]);
+        assert!(!writer.written.lock().contains_key(&story));
+    }
 }

@@ -189,34 +189,62 @@ pub fn set_tunable(tunables: &mut Tunables, pair: &str) -> Result<(), String> {
     let key = key.trim().replace('-', "_");
     let value = value.trim();
     macro_rules! table {
-        (durations: $($d:ident)*; integers: $($i:ident)*; numbers: $($n:ident)*) => {
+        ($($read:path: $($name:ident)*;)*) => {
             match key.as_str() {
-                $(stringify!($d) => {
-                    tunables.$d = duration(value).map_err(|e| format!("--tunable {key}: {e}"))?.into();
-                })*
-                $(stringify!($i) => {
-                    tunables.$i = value.parse().map_err(|_| format!("--tunable {key}: {value} is no whole number"))?;
-                })*
-                $(stringify!($n) => {
-                    tunables.$n = value.parse::<f64>().ok().filter(|n| n.is_finite() && *n >= 0.0)
-                        .ok_or_else(|| format!("--tunable {key}: {value} is no number from 0 up"))?;
-                })*
+                "evaluation_interval" => {
+                    return Err(format!("--tunable {key}: has a flag of its own: set --evaluation-interval"));
+                }
+                $($(stringify!($name) => {
+                    tunables.$name = $read(value).map_err(|e| format!("--tunable {key}: {e}"))?;
+                })*)*
                 _ => {
-                    let known = [$(stringify!($d),)* $(stringify!($i),)* $(stringify!($n),)*].join(", ");
+                    let known = [$($(stringify!($name),)*)*].join(", ");
                     return Err(format!("--tunable {key}: there is no such constant; there are {known}"));
                 }
             }
         };
     }
     table! {
-        durations: evaluation_interval series_never_seen failure_span k_period breach settle no_new_step collapse_hold
-            collapse_window error_memory rollout_window rollout_deadline schedule_ramp schedule_lead_max;
-        integers: gap_intervals stale_scrapes long_range_scrapes short_range_scrapes failure_threshold recovery_values
-            dead_band_percent schedule_steps;
-        numbers: k_min k_step k_margin k_relax_below helped_latency helped_goodput ready_share full_share error_factor
-            error_slack rollout_margin
+        time: series_never_seen failure_span breach settle no_new_step collapse_hold rollout_deadline schedule_ramp
+            schedule_lead_max;
+        window: k_period collapse_window error_memory rollout_window;
+        whole::<0>: dead_band_percent;
+        whole::<1>: gap_intervals stale_scrapes failure_threshold recovery_values schedule_steps;
+        // A rate is the difference of two scrapes.
+        whole::<2>: long_range_scrapes short_range_scrapes;
+        factor: error_factor error_slack rollout_margin;
+        share: helped_latency helped_goodput ready_share full_share;
+        share_above_0: k_min k_step k_margin k_relax_below;
     }
     Ok(())
+}
+
+fn time(text: &str) -> Result<decide::Duration, String> {
+    duration(text).map(Into::into)
+}
+
+/// A time in which something has to fit.
+fn window(text: &str) -> Result<decide::Duration, String> {
+    let window = time(text)?;
+    if window == decide::Duration::ZERO { Err("must be above 0".into()) } else { Ok(window) }
+}
+
+fn whole<const LEAST: u32>(text: &str) -> Result<u32, String> {
+    let number = text.parse().map_err(|_| format!("{text} is no whole number"))?;
+    if number < LEAST { Err(format!("{number} is below {LEAST}, the least that makes sense")) } else { Ok(number) }
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|n: &f64| n.is_finite() && *n >= 0.0);
+    number.ok_or_else(|| format!("{text} is no number from 0 up"))
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    factor(text).ok().filter(|n| *n <= 1.0).ok_or_else(|| format!("{text} is no number from 0 to 1"))
+}
+
+fn share_above_0(text: &str) -> Result<f64, String> {
+    share(text).ok().filter(|n| *n > 0.0).ok_or_else(|| format!("{text} is no number above 0 and up to 1"))
 }
 
 #[cfg(test)]
@@ -231,7 +259,8 @@ mod tests {
     #[test]
     fn every_tunable_can_be_set() {
         let fields = serde_json::to_value(Tunables::default()).unwrap();
-        for key in fields.as_object().unwrap().keys() {
+        // It has a flag of its own.
+        for key in fields.as_object().unwrap().keys().filter(|key| *key != "evaluation_interval") {
             let snake: String = key
                 .chars()
                 .flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] })
@@ -250,6 +279,16 @@ mod tests {
             (&["--tunable", "nonsense=1"], "there are "),
             (&["--tunable", "k_min=much"], "k_min"),
             (&["--tunable", "breach=soon"], "10s"),
+            (&["--tunable", "evaluation_interval=0s"], "set --evaluation-interval"),
+            (&["--tunable", "gap_intervals=0"], "gap_intervals: 0 is below 1"),
+            (&["--tunable", "long_range_scrapes=1"], "long_range_scrapes: 1 is below 2"),
+            (&["--tunable", "failure_threshold=-1"], "no whole number"),
+            (&["--tunable", "k_period=0s"], "k_period: must be above 0"),
+            (&["--tunable", "k_min=0"], "k_min: 0 is no number above 0 and up to 1"),
+            (&["--tunable", "k-margin=1.5"], "k_margin: 1.5 is no number above 0 and up to 1"),
+            (&["--tunable", "ready_share=90"], "ready_share: 90 is no number from 0 to 1"),
+            (&["--tunable", "error_factor=-1"], "error_factor: -1 is no number from 0 up"),
+            (&["--tunable", "error_slack=NaN"], "error_slack: NaN is no number from 0 up"),
             (&["--renew-deadline", "15s"], "--lease-duration"),
             (&["--retry-period", "10s"], "--renew-deadline"),
             (&["--lease-duration", "1500ms"], "whole seconds"),

@@ -1,4 +1,4 @@
-//! Which optional APIs the cluster serves: found at the start, and looked for again while any is missing.
+//! Which optional APIs the cluster serves: found at the start, and looked for again, often while any is missing.
 
 use crate::kinds::Kind;
 use kube::{Client, api::ApiResource};
@@ -29,13 +29,18 @@ impl Served {
         }
     }
 
-    fn complete(self) -> bool {
-        self.http_route && self.pod_monitor
+    /// Whether to look again, that long after the last time.
+    fn is_due(self, since: Duration) -> bool {
+        let complete = self.http_route && self.pod_monitor;
+        since >= if complete { LOOK_OVER } else { LOOK_AGAIN }
     }
 }
 
 /// How often a missing API is looked for; the objects that wait for it are to be there within 30 s.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
+
+/// How often the others are looked at: another channel or version may be installed over them.
+const LOOK_OVER: Duration = Duration::from_mins(10);
 
 /// What the cluster serves now; clones share it.
 #[derive(Clone, Debug)]
@@ -78,7 +83,8 @@ impl Capabilities {
         let mut served = before;
         if let Some(found) = serves(client, Kind::HttpRoute).await {
             served.http_route = found;
-            served.session_persistence = found && knows_session_persistence(client).await;
+            let knows = if found { knows_session_persistence(client).await } else { Some(false) };
+            served.session_persistence = knows.unwrap_or(served.session_persistence);
         }
         if let Some(found) = serves(client, Kind::PodMonitor).await {
             served.pod_monitor = found;
@@ -93,14 +99,16 @@ impl Capabilities {
         }
     }
 
-    /// Looks for what is missing until the future is dropped.
+    /// Looks for what is missing, and seldom at what is there, until the future is dropped.
     pub async fn keep_looking(&self, client: &Client) {
         let mut tick = tokio::time::interval(LOOK_AGAIN);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looked = tick.tick().await;
         loop {
-            tick.tick().await;
-            if !self.now().complete() {
+            let now = tick.tick().await;
+            if self.now().is_due(now.duration_since(looked)) {
                 self.discover(client).await;
+                looked = now;
             }
         }
     }
@@ -119,12 +127,38 @@ async fn serves(client: &Client, kind: Kind) -> Option<bool> {
     }
 }
 
-/// The channel stands on the CRD; where the operator may not read it, the standard channel is assumed.
-async fn knows_session_persistence(client: &Client) -> bool {
+/// The channel stands on the CRD; where the operator may not read it, the standard channel is assumed. None where the API
+/// server did not say.
+async fn knows_session_persistence(client: &Client) -> Option<bool> {
     use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
     let crds: kube::Api<kube::core::PartialObjectMeta<CustomResourceDefinition>> = kube::Api::all(client.clone());
-    crds.get_opt("httproutes.gateway.networking.k8s.io").await.ok().flatten().is_some_and(|crd| {
-        let annotations = crd.metadata.annotations.unwrap_or_default();
-        annotations.get("gateway.networking.k8s.io/channel").is_some_and(|channel| channel == "experimental")
-    })
+    match crds.get_opt("httproutes.gateway.networking.k8s.io").await {
+        Ok(crd) => {
+            let annotations = crd.and_then(|crd| crd.metadata.annotations).unwrap_or_default();
+            Some(annotations.get("gateway.networking.k8s.io/channel").is_some_and(|channel| channel == "experimental"))
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => Some(false),
+        Err(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_there_is_looked_at_seldom_and_what_is_missing_often() {
+        let (second, minute) = (Duration::from_secs(1), Duration::from_mins(1));
+        for (served, since, due) in [
+            (Served::default(), 9 * second, false),
+            (Served::default(), 10 * second, true),
+            (Served { pod_monitor: false, ..Served::ALL }, minute, true),
+            (Served { http_route: false, ..Served::ALL }, minute, true),
+            (Served { session_persistence: false, ..Served::ALL }, 9 * minute, false),
+            (Served { session_persistence: false, ..Served::ALL }, 10 * minute, true),
+            (Served::ALL, 10 * minute, true),
+        ] {
+            assert_eq!(served.is_due(since), due, "{served:?} after {since:?}");
+        }
+    }
 }

@@ -92,7 +92,7 @@ async fn platforms(ctx: Context, writer: Writer<DeserializeGuard<LearningPlatfor
                     let uid = platform.uid().unwrap_or_default();
                     ctx.registry.remove(&key);
                     ctx.backoff.clear(&uid);
-                    ctx.writer.forget(&uid);
+                    ctx.writer.forget(&key, &uid);
                     None
                 }
             }

@@ -64,6 +64,9 @@ pub enum Error {
     /// The pass took longer than its deadline.
     #[error("the pass took longer than {}s; the API server is slow or unreachable", .0.as_secs())]
     Deadline(Duration),
+    /// A step of the pass panicked; a defect. What it said is in the log only: it may quote what the spec holds.
+    #[error("a defect of the operator ended the pass, and it is tried again: the operator's log says where")]
+    Panicked,
     /// Something of ours cannot be serialised; a defect.
     #[error("{0} cannot be serialised")]
     Serialize(&'static str, #[source] serde_json::Error),
@@ -80,7 +83,7 @@ impl Error {
         match self {
             Self::InvalidSpec { .. } => Class::Terminal,
             Self::NameConflict { .. } | Self::ApiMissing { .. } => Class::Wait,
-            Self::Deadline(_) | Self::Serialize(..) => Class::Retry,
+            Self::Deadline(_) | Self::Panicked | Self::Serialize(..) => Class::Retry,
             // 409 is a lost race; see `is_conflict`.
             Self::Api { .. } => match self.code() {
                 Some(400 | 401 | 403 | 404 | 405 | 422) => Class::Wait,
@@ -96,7 +99,7 @@ impl Error {
             Self::InvalidSpec { .. } => Reason::InvalidSpec,
             Self::NameConflict { .. } => Reason::NameConflict,
             Self::ApiMissing { .. } => Reason::NotFound,
-            Self::Deadline(_) | Self::Serialize(..) => Reason::ProviderError,
+            Self::Deadline(_) | Self::Panicked | Self::Serialize(..) => Reason::ProviderError,
             Self::Api { source, .. } => match self.code() {
                 Some(401) => Reason::PermissionDenied,
                 Some(403) if is_authorization(source) => Reason::PermissionDenied,
@@ -116,6 +119,7 @@ impl Error {
             Self::NameConflict { .. } => "name_conflict",
             Self::ApiMissing { .. } => "api_missing",
             Self::Deadline(_) => "deadline",
+            Self::Panicked => "panic",
             Self::Serialize(..) => "serialize",
             Self::Api { .. } => match self.code() {
                 Some(403) => "forbidden",
@@ -204,6 +208,7 @@ mod tests {
                 Reason::Rejected,
             ),
             (Error::Deadline(Duration::from_secs(60)), Class::Retry, Reason::ProviderError),
+            (Error::Panicked, Class::Retry, Reason::ProviderError),
             (Error::InvalidSpec { field: "spec".into(), problem: "x".into() }, Class::Terminal, Reason::InvalidSpec),
         ] {
             assert_eq!((error.class(), error.reason()), (class, reason), "{error}");

@@ -5,9 +5,12 @@ use crate::{
     naming::{COMPONENT, INSTANCE},
     stores::Stores,
 };
-use crds::LearningPlatform;
+use crds::{
+    LearningPlatform,
+    status::{ConditionType, Reason},
+};
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
-use kube::ResourceExt;
+use kube::{ResourceExt, core::error_boundary::InvalidObject};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric},
@@ -51,10 +54,6 @@ impl PlatformMetrics {
     pub fn new(stores: Stores) -> Self {
         Self { stores }
     }
-
-    fn platforms(&self) -> Vec<LearningPlatform> {
-        self.stores.platforms.state().iter().filter_map(|guarded| guarded.0.as_ref().ok().cloned()).collect()
-    }
 }
 
 impl fmt::Debug for PlatformMetrics {
@@ -65,10 +64,13 @@ impl fmt::Debug for PlatformMetrics {
 
 impl Collector for PlatformMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let platforms = self.platforms();
-        let conditions = platforms.iter().flat_map(of_platform).map(|labels| (labels, 1));
+        let all = self.stores.platforms.state();
+        let platforms: Vec<&LearningPlatform> = all.iter().filter_map(|guarded| guarded.0.as_ref().ok()).collect();
+        let invalid = all.iter().filter_map(|guarded| Some(of_invalid(guarded.0.as_ref().err()?)));
+        let read = platforms.iter().flat_map(|platform| of_platform(platform));
+        let conditions = read.chain(invalid).map(|labels| (labels, 1));
         family(&mut encoder, "platform_condition", "1 for each condition of a platform as it is now", conditions)?;
-        let conditions = platforms.iter().flat_map(of_apps).map(|labels| (labels, 1));
+        let conditions = platforms.iter().flat_map(|platform| of_apps(platform)).map(|labels| (labels, 1));
         family(&mut encoder, "app_condition", "1 for each condition of an app as it is now", conditions)?;
         let pods = self.stores.pods.state();
         let counts = unschedulable(pods.iter().map(AsRef::as_ref));
@@ -104,6 +106,17 @@ fn of_platform(platform: &LearningPlatform) -> Vec<PlatformCondition> {
         reason: condition.reason.clone(),
     };
     conditions.map(labels).collect()
+}
+
+/// A platform that cannot be read says nothing of itself: what a pass tells in its status.
+fn of_invalid(platform: &InvalidObject) -> PlatformCondition {
+    PlatformCondition {
+        namespace: platform.metadata.namespace.clone().unwrap_or_default(),
+        platform: platform.metadata.name.clone().unwrap_or_default(),
+        r#type: ConditionType::Ready.as_str().to_owned(),
+        status: "False".to_owned(),
+        reason: Reason::InvalidSpec.as_str().to_owned(),
+    }
 }
 
 fn of_apps(platform: &LearningPlatform) -> Vec<AppCondition> {
@@ -188,6 +201,15 @@ mod tests {
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
         }
+
+        let mut broken = serde_json::to_value(platform.0.as_ref().unwrap()).unwrap();
+        broken["spec"]["apps"] = json!("none");
+        broken["metadata"]["name"] = json!("broken");
+        let broken: DeserializeGuard<LearningPlatform> = serde_json::from_value(broken).unwrap();
+        writers.platforms.apply_watcher_event(&Event::Apply(broken));
+        let text = metrics.render().unwrap();
+        let line = r#"learningplatform_operator_platform_condition{namespace="school",platform="broken",type="Ready",status="False",reason="InvalidSpec"} 1"#;
+        assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
 
         writers.platforms.apply_watcher_event(&Event::Delete(platform));
         assert!(!metrics.render().unwrap().contains("DependencyNotReady"));

@@ -12,20 +12,24 @@ use crate::{
     validate::{ValidPlatform, validate},
 };
 use crds::{LearningPlatform, status::ConditionType};
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{FutureExt, StreamExt, TryStreamExt, stream};
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, ResourceExt,
-    api::ListParams,
+    Api, Resource, ResourceExt,
+    api::{ApiResource, ListParams},
     core::{DeserializeGuard, DynamicObject, error_boundary::InvalidObject},
     runtime::controller::Action,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{BuildHasher, RandomState},
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
+
+/// How long it may take to tell in the status what ended a pass.
+const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A lost race is run again at once.
 const CONFLICT: Duration = Duration::from_millis(250);
@@ -39,11 +43,15 @@ pub async fn reconcile(object: Arc<DeserializeGuard<LearningPlatform>>, ctx: Arc
     let pass = async {
         match &object.0 {
             Ok(platform) => pass(platform, &ctx).await,
-            Err(invalid) => reject(invalid, &ctx).await,
+            Err(invalid) => reject(&known(&object), invalid, &ctx).await,
         }
     };
     let deadline = ctx.settings.pass_timeout;
-    let outcome = tokio::time::timeout(deadline, pass).await.unwrap_or(Err(Error::Deadline(deadline)));
+    let outcome = match caught(tokio::time::timeout(deadline, pass)).await {
+        Some(Ok(outcome)) => outcome,
+        Some(Err(_)) => Err(Error::Deadline(deadline)),
+        None => Err(Error::Panicked),
+    };
     let uid = object.uid().unwrap_or_default();
     match outcome {
         Ok(outcome) => {
@@ -62,11 +70,23 @@ pub async fn reconcile(object: Arc<DeserializeGuard<LearningPlatform>>, ctx: Arc
             })
         }
         Err(error) => {
+            // The pass has ended before it could say so itself.
+            if matches!(error, Error::Deadline(_) | Error::Panicked) {
+                let told = caught(tokio::time::timeout(TELL_TIMEOUT, tell(&known(&object), &error, &ctx))).await;
+                if !matches!(told, Some(Ok(Ok(())))) {
+                    tracing::warn!(platform = %PlatformKey::of(object.as_ref()), %error, "cannot be told in the status");
+                }
+            }
             ctx.metrics.error(&error);
             guard.ended(if error.class() == Class::Wait { Outcome::Waiting } else { Outcome::Failed });
             Err(error)
         }
     }
+}
+
+/// The outcome of a future; None if it panicked: the controller would end the whole process for one platform.
+async fn caught<T>(future: impl Future<Output = T>) -> Option<T> {
+    AssertUnwindSafe(future).catch_unwind().await.ok()
 }
 
 /// When a pass that failed as a whole is run again.
@@ -164,6 +184,12 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
         orphans.into_iter().partition(|(id, _)| id.kind == Kind::HorizontalPodAutoscaler);
     let mut errors = prune(ctx, &hpas).await;
     let app_outcome = Apps.apply(ctx, lp, &children, &app_plan).await;
+    // Under the name of a Deployment that is somebody else's nothing of ours may scale.
+    let (taken, scaling_plan): (Vec<_>, Vec<_>) =
+        scaling_plan.into_iter().partition(|step| app_outcome.failures.get(&step.item).is_some_and(is_taken));
+    let taken = taken.iter().filter_map(|step| children.0.get_key_value(&ObjectId::of(&step.object)?));
+    let taken: Vec<_> = taken.filter(|(_, object)| belongs(*object, &lp.owner) == Belongs::Ours).collect();
+    errors.extend(prune(ctx, &taken).await);
     let scaling_outcome = Autoscaling.apply(ctx, lp, &children, &scaling_plan).await;
     errors.extend(prune(ctx, &others).await);
     drop(step);
@@ -189,6 +215,11 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let rooms = vec![Apps.status(lp, &apps, &after), Autoscaling.status(lp, &scaling, &after)];
     let findings = Findings { rooms, failures, pending, errors, children: &after, wanted };
     Ok(status::status(lp, findings, Timestamp::now()))
+}
+
+/// Whether the error is that the app's Deployment belongs to somebody else.
+fn is_taken(error: &Error) -> bool {
+    matches!(error, Error::NameConflict { kind, .. } if kind == Kind::Deployment.as_str())
 }
 
 /// A suspended platform is compared, not written.
@@ -254,20 +285,43 @@ async fn prune(ctx: &Context, orphans: &[(&ObjectId, &DynamicObject)]) -> Vec<Er
 }
 
 /// A resource that does not even have the form of one: its status says which field.
-async fn reject(invalid: &InvalidObject, ctx: &Context) -> Result<Outcome> {
-    let platform = LearningPlatform { metadata: invalid.metadata.clone(), ..LearningPlatform::default() };
+async fn reject(platform: &LearningPlatform, invalid: &InvalidObject, ctx: &Context) -> Result<Outcome> {
     if platform.metadata.deletion_timestamp.is_some() {
         return Ok(Outcome::Skipped);
     }
-    let error = Error::InvalidSpec { field: "spec".to_owned(), problem: invalid.error.clone() };
+    let (field, problem) = culprit(platform, ctx).await.unwrap_or_else(|| ("spec".to_owned(), invalid.error.clone()));
+    let error = Error::InvalidSpec { field, problem };
     ctx.metrics.error(&error);
-    let before = ctx.writer.latest_status(&platform);
-    let generation = platform.metadata.generation.unwrap_or_default();
-    let status = status::failed(&before, generation, &error, Timestamp::now());
-    if ctx.writer.status(&platform, &status).await? {
-        transitions::publish(ctx, &platform, &before, &status).await;
-    }
+    tell(platform, &error, ctx).await?;
     Ok(Outcome::Invalid)
+}
+
+/// The field that does not have its form, and what is wrong with it. The resource is read again: what did not parse was not
+/// kept, and its error has no path.
+async fn culprit(platform: &LearningPlatform, ctx: &Context) -> Option<(String, String)> {
+    let resource = ApiResource::erase::<LearningPlatform>(&());
+    let api: Api<DynamicObject> =
+        Api::namespaced_with(ctx.client.clone(), &platform.namespace().unwrap_or_default(), &resource);
+    let found = serde_json::to_value(api.get(&platform.name_any()).await.ok()?).ok()?;
+    let error = serde_path_to_error::deserialize::<_, LearningPlatform>(found).err()?;
+    Some((error.path().to_string(), error.into_inner().to_string()))
+}
+
+/// What is known of a resource: of one without the form of one its metadata.
+fn known(object: &DeserializeGuard<LearningPlatform>) -> LearningPlatform {
+    let metadata = || LearningPlatform { metadata: object.meta().clone(), ..LearningPlatform::default() };
+    object.0.as_ref().map_or_else(|_| metadata(), Clone::clone)
+}
+
+/// Says in the status why a pass came to nothing.
+async fn tell(platform: &LearningPlatform, error: &Error, ctx: &Context) -> Result<()> {
+    let before = ctx.writer.latest_status(platform);
+    let generation = platform.metadata.generation.unwrap_or_default();
+    let status = status::failed(&before, generation, error, Timestamp::now());
+    if ctx.writer.status(platform, &status).await? {
+        transitions::publish(ctx, platform, &before, &status).await;
+    }
+    Ok(())
 }
 
 /// What a pass would apply, without a cluster: every object of a platform, in order, as it would be sent, owner aside.

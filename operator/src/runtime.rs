@@ -12,6 +12,7 @@ use crate::{
     lease::{self, Election, Lost},
     metrics::Metrics,
     platform_metrics::PlatformMetrics,
+    shallow,
     stores::Stores,
     telemetry::LogControl,
     wake::Wake,
@@ -41,6 +42,7 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         Config::infer().await.context("cannot find the Kubernetes API server: run in a pod, or set KUBECONFIG")?;
     config.read_timeout = Some(READ_TIMEOUT);
     let client = Client::try_from(config).context("cannot build a client for the Kubernetes API server")?;
+    let client = shallow::client(client);
     let identity = lease::identity(&args);
 
     let (stores, writers) = Stores::new();
@@ -72,10 +74,12 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
             Ok(())
         }
     };
+    // Another replica may be acting already: nobody's open connection keeps this process.
+    outcome?;
     readiness.send_replace(Readiness::Stopping);
     drained.cancel();
     let _ = tokio::time::timeout(lease::DRAIN, server).await;
-    outcome.map_err(Into::into)
+    Ok(())
 }
 
 /// Waits for the CRD, keeps the stores filled, and acts while this replica leads.
@@ -136,7 +140,7 @@ async fn operate(
     }
 }
 
-/// Passes and evaluation, until `stop`. Spawned tasks would outlive a lost lease, so there are none that write.
+/// Passes and evaluation, until `stop`. Dropped with a lost lease, it ends the tasks that it has spawned.
 async fn act(
     ctx: Arc<Context>,
     wake: Wake,

@@ -166,6 +166,20 @@ fn metrics_on_a_port_of_their_own() {
 }
 
 #[test]
+fn pods_are_told_of_in_one_way_where_one_is_named() {
+    for (discovery, annotated, monitored) in
+        [(Value::Null, true, true), (json!("PodMonitor"), false, true), (json!("Annotations"), true, false)]
+    {
+        let app = json!({ "port": 80, "metrics": { "discovery": discovery } });
+        let objects = objects(app, Served::ALL);
+        let deployment = objects.iter().find(|o| o["kind"] == "Deployment").unwrap();
+        let annotations = deployment["spec"]["template"]["metadata"]["annotations"].to_string();
+        assert_eq!(annotations.contains("prometheus.io/scrape"), annotated, "{discovery}");
+        assert_eq!(objects.iter().any(|o| o["kind"] == "PodMonitor"), monitored, "{discovery}");
+    }
+}
+
+#[test]
 fn an_overlay_merges_by_key_and_cannot_break_the_selector() {
     let app = json!({ "port": 80, "env": [{ "name": "A", "value": "1" }], "podTemplate": {
         "metadata": { "labels": { "team": "x", "app.kubernetes.io/instance": "mine" } },
@@ -186,6 +200,11 @@ fn an_overlay_merges_by_key_and_cannot_break_the_selector() {
     assert_eq!(web["image"], "registry.example/web:1");
     assert_eq!(web["env"], json!([{ "name": "A", "value": "9" }, { "name": "B", "value": "2" }]));
     assert_eq!(template["spec"]["containers"][1]["name"], "proxy");
+}
+
+/// An object nested so many levels deep.
+fn nested(levels: usize) -> Value {
+    (1..levels).fold(json!({}), |inner, _| json!({ "a": inner }))
 }
 
 #[test]
@@ -216,6 +235,20 @@ fn what_only_the_whole_spec_can_tell_is_refused_with_field_and_remedy() {
         ),
         (json!({ "podTemplate": { "spec": { "hostNetwork": "yes" } } }), "spec.apps[web].podTemplate", "Pod API"),
         (json!({ "podTemplate": { "spec": [] } }), "spec.apps[web].podTemplate", "object"),
+        (json!({ "podTemplate": { "metadata": { "labels": nested(30) } } }), "spec.apps[web].podTemplate", "Pod API"),
+        (
+            json!({ "podTemplate": { "metadata": { "labels": nested(31) } } }),
+            "spec.apps[web].podTemplate",
+            "levels deep",
+        ),
+        (json!({ "podTemplate": { "metadata": [] } }), "spec.apps[web].podTemplate", "object"),
+        (json!({ "podTemplate": { "metadata": { "labels": "x" } } }), "spec.apps[web].podTemplate", "metadata.labels"),
+        (json!({ "podTemplate": { "metadata": { "labels": 1 } } }), "spec.apps[web].podTemplate", "metadata.labels"),
+        (
+            json!({ "podTemplate": { "metadata": { "annotations": [] } } }),
+            "spec.apps[web].podTemplate",
+            "metadata.annotations",
+        ),
     ] {
         let found = problem(app.clone());
         assert!(found.starts_with(field) && found.contains(part), "{app}: {found}");

@@ -125,6 +125,47 @@ async fn load_that_moves_to_pods_without_a_rate_is_not_lost() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_lease_ends_what_is_under_way() {
+    let script = Arc::new(Script::default());
+    script.rate("story-web", 75.0);
+    let cluster = Arc::new(Memory::default());
+    cluster.run("story-web", 1);
+    *cluster.hangs.lock().unwrap() = true;
+    let lab = lab(one(&script), cluster.clone());
+    lab.apply(at("http://one"), &[("web", rate())]);
+    pass(2).await;
+    lab.stop();
+    lab.tasks.close();
+    let waited = tokio::time::timeout(Duration::from_secs(1), lab.tasks.wait()).await;
+    assert!(waited.is_err(), "a write is under way");
+    lab.lost.cancel();
+    tokio::time::timeout(Duration::from_millis(1), lab.tasks.wait()).await.expect("it ends at once");
+    assert_eq!(cluster.bounds("story-web"), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_decided_on_has_no_time_of_a_decision() {
+    let script = Arc::new(Script::default());
+    script.rate("story-web", 25.0);
+    let cluster = Arc::new(Memory::default());
+    cluster.run("story-web", 3);
+    let lab = lab(one(&script), cluster.clone());
+    lab.apply(at("http://one"), &[("web", rate())]);
+    pass(10).await;
+    let evaluated = || lab.metrics.render().unwrap().contains("app_evaluated_timestamp_seconds{");
+    assert!(evaluated());
+    lab.conflict(Some("web"));
+    pass(10).await;
+    assert!(!evaluated(), "blocked, as a suspended one is");
+    lab.conflict(None);
+    pass(10).await;
+    assert!(evaluated());
+    cluster.delete("story-web");
+    pass(10).await;
+    assert!(!evaluated(), "without a Deployment");
+}
+
+#[tokio::test(start_paused = true)]
 async fn many_apps_share_queries_and_too_large_ones_are_halved() {
     let script = Arc::new(Script::default());
     let cluster = Arc::new(Memory::default());

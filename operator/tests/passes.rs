@@ -15,12 +15,12 @@ use learningplatform_operator::{
     evaluate,
     events::Events,
     metrics::Metrics,
-    naming::FieldManager,
-    rbac, reconcile,
+    naming::{FieldManager, PlatformKey},
+    rbac, reconcile, shallow,
     stores::Stores,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 const PLATFORM: &str = "/apis/learningplatform.dev/v1alpha1/namespaces/learning/learningplatforms/story";
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/learning/deployments/story-web";
@@ -100,7 +100,7 @@ impl World {
 
     /// A new process: nothing remembered.
     async fn operator(&self) -> Arc<Context> {
-        let client = self.api.client("learning");
+        let client = shallow::client(self.api.client("learning"));
         let (stores, _) = Stores::new();
         let capabilities = Capabilities::new(Served::default());
         capabilities.discover(&client).await;
@@ -193,6 +193,42 @@ async fn a_platform_without_scaling_is_ready_as_a_whole() {
 }
 
 #[tokio::test]
+async fn a_calendar_that_cannot_be_read_now_counts_as_it_was_read_last() {
+    let mut planned = spec();
+    let terms = json!({ "name": "terms", "key": "terms.ics" });
+    planned["apps"][0]["autoscaling"]["schedules"] =
+        json!([{ "name": "exams", "calendar": { "configMap": terms }, "minReplicas": 8 }]);
+    let path = "/api/v1/namespaces/learning/configmaps/terms";
+    let text = "BEGIN:VCALENDAR\nBEGIN:VEVENT\nDTSTART:20260101\nRRULE:FREQ=DAILY\nEND:VEVENT\nEND:VCALENDAR\n";
+    let world = World::new(planned);
+    world.api.put(
+        path,
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "terms" }, "data": { "terms.ics": text } }),
+    );
+    let operator = world.operator().await;
+    world.settle(&operator).await;
+    let key = PlatformKey { namespace: "learning".into(), name: "story".into() };
+    let read = operator.registry.calendars(&key);
+    assert_eq!(read.values().collect::<Vec<_>>(), [text]);
+
+    world.api.deny("get", "configmaps");
+    assert_eq!(world.pass(&operator).await, Next::Soon, "it is read again");
+    assert_eq!(operator.registry.calendars(&key), read);
+    let told = world.app_condition("web", "AutoscalingReady");
+    let message = told["message"].as_str().unwrap();
+    assert_eq!(told["reason"], "PermissionDenied", "{message}");
+    assert!(message.contains("schedules[exams].calendar.configMap: get ConfigMap terms: "), "{message}");
+    assert!(message.contains("cannot get resource") && message.contains("read last counts"), "{message}");
+    assert!(!message.contains("create it"), "{message}");
+
+    world.api.allow_all();
+    world.api.remove(path);
+    world.pass(&operator).await;
+    assert!(operator.registry.calendars(&key).is_empty(), "it is gone, and known to be");
+    assert_eq!(world.app_condition("web", "AutoscalingReady")["reason"], "NotFound");
+}
+
+#[tokio::test]
 async fn the_first_status_comes_before_the_first_child() {
     let world = World::new(spec());
     let operator = world.operator().await;
@@ -234,6 +270,21 @@ async fn a_crash_at_any_write_ends_in_the_same_state() {
             assert_eq!(found.keys().collect::<Vec<_>>(), wanted.keys().collect::<Vec<_>>(), "{fault:?} at write {nth}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_pass_that_panics_is_told_without_its_words_and_tried_again() {
+    let world = World::new(spec());
+    let operator = world.operator().await;
+    // The first write is the first status.
+    world.api.fail(1, Fault::Panic);
+    assert_eq!(world.pass(&operator).await, Next::Soon, "an error, which is tried again");
+    let ready = world.condition("Ready");
+    assert_eq!((&ready["status"], &ready["reason"]), (&json!("False"), &json!("ProviderError")), "{ready}");
+    let message = ready["message"].as_str().unwrap();
+    assert!(message.contains("defect") && !message.contains("secret"), "{message}");
+    world.settle(&operator).await;
+    assert!(world.is_ready());
 }
 
 /// Every leaf of an object that one manager owns, as JSON pointers.
@@ -396,6 +447,59 @@ async fn an_object_of_somebody_else_is_never_taken_over() {
 }
 
 #[tokio::test]
+async fn nothing_of_ours_scales_a_deployment_of_somebody_else() {
+    let world = World::new(spec());
+    let operator = world.operator().await;
+    world.settle(&operator).await;
+    assert!(world.api.get(HPA).is_some());
+    let foreign = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": { "name": "story-web", "namespace": "learning", "labels": {}, "managedFields": [] },
+        "spec": { "replicas": 7, "selector": { "matchLabels": { "app": "other" } } },
+    });
+    world.api.remove(DEPLOYMENT);
+    world.api.put(DEPLOYMENT, foreign);
+    let before = world.api.get(DEPLOYMENT);
+    for _ in 0..3 {
+        assert_eq!(world.pass(&operator).await, Next::Soon);
+    }
+    assert_eq!(world.api.get(DEPLOYMENT), before);
+    assert_eq!(world.api.get(HPA), None, "ours goes, and none is made");
+    assert_eq!(world.app_condition("web", "AppReady")["reason"], "NameConflict");
+    world.api.remove(DEPLOYMENT);
+    world.settle(&operator).await;
+    assert!(world.is_ready() && world.api.get(HPA).is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_without_an_answer_holds_no_other_app_up() {
+    let world = World::new(spec());
+    let operator = world.operator().await;
+    world.api.fail(3, Fault::Hang);
+    world.pass(&operator).await;
+    world.api.run_deployments();
+    let failed = world.app_condition("web", "AppReady");
+    assert_eq!((&failed["status"], &failed["reason"]), (&json!("False"), &json!("ProviderError")), "{failed}");
+    assert_eq!(world.api.get(&DEPLOYMENT.replace("web", "worker")).unwrap()["spec"]["replicas"], 2);
+    world.settle(&operator).await;
+    assert!(world.is_ready());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pass_that_runs_out_of_time_says_so() {
+    let world = World::new(spec());
+    let operator = world.operator().await;
+    let settings = Settings { pass_timeout: Duration::from_secs(2), ..Settings::default() };
+    let hurried = Arc::new(Context { settings: Arc::new(settings), ..Context::clone(&operator) });
+    world.api.fail(3, Fault::Hang);
+    assert_eq!(world.pass(&hurried).await, Next::Soon);
+    let ready = world.condition("Ready");
+    assert_eq!(ready["reason"], "ProviderError", "{ready}");
+    world.settle(&operator).await;
+    assert!(world.is_ready());
+}
+
+#[tokio::test]
 async fn what_is_missing_is_named_and_heals() {
     let world = World::new(spec());
     world.api.remove(SECRET);
@@ -467,12 +571,32 @@ async fn an_invalid_spec_stalls_and_touches_nothing() {
 
     world.ask(json!({ "apps": "none" }), json!({}));
     assert_eq!(world.pass(&operator).await, Next::OnChange);
-    assert_eq!(world.condition("Stalled")["reason"], "InvalidSpec", "even what does not parse is answered");
+    let stalled = world.condition("Stalled");
+    assert_eq!(stalled["reason"], "InvalidSpec", "even what does not parse is answered");
+    assert!(stalled["message"].as_str().unwrap().starts_with("spec.apps: "), "{stalled}");
+    let mut bad = spec();
+    bad["apps"][0]["rollout"] = json!({ "maxSurge": 3_000_000_000_i64 });
+    world.ask(bad, json!({}));
+    assert_eq!(world.pass(&operator).await, Next::OnChange);
+    let stalled = world.condition("Stalled");
+    assert!(stalled["message"].as_str().unwrap().starts_with("spec.apps[0].rollout.maxSurge: "), "{stalled}");
 
     world.ask(spec(), json!({}));
     world.settle(&operator).await;
     assert_eq!(world.condition("Stalled"), Value::Null);
     assert!(world.is_ready());
+}
+
+#[tokio::test]
+async fn an_overlay_nested_without_measure_is_answered_in_the_status() {
+    let world = World::new(spec());
+    let operator = world.operator().await;
+    let mut deep = spec();
+    deep["apps"][0]["podTemplate"] = (0..300).fold(json!({}), |inner, _| json!({ "spec": inner }));
+    world.ask(deep, json!({}));
+    assert_eq!(world.pass(&operator).await, Next::OnChange);
+    let stalled = world.condition("Stalled");
+    assert!(stalled["message"].as_str().unwrap().contains("spec.apps[web].podTemplate"), "{stalled}");
 }
 
 #[tokio::test]

@@ -62,6 +62,11 @@ impl Pods {
         self.cohorts.iter().any(|cohort| cohort.template != self.template)
     }
 
+    /// Pods of the newest template: `status.updatedReplicas`.
+    pub fn updated(&self) -> u32 {
+        self.count(|cohort| cohort.template == self.template)
+    }
+
     /// Lets time pass.
     pub fn advance(&mut self, now: Time) {
         if self.rolling() {

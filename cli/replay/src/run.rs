@@ -8,8 +8,8 @@ use crate::{
     trace::{Cursor, Reading, Seen, Trace},
 };
 use decide::{
-    Adopted, Behavior, Bounds, Decision, DemandInput, Duration, Input, LatencyInput, ManualHold, Policy, Replicas,
-    Rollout, Running, Sample, SelectPolicy, SourceErrorKind, State, Time, advance,
+    Adopted, Behavior, Bounds, Decision, DemandInput, Doubt, Duration, Input, LatencyInput, ManualHold, Policy,
+    Replicas, Rollout, Running, Sample, SelectPolicy, SourceErrorKind, State, Time, advance,
 };
 
 /// The app that is replayed.
@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
         if let Some(load) = offered.reading.finite().filter(|load| *load >= 0.0) {
             self.load = load;
         }
-        let (mut rate, mut latency) = (offered, recorded.unwrap_or(Seen { reading: Reading::Missing, scraped: now }));
+        let (mut rate, mut latency) = (offered, recorded.unwrap_or(Seen::missing(now)));
         if let Some(pods) = &self.world.closed_loop {
             let recorded = recorded.map(|seen| seen.reading);
             (rate.reading, latency.reading) = pods.measure(offered.reading, recorded, self.pods.ready());
@@ -206,7 +206,8 @@ impl<'a> Run<'a> {
             pending: self.pods.pending(),
             hpa_desired: Some(wanted),
         };
-        self.input.rollout = Rollout { active: self.pods.rolling(), unobserved: false, stuck: false };
+        self.input.rollout =
+            Rollout { active: self.pods.rolling(), updated: self.pods.updated(), ..Rollout::default() };
 
         let running = Running { own_metric: self.subject.own_metric, floor: self.state.floor(), pods: wanted };
         let decision = advance(policy, &mut self.state, &self.input);
@@ -214,6 +215,9 @@ impl<'a> Run<'a> {
         self.hpa.write(self.bounds.min, self.bounds.max, written(&policy.behavior, &self.bounds));
         if let Some(count) = decision.write.scale {
             self.pods.scale(count);
+        } else if (1..self.bounds.min).contains(&wanted) {
+            // As the operator does: the HPA would see its new bounds only at its next sync.
+            self.pods.scale(self.bounds.min);
         }
         decision
     }
@@ -241,11 +245,12 @@ fn shifted(time: Time, shift: i64) -> Time {
 }
 
 fn sample(seen: Seen, shift: i64) -> Sample {
-    match seen.reading {
+    let sample = match seen.reading {
         Reading::Missing => Sample::NoData,
         Reading::Number(number) => Sample::value(number, Some(shifted(seen.scraped, shift))),
         Reading::Failed => Sample::error(SourceErrorKind::Http(503), "recorded as a failed query"),
-    }
+    };
+    if seen.partial { sample.doubted(Doubt::PartialResponse) } else { sample }
 }
 
 /// The behaviour as it is written into the HPA: a paused direction is disabled.

@@ -56,6 +56,7 @@ pub struct Series {
     points: Vec<(Time, Reading)>,
     hold: Hold,
     step: Duration,
+    partial: bool,
 }
 
 /// What a series says at one moment.
@@ -65,6 +66,15 @@ pub struct Seen {
     pub reading: Reading,
     /// When it was scraped, as if the source had gone on scraping every step while the point held.
     pub scraped: Time,
+    /// Whether the source answered in part only, so that the reading may be too low.
+    pub partial: bool,
+}
+
+impl Seen {
+    /// A query at `now` that matched nothing.
+    pub fn missing(now: Time) -> Self {
+        Self { reading: Reading::Missing, scraped: now, partial: false }
+    }
 }
 
 /// A place in a series, for readers that go forward in time.
@@ -80,7 +90,13 @@ impl Series {
             Hold::OneStep => gaps.min(),
             Hold::UntilNext => most_common(gaps.collect()),
         };
-        Self { points, hold, step: step.unwrap_or(LONE_STEP) }
+        Self { points, hold, step: step.unwrap_or(LONE_STEP), partial: false }
+    }
+
+    /// The same series as recorded from a source that answered in part only.
+    #[must_use]
+    pub fn in_part(self) -> Self {
+        Self { partial: true, ..self }
     }
 
     /// The time from one point to the next: the most common one of a table (the shorter of equals), the least one of
@@ -95,21 +111,26 @@ impl Series {
         Some((first.0, last.0.plus(self.step)))
     }
 
+    /// Whether the series says anything from `start` up to `end`.
+    pub fn speaks(&self, start: Time, end: Time) -> bool {
+        let lasts = |time: Time| self.hold == Hold::UntilNext || time.plus(self.step) > start;
+        self.points.iter().any(|(time, _)| *time < end && lasts(*time))
+    }
+
     /// What the series says at `now`, which must not go back between calls with one cursor.
     pub fn at(&self, cursor: &mut Cursor, now: Time) -> Seen {
         while self.points.get(cursor.0 + 1).is_some_and(|(time, _)| *time <= now) {
             cursor.0 += 1;
         }
-        let missing = Seen { reading: Reading::Missing, scraped: now };
         let Some((time, reading)) = self.points.get(cursor.0).copied().filter(|(time, _)| *time <= now) else {
-            return missing;
+            return Seen::missing(now);
         };
         let age = now.since(time);
         if self.hold == Hold::OneStep && age >= self.step {
-            return missing;
+            return Seen::missing(now);
         }
         let since_scrape = age.as_millis() % self.step.as_millis().max(1);
-        Seen { reading, scraped: now.minus(Duration::from_millis(since_scrape)) }
+        Seen { reading, scraped: now.minus(Duration::from_millis(since_scrape)), partial: self.partial }
     }
 }
 

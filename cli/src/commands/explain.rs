@@ -21,7 +21,10 @@ use crds::LearningPlatform;
 use jiff::Timestamp;
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{Api, ResourceExt};
-use operator::{naming::object_name, tiers::autoscaling::calendars};
+use operator::{
+    naming::object_name,
+    tiers::autoscaling::{Calendars, calendars},
+};
 
 /// Arguments of `explain`.
 #[derive(clap::Args, Debug)]
@@ -88,8 +91,9 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     view.hpa = hpa.as_ref().map(Hpa::of);
     view.notes.extend(hpa_error);
     let spec = platform.spec.apps.iter().filter(|app| app.name == args.app).filter_map(|app| app.autoscaling.as_ref());
-    let calendars = calendars(&cluster.client, &platform.namespace().unwrap_or_default(), spec).await;
-    match next(&platform, &args.app, &calendars, now) {
+    let namespace = platform.namespace().unwrap_or_default();
+    let (calendars, unread) = calendars(&cluster.client, &namespace, spec, &Calendars::new()).await;
+    match next(&platform, &args.app, &calendars, &unread, now) {
         Ok((window, problems)) => {
             view.next_schedule = window;
             view.notes.extend(problems);

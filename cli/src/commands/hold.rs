@@ -77,8 +77,10 @@ struct Result {
     dry_run: bool,
 }
 
-/// A hold is renewed by a command that is run again; under this difference of its end that changes nothing.
+/// A hold is renewed by a command that is run again; under this difference of its end in seconds that changes nothing,
 const SAME_END: i64 = 60;
+/// as long as this share of the time that is asked for is left, in percent.
+const LEFT: i64 = 90;
 
 /// Runs the command.
 ///
@@ -96,9 +98,9 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let present = platform.metadata.annotations.as_ref().and_then(|a| a.get(&key));
     let name = platform.metadata.name.clone().unwrap_or_default();
     let namespace = platform.metadata.namespace.clone().unwrap_or_default();
-    let change = change(present.map(String::as_str), wanted.as_ref());
+    let (change, hold) = change(present.map(String::as_str), wanted, args.until.is_some(), now);
     if change != "unchanged" {
-        let value = wanted.as_ref().map(serde_json::to_string).transpose().context("the hold cannot be written")?;
+        let value = hold.as_ref().map(serde_json::to_string).transpose().context("the hold cannot be written")?;
         let patch = serde_json::json!({"metadata": {"annotations": {key: value}}});
         let params =
             PatchParams { dry_run: args.dry_run, field_manager: Some("lpctl".into()), ..PatchParams::default() };
@@ -106,8 +108,7 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
         let sent = api.patch_metadata(&name, &params, &Patch::Merge(&patch)).await;
         sent.map_err(|e| cluster.explain(&format!("platform {name} cannot be annotated"), e))?;
     }
-    let result =
-        Result { namespace, platform: name, app: args.app.clone(), change, hold: wanted, dry_run: args.dry_run };
+    let result = Result { namespace, platform: name, app: args.app.clone(), change, hold, dry_run: args.dry_run };
     output::emit(&output::formatted(args.output, &result, |r| sentence(r, now))?)?;
     Ok(Exit::Good)
 }
@@ -141,16 +142,33 @@ fn warn_or_refuse(platform: &LearningPlatform, app: &str, hold: &Hold) -> anyhow
     Ok(())
 }
 
-fn change(present: Option<&str>, wanted: Option<&Hold>) -> &'static str {
-    let Some(hold) = wanted else {
-        return if present.is_some() { "released" } else { "unchanged" };
+/// What has to be done, and the hold that stands then: the present one where it is as good as the one that is wanted. An
+/// `exact` end was given as a time; another one was counted from `now`, so it moves whenever the command is run again.
+fn change(present: Option<&str>, wanted: Option<Hold>, exact: bool, now: Timestamp) -> (&'static str, Option<Hold>) {
+    let Some(wanted) = wanted else {
+        return (if present.is_some() { "released" } else { "unchanged" }, None);
     };
-    let same = present.and_then(|text| serde_json::from_str::<Hold>(text).ok()).is_some_and(|old| {
-        let ends = |h: &Hold| Timestamp::from_str(&h.until).map(|t| t.as_second()).unwrap_or(i64::MIN);
-        let near = (ends(&old).saturating_sub(ends(hold))).abs() < SAME_END;
-        near && (old.floor, &old.reason, &old.by) == (hold.floor, &hold.reason, &hold.by)
+    let old = present.and_then(|text| serde_json::from_str::<Hold>(text).ok());
+    let same = old.filter(|old| {
+        let (Ok(ends), Ok(wanted_end)) = (Timestamp::from_str(&old.until), Timestamp::from_str(&wanted.until)) else {
+            return false;
+        };
+        let (left, wanted_left) = (seconds(now, ends), seconds(now, wanted_end));
+        let near = if exact {
+            ends == wanted_end
+        } else {
+            (left - wanted_left).abs() < SAME_END && left * 100 >= wanted_left * LEFT
+        };
+        left > 0 && near && (old.floor, &old.reason, &old.by) == (wanted.floor, &wanted.reason, &wanted.by)
     });
-    if same { "unchanged" } else { "held" }
+    match same {
+        Some(old) => ("unchanged", Some(old)),
+        None => ("held", Some(wanted)),
+    }
+}
+
+fn seconds(from: Timestamp, to: Timestamp) -> i64 {
+    to.duration_since(from).as_secs()
 }
 
 fn sentence(result: &Result, now: Timestamp) -> String {
@@ -207,19 +225,53 @@ mod tests {
 
     #[test]
     fn a_second_time_is_unchanged() {
+        let now = Timestamp::from_str("2026-12-01T08:00:00Z").unwrap();
         let held = hold(30, "2026-12-01T10:00:00Z");
         let text = serde_json::to_string(&held).unwrap();
-        for (present, wanted, change_is) in [
-            (Some(text.as_str()), Some(hold(30, "2026-12-01T10:00:30Z")), "unchanged"),
-            (Some(text.as_str()), Some(hold(30, "2026-12-01T10:02:00Z")), "held"),
-            (Some(text.as_str()), Some(hold(31, "2026-12-01T10:00:00Z")), "held"),
-            (Some("no json"), Some(held.clone()), "held"),
-            (None, Some(held.clone()), "held"),
-            (Some(text.as_str()), None, "released"),
-            (None, None, "unchanged"),
+        for (present, wanted, exact, change_is) in [
+            (Some(text.as_str()), Some(hold(30, "2026-12-01T10:00:30Z")), false, "unchanged"),
+            (Some(text.as_str()), Some(hold(30, "2026-12-01T10:02:00Z")), false, "held"),
+            (Some(text.as_str()), Some(hold(31, "2026-12-01T10:00:00Z")), false, "held"),
+            (Some(text.as_str()), Some(hold(30, "2026-12-01T10:00:30Z")), true, "held"),
+            (Some(text.as_str()), Some(hold(30, "2026-12-01T10:00:00Z")), true, "unchanged"),
+            (Some(text.as_str()), Some(hold(30, "2026-12-01T11:00:00+01:00")), true, "unchanged"),
+            (Some("no json"), Some(held.clone()), false, "held"),
+            (None, Some(held.clone()), false, "held"),
+            (Some(text.as_str()), None, false, "released"),
+            (None, None, false, "unchanged"),
         ] {
-            assert_eq!(change(present, wanted.as_ref()), change_is);
+            let stands = match change_is {
+                "unchanged" => present.map(|_| held.clone()),
+                _ => wanted.clone(),
+            };
+            assert_eq!(change(present, wanted.clone(), exact, now), (change_is, stands), "{wanted:?}");
         }
+    }
+
+    /// What is left of the present hold counts, not how far apart the ends are.
+    #[test]
+    fn a_hold_that_ends_before_long_is_renewed() {
+        let now = Timestamp::from_str("2026-12-01T08:00:00Z").unwrap();
+        let ending = |seconds: i64| hold(5, &(now + SignedDuration::from_secs(seconds)).to_string());
+        for (left, wanted, change_is) in [
+            (-20, 30, "held"),
+            (0, 30, "held"),
+            (1, 30, "held"),
+            (26, 30, "held"),
+            (27, 30, "unchanged"),
+            (30, 30, "unchanged"),
+            (59, 30, "unchanged"),
+            (90, 30, "held"),
+            (300, 359, "held"),
+            (7141, 7200, "unchanged"),
+            (7140, 7200, "held"),
+        ] {
+            let present = serde_json::to_string(&ending(left)).unwrap();
+            let (change, _) = change(Some(&present), Some(ending(wanted)), false, now);
+            assert_eq!(change, change_is, "{left} s left, {wanted} s wanted");
+        }
+        let past = serde_json::to_string(&hold(5, "soon")).unwrap();
+        assert_eq!(change(Some(&past), Some(ending(30)), false, now).0, "held");
     }
 
     #[test]

@@ -39,7 +39,9 @@ pub struct Args {
 /// When the name, image or namespace would not be accepted, or the file cannot be written.
 pub fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let text = starter(args, global.namespace.as_deref());
-    if let Err(problems) = manifests::manifests(&text) {
+    let namespace = global.namespace.as_deref().map_or(Ok(()), namespace);
+    let platform = manifests::manifests(&text).map_err(|problems| problems.to_string());
+    if let Err(problems) = namespace.and(platform) {
         output::tell(&format!("This would not be a platform that Kubernetes accepts:\n{problems}"));
         return Ok(Exit::Found);
     }
@@ -63,12 +65,23 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Good)
 }
 
+/// A namespace is a label of the DNS, and no schema of a platform says so.
+fn namespace(name: &str) -> Result<(), String> {
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let length = (1..=63).contains(&name.len());
+    if length && name.chars().all(good) && !name.starts_with('-') && !name.ends_with('-') {
+        return Ok(());
+    }
+    Err(format!(
+        "metadata.namespace: {name:?} is no name of a namespace: use at most 63 lower-case letters, digits and '-', without a '-' at its ends"
+    ))
+}
+
 /// The text of a first platform.
 fn starter(args: &Args, namespace: Option<&str>) -> String {
     let Args { name, image, port, .. } = args;
-    // What a user typed is quoted as YAML where it must be, so that it stays one value.
-    let quoted =
-        |text: &str| serde_saphyr::to_string(&text).map_or_else(|_| text.to_owned(), |t| t.trim_end().to_owned());
+    // What a user typed stays one value on one line: a text of JSON is one of YAML too.
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let (name, image) = (quoted(name), quoted(image));
     let namespace = namespace.map(|n| format!("\n  namespace: {}", quoted(n))).unwrap_or_default();
     format!(

@@ -11,7 +11,7 @@ pub use style::{Mark, Style};
 
 use anyhow::Context;
 use serde::Serialize;
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 
 /// Form of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -84,10 +84,26 @@ pub fn stream<T: Serialize>(format: Structured, objects: &[T]) -> anyhow::Result
 /// # Errors
 /// When stdout cannot be written for another reason.
 pub fn emit(text: &str) -> anyhow::Result<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error).context("stdout cannot be written"),
-        _ => Ok(()),
+    let mut out = MayLeave(io::stdout().lock());
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("stdout cannot be written")
+}
+
+/// A writer whose reader may leave before the end (`| head`): what nobody reads is dropped.
+pub struct MayLeave<W>(pub W);
+
+impl<W: Write> Write for MayLeave<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
     }
 }
 
@@ -99,7 +115,7 @@ pub fn pods(count: impl Into<i64>) -> String {
 
 /// Tells of progress on stderr. It never fails a command.
 pub fn tell(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 #[cfg(test)]

@@ -129,7 +129,8 @@ The summary:
   podHours               wanted pods times hours
   peakPods               the most pods wanted
   underCapacitySeconds   time in which the trace's rate was above Ready pods x perPod (with --closed-loop: x
-                         REQUESTS_PER_POD); time without a known rate does not count
+                         REQUESTS_PER_POD); time without a known rate does not count. perPod is that of -f, for
+                         --against too
   scaleUps, scaleDowns   steps at which the wanted count rose, fell
   blockedDowns           steps at which less than the floor was asked for and doubt about the data kept it: no trusted
                          value, latency over budget, a rollout, a collapse, too short a history

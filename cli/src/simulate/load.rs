@@ -48,6 +48,18 @@ pub struct Options {
     pub latency_modelled: bool,
 }
 
+impl Options {
+    /// A time of the trace as wall-clock time.
+    fn clock(&self, time: Time) -> Time {
+        Time::from_millis(time.as_millis().saturating_add(self.shift))
+    }
+}
+
+/// Whether the times of a trace, which begins at `start`, are no real ones.
+fn is_relative(trace: &Trace, start: Time) -> bool {
+    trace.clock == Clock::Seconds && start < RELATIVE_BEFORE
+}
+
 /// The app called `app` in the text of the file called `file`. Of several platforms it is the one called `platform`, else the
 /// only one that has the app, else the one called `like`.
 ///
@@ -166,15 +178,14 @@ impl Found {
                 max_unavailable: rollout.max_unavailable.unwrap_or(IntOrString::Int(0)),
                 min_ready: rollout.min_ready.map_or(Duration::ZERO, |time| std::time::Duration::from(time).into()),
             },
-            holds: self.holds()?,
+            holds: self.holds(trace, options, &mut notes)?,
             cpu_target: self.cpu_target(),
         };
         Ok((subject, notes))
     }
 
     fn policies(&self, trace: &Trace, options: &Options, notes: &mut Vec<String>) -> Result<Vec<(Time, Policy)>> {
-        let clock = |time: Time| Time::from_millis(time.as_millis().saturating_add(options.shift));
-        let (start, end) = (clock(trace.start), clock(trace.end));
+        let (start, end) = (options.clock(trace.start), options.clock(trace.end));
         let has_calendars = self.autoscaling.schedules.iter().any(|schedule| schedule.calendar.is_some());
         let mut policies = Vec::new();
         let mut from = start;
@@ -221,14 +232,14 @@ impl Found {
         if self.autoscaling.latency.is_some() && trace.latency.is_none() && !options.latency_modelled {
             note("the trace holds no latency: replayed without autoscaling.latency");
         }
-        if !self.autoscaling.schedules.is_empty() && trace.clock == Clock::Seconds && start < RELATIVE_BEFORE {
+        if !self.autoscaling.schedules.is_empty() && is_relative(trace, start) {
             note(
                 "the trace's times count from 1970, which is when schedules see them: give the real beginning with --start-at",
             );
         }
     }
 
-    fn holds(&self) -> Result<Vec<ManualHold>> {
+    fn holds(&self, trace: &Trace, options: &Options, notes: &mut Vec<String>) -> Result<Vec<ManualHold>> {
         let key = format!("{HOLD_ANNOTATION_PREFIX}{}", self.app.name);
         let Some(text) = self.platform.metadata.annotations.as_ref().and_then(|all| all.get(&key)) else {
             return Ok(Vec::new());
@@ -241,6 +252,13 @@ impl Found {
         };
         let hold: Hold = serde_json::from_str(text).with_context(wrong)?;
         let until: jiff::Timestamp = hold.until.parse().with_context(wrong)?;
+        if is_relative(trace, options.clock(trace.start)) {
+            notes.push(format!(
+                "{}: the trace's times count from 1970, so the hold until {} would never end: replayed without it; give the real beginning with --start-at",
+                self.file, hold.until
+            ));
+            return Ok(Vec::new());
+        }
         Ok(vec![ManualHold {
             floor: u32::try_from(hold.floor).unwrap_or(0),
             until: until.into(),

@@ -63,7 +63,8 @@ impl Prepared {
         let other = args.against.as_deref().map(|path| args.find(path, None, Some(found.platform()))).transpose()?;
         let (trace, mut notes) = args.trace()?;
         let ours = args.side(found, &trace, &mut notes)?;
-        let theirs = other.map(|found| args.side(found, &trace, &mut notes)).transpose()?;
+        args.check_measures(&ours, &mut notes)?;
+        let theirs = other.map(|found| args.other_side(found, &trace, &ours, &mut notes)).transpose()?;
         notes.dedup();
         Ok(Self { trace, ours, theirs, notes })
     }
@@ -137,12 +138,7 @@ impl Args {
         let mut range = |path: &Path| -> Result<Series> {
             let name = shown(path);
             let parsed = query_range::parse(&name, &read(path)?)?;
-            notes.extend(
-                parsed
-                    .warnings
-                    .iter()
-                    .map(|warning| format!("{name}: the server warned: {warning}; its values are taken as whole")),
-            );
+            notes.extend(parsed.notes);
             Ok(parsed.series)
         };
         let trace = match (&self.trace, &self.rate) {
@@ -154,6 +150,7 @@ impl Args {
             }
             (None, None) => bail!("give a trace: --trace FILE.csv or --rate FILE.json"),
         };
+        notes.extend(self.latency.as_deref().and_then(|path| query_range::misses(&shown(path), &trace)));
         let steps = replay::length(&trace, self.evaluation_interval);
         if steps > MOST_STEPS {
             bail!(
@@ -185,20 +182,48 @@ impl Args {
         };
         let (subject, remarks) = found.subject(trace, &options)?;
         notes.extend(remarks);
-        if self.cpu_per_request.is_some() && subject.cpu_target.is_none() {
+        Ok(Side { found, subject, world })
+    }
+
+    /// What the gates and the model of cpu need of `-f`, which is what they look at.
+    fn check_measures(&self, ours: &Side, notes: &mut Vec<String>) -> Result<()> {
+        let file = shown(&self.file);
+        if self.cpu_per_request.is_some() && ours.subject.cpu_target.is_none() {
             bail!(
-                "--cpu-per-request needs a target of the HPA: set autoscaling.cpu, and resources.requests.cpu for a utilization"
+                "{file}: --cpu-per-request needs a target of the HPA: set autoscaling.cpu, and resources.requests.cpu for a utilization"
             );
         }
-        if world.capacity.is_none() {
+        if ours.world.capacity.is_none() {
+            let remedy = "set requestRate.perPod, or use --closed-loop";
             if self.fail_if.iter().any(FailIf::needs_capacity) {
-                bail!(
-                    "--fail-if underCapacitySeconds: nothing says what a pod carries: set requestRate.perPod, or use --closed-loop"
-                );
+                bail!("--fail-if underCapacitySeconds: {file}: nothing says what a pod carries: {remedy}");
             }
-            notes.push("nothing says what a pod carries, so underCapacitySeconds stays 0: set requestRate.perPod, or use --closed-loop".into());
+            notes.push(format!("{file}: nothing says what a pod carries, so underCapacitySeconds stays 0: {remedy}"));
         }
-        Ok(Side { found, subject, world })
+        Ok(())
+    }
+
+    /// The policy of `--against`: it need not have what is measured, and it is measured as `-f` is, so that the figures can be
+    /// compared.
+    fn other_side(&self, found: Found, trace: &Trace, ours: &Side, notes: &mut Vec<String>) -> Result<Side> {
+        let mut side = self.side(found, trace, notes)?;
+        let file = self.against.as_deref().map(shown).unwrap_or_default();
+        if self.cpu_per_request.is_some() && side.subject.cpu_target.is_none() {
+            notes.push(format!(
+                "{file}: --cpu-per-request asks for no pods here: the app has no autoscaling.cpu, or no resources.requests.cpu for its utilization"
+            ));
+        }
+        if let Some(capacity) = ours.world.capacity
+            && side.world.capacity != ours.world.capacity
+        {
+            notes.push(format!(
+                "{file}: under capacity is what {} makes it, {} requests/s per pod",
+                shown(&self.file),
+                replay::short(capacity)
+            ));
+        }
+        side.world.capacity = ours.world.capacity;
+        Ok(side)
     }
 
     fn world(&self, found: &Found, trace: &Trace) -> Result<World> {

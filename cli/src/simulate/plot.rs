@@ -14,6 +14,9 @@ const HOUR: f64 = 3600.0;
 const DARK_GREEN: RGBColor = RGBColor(0, 140, 70);
 const GREY: RGBColor = RGBColor(160, 160, 160);
 
+/// The most that is drawn: beyond it the drawing library's sums are no numbers, and it would never end.
+const MOST: f64 = 1e300;
+
 /// A run of points without a gap.
 type Line = Vec<(f64, f64)>;
 type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
@@ -138,7 +141,7 @@ fn measured(axis: &Axis, replay: &Replay, of: impl Fn(&Step) -> Option<f64>) -> 
     let size = replay.steps.len().div_ceil(BUCKETS).max(1);
     let mut runs: Vec<Line> = vec![Line::new()];
     for bucket in replay.steps.chunks(size) {
-        let values: Vec<f64> = bucket.iter().filter_map(&of).collect();
+        let values: Vec<f64> = bucket.iter().filter_map(&of).map(|value| value.clamp(-MOST, MOST)).collect();
         let (Some(least), Some(most)) =
             (values.iter().copied().reduce(f64::min), values.iter().copied().reduce(f64::max))
         else {
@@ -161,7 +164,7 @@ fn measured(axis: &Axis, replay: &Replay, of: impl Fn(&Step) -> Option<f64>) -> 
 fn stairs(axis: &Axis, replay: &Replay, of: impl Fn(&Step) -> f64) -> Line {
     let mut corners = Line::new();
     for step in &replay.steps {
-        let (x, y) = (axis.place(step.time), of(step));
+        let (x, y) = (axis.place(step.time), of(step).min(MOST));
         match corners.last().copied() {
             Some((_, before)) if before == y => {}
             Some((_, before)) => corners.extend([(x, before), (x, y)]),

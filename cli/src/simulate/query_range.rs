@@ -2,6 +2,7 @@
 
 use anyhow::{Context, Result, anyhow, bail};
 use decide::Time;
+use operator::prometheus::decode::is_about_missing_data;
 use replay::trace::{Clock, Hold, Reading, Series, Trace};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -45,13 +46,13 @@ enum Number {
     Number(f64),
 }
 
-/// The series of one answer, and what the server warned of.
+/// The series of one answer, and what the user should know about it.
 #[derive(Debug, PartialEq)]
 pub struct Parsed {
     /// The series; without points where the query matched nothing.
     pub series: Series,
-    /// Warnings of the server, such as a partial answer.
-    pub warnings: Vec<String>,
+    /// What the server warned of, and what follows.
+    pub notes: Vec<String>,
 }
 
 /// A trace from the answers for the rate and, where recorded, the latency.
@@ -66,12 +67,25 @@ pub fn trace(name: &str, rate: Series, latency: Option<Series>) -> Result<Trace>
     })
 }
 
-/// The one series in the text of an answer called `name`. A gap longer than the step is a time without the series.
+/// What to say where the latency of an answer called `name` is of another time than the rate.
+pub fn misses(name: &str, trace: &Trace) -> Option<String> {
+    let latency = trace.latency.as_ref().filter(|latency| !latency.speaks(trace.start, trace.end));
+    latency.map(|_| {
+        let (start, end) = (trace.clock.show(trace.start), trace.clock.show(trace.end));
+        format!(
+            "{name}: holds no latency between {start} and {end}, the time of the rate, so latency is missing throughout: record both with the same start and end"
+        )
+    })
+}
+
+/// The one series in the text of an answer called `name`. A gap longer than the step is a time without the series, and of
+/// a partial answer it is known that its values may be too low.
 ///
 /// # Errors
 /// A failed query, an answer to something else than a range query, more than one series, and whatever cannot be read,
 /// with its place and how to mend it.
 pub fn parse(name: &str, text: &str) -> Result<Parsed> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let answer: Answer = serde_json::from_str(text).with_context(|| {
         format!("{name}: is no answer of Prometheus' query_range: save the body of /api/v1/query_range")
     })?;
@@ -92,12 +106,15 @@ pub fn parse(name: &str, text: &str) -> Result<Parsed> {
     let mut result: Vec<Range> = serde_json::from_value(data.result)
         .with_context(|| format!("{name}: data.result: expected a list of series with metric and values"))?;
     if result.len() > 1 {
-        let (a, b) = (&result[0].metric, &result[1].metric);
-        let label = a.keys().chain(b.keys()).filter(|key| a.get(*key) != b.get(*key)).min().map_or("?", String::as_str);
-        bail!(
-            "{name}: data.result holds {} series, which differ in the label {label:?}: sum them in the query, as in sum(rate(...)), or select one",
-            result.len()
-        );
+        let (count, a, b) = (result.len(), &result[0].metric, &result[1].metric);
+        match a.keys().chain(b.keys()).filter(|key| a.get(*key) != b.get(*key)).min() {
+            Some(label) => bail!(
+                "{name}: data.result holds {count} series, which differ in the label {label:?}: sum them in the query, as in sum(rate(...)), or select one"
+            ),
+            None => bail!(
+                "{name}: data.result holds {count} series, and two of them have the same labels: keep one of the two"
+            ),
+        }
     }
     let points = match result.pop() {
         None => Vec::new(),
@@ -108,7 +125,16 @@ pub fn parse(name: &str, text: &str) -> Result<Parsed> {
         }
         Some(range) => points(name, range.values)?,
     };
-    Ok(Parsed { series: Series::new(points, Hold::OneStep), warnings: answer.warnings })
+    let (mut series, mut notes) = (Series::new(points, Hold::OneStep), Vec::new());
+    for warning in answer.warnings {
+        if is_about_missing_data(&warning) {
+            series = series.in_part();
+            notes.push(format!("{name}: the server warned: {warning}: its values only raise"));
+        } else {
+            notes.push(format!("{name}: the server remarked: {warning}"));
+        }
+    }
+    Ok(Parsed { series, notes })
 }
 
 fn points(name: &str, values: Vec<(f64, Number)>) -> Result<Vec<(Time, Reading)>> {
@@ -155,10 +181,17 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_no_part_of_an_answer() {
+        let text = matrix(r#"[{"metric":{},"values":[[10,"1"]]}]"#);
+        assert_eq!(parse("r.json", &format!("\u{feff}{text}")).unwrap(), parse("r.json", &text).unwrap());
+    }
+
+    #[test]
     fn warnings_and_an_empty_answer_are_passed_on() {
         let text = r#"{"status":"success","warnings":["partial"],"data":{"resultType":"matrix","result":[]}}"#;
         let parsed = parse("r.json", text).unwrap();
-        assert_eq!((parsed.series.span(), parsed.warnings), (None, vec!["partial".to_owned()]));
+        let note = "r.json: the server warned: partial: its values only raise".to_owned();
+        assert_eq!((parsed.series.span(), parsed.notes), (None, vec![note]));
         let error = trace("r.json", parsed.series, None).unwrap_err().to_string();
         assert!(error.contains("matched no series"), "{error}");
     }
@@ -186,6 +219,10 @@ mod tests {
             (
                 matrix(r#"[{"metric":{"pod":"a"},"values":[[0,"1"]]},{"metric":{"pod":"b"},"values":[[0,"1"]]}]"#),
                 "r.json: data.result holds 2 series, which differ in the label \"pod\"",
+            ),
+            (
+                matrix(r#"[{"metric":{"pod":"a"},"values":[[0,"1"]]},{"metric":{"pod":"a"},"values":[[0,"1"]]}]"#),
+                "r.json: data.result holds 2 series, and two of them have the same labels: keep one of the two",
             ),
             (
                 matrix(r#"[{"metric":{},"values":[[0,"1"],[0,"2"]]}]"#),

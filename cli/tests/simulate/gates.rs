@@ -36,6 +36,63 @@ fn the_gate_looks_at_the_first_policy() {
 }
 
 #[test]
+fn a_policy_beside_it_does_not_need_what_the_gate_looks_at() {
+    let read = std::fs::read_to_string(fixture(STORY)).unwrap();
+    let without = |name: &str, fields: &[&str]| {
+        let kept = read.lines().filter(|line| !fields.iter().any(|field| line.trim().starts_with(field)));
+        scratch(name, &kept.collect::<Vec<_>>().join("\n"))
+    };
+    let cpu_alone = without("cpu-alone.yaml", &["requestRate:", "latency:", "fallback:"]);
+    let rate_alone = without("rate-alone.yaml", &["cpu:"]);
+    let half = scratch("half.yaml", &read.replace("perPod: 100", "perPod: 50"));
+    let (story, trace) = (fixture(STORY), fixture("surge.csv"));
+    let gate = ["--fail-if", "underCapacitySeconds>99999"];
+
+    let against = |other: &str, more: &[&str]| run(STORY, "web", &trace, &[&["--against", other], more].concat());
+    let ran = against(&cpu_alone, &gate);
+    assert_eq!(ran.verdict, Verdict::Passed);
+    let note = format!("note: {cpu_alone}: under capacity is what {story} makes it, 100 requests/s per pod");
+    assert!(ran.err.contains(&note), "{}", ran.err);
+    let ran = against(&rate_alone, &["--cpu-per-request", "2"]);
+    let note = format!("note: {rate_alone}: --cpu-per-request asks for no pods here");
+    assert!(ran.err.contains(&note), "{}", ran.err);
+
+    let error = try_run(&cpu_alone, "web", &trace, &[&["--against", &story], &gate[..]].concat()).unwrap_err();
+    assert!(error.contains(&format!("{cpu_alone}: nothing says what a pod carries")), "{error}");
+    let error = try_run(&rate_alone, "web", &trace, &["--against", &story, "--cpu-per-request", "2"]).unwrap_err();
+    assert!(error.contains(&format!("{rate_alone}: --cpu-per-request needs a target")), "{error}");
+
+    // One measure for both: half of perPod gives more pods, so less time under capacity, not more.
+    let report = json(STORY, "web", &trace, &["--against", &half]);
+    let under = |side: &Value| number(&side["summary"], "underCapacitySeconds");
+    assert!(under(&report["against"]) < under(&report), "{} {}", report["against"]["summary"], report["summary"]);
+    assert!(against(&half, &[]).err.contains("100 requests/s per pod"));
+    assert_eq!(against(&half, &["--closed-loop", "80"]).err, "", "which is one measure already");
+}
+
+/// Feeds the policy only when nobody reads any more, so that the report never finds a reader.
+#[test]
+fn a_reader_that_has_gone_is_no_error() {
+    let (story, trace) = (std::fs::read(fixture(STORY)).unwrap(), fixture("surge.csv"));
+    for output in ["table", "json", "yaml"] {
+        for (gate, code) in [("peakPods>99", 0), ("peakPods>3", 1)] {
+            let mut child = Command::new(env!("CARGO_BIN_EXE_lpctl"))
+                .args(["simulate", "-f", "-", "--app", "web", "--trace", &trace, "-o", output, "--fail-if", gate])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            drop(child.stdout.take());
+            child.stdin.take().unwrap().write_all(&story).unwrap();
+            let ended = child.wait_with_output().unwrap();
+            let err = String::from_utf8(ended.stderr).unwrap();
+            assert_eq!((ended.status.code(), err.contains("error")), (Some(code), false), "{output} {gate}: {err}");
+        }
+    }
+}
+
+#[test]
 fn the_binary_tells_by_its_exit_code() {
     let lpctl = |words: &[&str], stdin: &str| {
         let mut child = Command::new(env!("CARGO_BIN_EXE_lpctl"))

@@ -3,6 +3,7 @@
 // Clippy's exception for tests does not reach their helpers.
 #![allow(clippy::unwrap_used)]
 
+mod answers;
 mod gates;
 mod input;
 mod reports;

@@ -205,10 +205,15 @@ fn calendars_and_holds_see_real_time() {
     let ran = run(PLAIN, "exams", &trace, &[]);
     assert!(ran.err.contains("--start-at"), "{}", ran.err);
 
-    let held = json(PLAIN, "held", &trace, &[]);
+    let held = json(PLAIN, "held", &trace, &["--start-at", "2026-12-07T10:00:00Z"]);
     assert_eq!(course(&held, "floor")[..2], [6, 9], "by the speed of the behavior");
     let last = steps(&held).last().unwrap();
     assert!(number(last, "floor") < 9, "the hold has ended: {last}");
+    let relative = run(PLAIN, "held", &trace, &["-o", "json"]);
+    let said = "the hold until 2026-12-07T10:10:00Z would never end: replayed without it; give the real beginning with --start-at";
+    assert!(relative.err.contains(said), "{}", relative.err);
+    let report: Value = serde_json::from_str(&relative.out).unwrap();
+    assert_eq!(report["summary"]["peakPods"], 2, "100 requests/s need no more");
 }
 
 #[test]

@@ -187,11 +187,14 @@ pub enum ImagePullPolicy {
 }
 
 /// A named port.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct AppPort {
     /// Name of the port, on the container and on the Service.
     #[schemars(length(min = 1, max = 15), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[x_kube(validation = Rule::new("self.matches('[a-z]') && !self.contains('--')").message(
+        "ports[].name must hold a letter and no two dashes in a row, as http or 8080-http: rename the port"
+    ))]
     pub name: String,
     /// Number the container listens on.
     #[schemars(range(min = 1, max = 65535))]

@@ -143,10 +143,14 @@ pub struct Scratch {
 }
 
 /// Where Prometheus finds the app's own metrics. Writes a PodMonitor where that API exists, and the usual
-/// `prometheus.io/*` annotations on the pods where it does not.
+/// `prometheus.io/*` annotations on the pods for others.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
+    /// How Prometheus is told of the pods. Without it both ways are offered, `Annotations` always and `PodMonitor` where the
+    /// API is: a Prometheus that follows both would count every request twice, so name one there. A change rolls the pods.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub discovery: Option<Discovery>,
     /// Path of the exposition. Default `/metrics`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024), regex(pattern = "^/\\S*$"))]
@@ -163,4 +167,13 @@ pub struct Metrics {
     #[schemars(schema_with = "schema::duration")]
     #[x_kube(validation = Rule::new("duration(self) >= duration('1s')").message("metrics.interval must be at least 1s"))]
     pub interval: Option<Duration>,
+}
+
+/// How Prometheus is told of pods.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
+pub enum Discovery {
+    /// By a PodMonitor of the Prometheus operator.
+    PodMonitor,
+    /// By the annotations `prometheus.io/scrape`, `path` and `port` of the pods.
+    Annotations,
 }

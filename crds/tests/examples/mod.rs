@@ -106,6 +106,10 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     }
     case(&[(&app("/replicas"), json!(3))], "replicas and autoscaling");
     case(&[(&app("/ports"), json!([{"name": "http", "port": 80}]))], "set port");
+    for name in ["8080", "a--b"] {
+        let ports = json!([{"name": name, "port": 80}]);
+        case(&[(&app("/port"), none.clone()), (&app("/ports"), ports)], "ports[].name must hold a letter");
+    }
     case(&[(&app("/port"), none.clone())], "exposure needs a port");
     case(&[(&app("/port"), none.clone())], "metrics needs a port");
     case(&[(&app("/port"), none.clone())], "health.path needs a port");

@@ -4,21 +4,33 @@
 //! all schedules share ([`Window::local`]). `VTIMEZONE` definitions are not evaluated: zones are looked up by name in the
 //! built-in tz database.
 
-use chrono::{Datelike, NaiveDate, NaiveDateTime, Timelike};
-use icalendar::parser::{Component, Property, read_calendar, unfold};
+mod rule;
+mod text;
+
+use std::collections::BTreeSet;
+
 use jiff::civil;
 use jiff::tz::TimeZone;
-use rrule::{RRule, RRuleSet, Tz, Unvalidated};
 
 use crate::schedule::{Window, time_zone};
 use crate::time::Time;
+use text::{Component, Property};
 
-/// More occurrences of one event within a horizon than any plan has; a bound on work and memory.
-const MAX_OCCURRENCES: u16 = 5000;
+/// More windows of one calendar are not kept: each costs memory for as long as it lies ahead.
+pub const MAX_WINDOWS: usize = 2000;
+
+/// No zone of the tz database has a longer name.
+const MAX_ZONE: usize = 100;
 
 /// A calendar that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CalendarError {
+    /// The text is longer than any plan.
+    #[error(
+        "the calendar has {0} KiB, and at most {most} are read: remove events that are over, or split it by schedule",
+        most = text::MAX_TEXT / 1024
+    )]
+    TooLong(usize),
     /// The text is no iCalendar.
     #[error("the calendar cannot be read: {0}; export it as iCalendar (.ics) and store the whole text")]
     Syntax(String),
@@ -35,44 +47,76 @@ pub enum CalendarError {
     UnknownZone(String),
 }
 
-/// The windows of all events of an iCalendar text that touch `from..until`, in order of their start.
-/// `zone` is the IANA zone of all-day events and of times without one. Cancelled events give none; a changed occurrence
-/// replaces the one of the rule.
+/// What a calendar gave.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Expansion {
+    /// The earliest [`MAX_WINDOWS`] windows, in order of their start.
+    pub windows: Vec<Window>,
+    /// Later windows, which are left out.
+    pub left_out: usize,
+}
+
+impl Expansion {
+    fn push(&mut self, window: Window) {
+        self.windows.push(window);
+        if self.windows.len() >= 2 * MAX_WINDOWS {
+            self.sort();
+        }
+    }
+
+    fn sort(&mut self) {
+        self.windows.sort_by_key(|window| (window.floor, window.cap));
+        self.left_out += self.windows.len().saturating_sub(MAX_WINDOWS);
+        self.windows.truncate(MAX_WINDOWS);
+    }
+}
+
+/// The windows of the events of an iCalendar text that touch `from..until`; with `summary`, of those events only whose
+/// summary contains it. `zone` is the IANA zone of all-day events and of times without one. Cancelled events give none; a
+/// changed occurrence replaces the one of the rule.
 ///
 /// # Errors
-/// Text that is no iCalendar, an event without a start, a recurrence rule that cannot be read or has too many
-/// occurrences, an unknown zone.
-pub fn windows(text: &str, zone: &str, from: Time, until: Time) -> Result<Vec<Window>, CalendarError> {
+/// Text that is too long or no iCalendar, an event without a start, a recurrence rule that cannot be read, comes too often
+/// or takes too long to expand, an unknown zone.
+pub fn windows(
+    text: &str,
+    zone: &str,
+    summary: Option<&str>,
+    from: Time,
+    until: Time,
+) -> Result<Expansion, CalendarError> {
     let default_zone = find_zone(zone)?;
-    // The parser wants the line ends of the standard; editors and YAML leave bare line feeds.
-    let text = unfold(&text.replace("\r\n", "\n").replace('\n', "\r\n"));
-    let calendar = read_calendar(&text).map_err(|error| CalendarError::Syntax(first_line(&error)))?;
-    let zones = Zones { default: default_zone, aliases: aliases(&calendar.components) };
+    let components = text::components(text)?;
+    let zones = Zones { default: default_zone, aliases: aliases(&components) };
 
+    let counts = |component: &&Component| {
+        component.name == "VEVENT" && summary.is_none_or(|part| component.text("SUMMARY").contains(part))
+    };
     let mut events = Vec::new();
-    for component in calendar.components.iter().filter(|component| component.name == "VEVENT") {
+    for component in components.iter().filter(counts) {
         events.push(Event::read(component, &zones)?);
     }
-    let mut windows = Vec::new();
+    let mut expansion = Expansion::default();
+    let mut steps = rule::Steps::new();
     for event in events.iter().filter(|event| !event.cancelled) {
-        let replaced: Vec<civil::DateTime> = events
+        let replaced: BTreeSet<civil::DateTime> = events
             .iter()
             .filter(|other| event.replaces.is_none() && !event.uid.is_empty() && other.uid == event.uid)
             .filter_map(|other| other.replaces.as_ref().and_then(|at| at.in_zone(&event.start.zone)))
             .collect();
-        for start in event.occurrences(from, until)? {
+        for start in event.occurrences(from, until, &mut steps)? {
             if replaced.contains(&start) {
                 continue;
             }
             let Ok(end) = start.checked_add(event.length) else { continue };
             let window = Window::local(start, end, &event.start.zone);
             if window.floor.0 < window.floor.1 && window.floor.1 > from && window.floor.0 < until {
-                windows.push(window);
+                expansion.push(window);
             }
         }
     }
-    windows.sort_by_key(|window| (window.floor, window.cap));
-    Ok(windows)
+    expansion.sort();
+    Ok(expansion)
 }
 
 /// A local time in its zone.
@@ -106,10 +150,13 @@ impl Zones {
         // Some programs prefix the name with a path of their own, such as /example.org/Olson_1/Europe/Berlin.
         let mut candidate = alias.unwrap_or(name).trim_matches(['"', '/']);
         loop {
+            if candidate.len() > MAX_ZONE {
+                return Err(CalendarError::UnknownZone(short(name)));
+            }
             match (time_zone(candidate), candidate.split_once('/')) {
                 (Ok(zone), _) => return Ok(zone),
                 (Err(_), Some((_, rest))) => candidate = rest,
-                (Err(_), None) => return Err(CalendarError::UnknownZone(name.into())),
+                (Err(_), None) => return Err(CalendarError::UnknownZone(short(name))),
             }
         }
     }
@@ -122,34 +169,33 @@ struct Event {
     length: jiff::Span,
     rules: Vec<String>,
     extra: Vec<civil::DateTime>,
-    except: Vec<civil::DateTime>,
+    except: BTreeSet<civil::DateTime>,
     /// The occurrence of a rule that this event stands for.
     replaces: Option<Local>,
     cancelled: bool,
 }
 
 impl Event {
-    fn read(component: &Component<'_>, zones: &Zones) -> Result<Self, CalendarError> {
-        let text = |name: &str| component.find_prop(name).map(|property| property.val.to_string()).unwrap_or_default();
-        let uid = text("UID");
-        let name = [text("SUMMARY"), uid.clone(), "without a name".into()].into_iter().find(|text| !text.is_empty());
-        let name = name.unwrap_or_default();
+    fn read(component: &Component, zones: &Zones) -> Result<Self, CalendarError> {
+        let uid = component.text("UID");
+        let name = [component.text("SUMMARY"), uid.clone(), "without a name".into()];
+        let name = name.into_iter().find(|text| !text.is_empty()).map(|name| short(&name)).unwrap_or_default();
         let error = |problem: &str| CalendarError::Event { event: name.clone(), problem: problem.into() };
-        let one = |property: &Property<'_>| {
+        let one = |property: &Property| {
             let mut times = read_times(property, zones)?.into_iter();
             times.next().ok_or(CalendarError::Syntax(format!("{} has no time", property.name)))
         };
 
-        let start = component.find_prop("DTSTART").ok_or_else(|| error("it has no DTSTART; give it a start"))?;
+        let start = component.property("DTSTART").ok_or_else(|| error("it has no DTSTART; give it a start"))?;
         let start = one(start).map_err(|cause| with_name(&name, cause))?;
-        let length = match (component.find_prop("DTEND"), component.find_prop("DURATION")) {
+        let length = match (component.property("DTEND"), component.property("DURATION")) {
             (Some(end), _) => {
                 let end = one(end).map_err(|cause| with_name(&name, cause))?;
                 let end = end.in_zone(&start.zone).ok_or_else(|| error("its DTEND is out of range"))?;
                 end.since(start.time).map_err(|_| error("its DTEND is out of range"))?
             }
             (None, Some(duration)) => {
-                duration.val.as_str().parse().map_err(|_| error("its DURATION cannot be read; write it like PT2H"))?
+                duration.value.parse().map_err(|_| error("its DURATION cannot be read; write it like PT2H"))?
             }
             (None, None) => jiff::Span::new().days(i32::from(start.is_date)),
         };
@@ -159,9 +205,9 @@ impl Event {
             length,
             rules: Vec::new(),
             extra: Vec::new(),
-            except: Vec::new(),
+            except: BTreeSet::new(),
             replaces: None,
-            cancelled: text("STATUS").eq_ignore_ascii_case("CANCELLED"),
+            cancelled: component.text("STATUS").eq_ignore_ascii_case("CANCELLED"),
             start,
         };
         for property in &component.properties {
@@ -170,7 +216,7 @@ impl Event {
                 times.iter().filter_map(|time| time.in_zone(&event.start.zone)).collect()
             };
             match property.name.as_str() {
-                "RRULE" => event.rules.push(property.val.to_string()),
+                "RRULE" => event.rules.push(property.value.clone()),
                 "RDATE" => event.extra.extend(local(times()?)),
                 "EXDATE" => event.except.extend(local(times()?)),
                 "RECURRENCE-ID" => event.replaces = times()?.into_iter().next(),
@@ -181,10 +227,18 @@ impl Event {
     }
 
     /// The local starts of all occurrences that may touch `from..until`.
-    fn occurrences(&self, from: Time, until: Time) -> Result<Vec<civil::DateTime>, CalendarError> {
-        let mut starts = vec![self.start.time];
-        if !self.rules.is_empty() {
-            starts = self.expand(from, until)?;
+    fn occurrences(
+        &self,
+        from: Time,
+        until: Time,
+        steps: &mut rule::Steps,
+    ) -> Result<Vec<civil::DateTime>, CalendarError> {
+        let mut starts = if self.rules.is_empty() { vec![self.start.time] } else { Vec::new() };
+        for rule in &self.rules {
+            starts.extend(
+                self.expand(rule, from, until, steps)
+                    .map_err(|problem| CalendarError::Event { event: self.name.clone(), problem })?,
+            );
         }
         starts.extend(&self.extra);
         starts.retain(|start| !self.except.contains(start));
@@ -193,40 +247,24 @@ impl Event {
         Ok(starts)
     }
 
-    fn expand(&self, from: Time, until: Time) -> Result<Vec<civil::DateTime>, CalendarError> {
-        let error = |problem: String| CalendarError::Event { event: self.name.clone(), problem };
-        let unreadable = |cause: rrule::RRuleError| error(format!("its RRULE cannot be used: {cause}"));
-        let start = as_utc(self.start.time).ok_or_else(|| error("its DTSTART is out of range".into()))?;
-        // Local times shown as if in UTC may be off by a zone's offset, hence the day on both sides.
-        let around = |time: Time, span: jiff::Span| {
+    fn expand(
+        &self,
+        rule: &str,
+        from: Time,
+        until: Time,
+        steps: &mut rule::Steps,
+    ) -> Result<Vec<civil::DateTime>, String> {
+        let local = |time: Time| {
             let instant = jiff::Timestamp::from_millisecond(time.as_millis()).ok()?;
-            as_utc(TimeZone::UTC.to_datetime(instant).checked_add(span).ok()?)
+            Some(self.start.zone.to_datetime(instant))
         };
-        let length_before =
-            jiff::Span::new().days(-1).checked_sub(jiff::SpanArithmetic::from((self.length, self.start.time)));
-        let mut set = RRuleSet::new(start).limit();
-        if let Some(after) = length_before.ok().and_then(|span| around(from, span)) {
-            set = set.after(after);
-        }
-        if let Some(before) = around(until, jiff::Span::new().days(1)) {
-            set = set.before(before);
-        }
-        for rule in &self.rules {
-            let (rule, last) =
-                self.without_until(rule).ok_or_else(|| error("its RRULE has an UNTIL that cannot be read".into()))?;
-            let mut rule: RRule<Unvalidated> = rule.parse().map_err(unreadable)?;
-            if let Some(last) = last {
-                rule = rule.until(as_utc(last).ok_or_else(|| error("its UNTIL is out of range".into()))?);
-            }
-            set = set.rrule(rule.validate(start).map_err(unreadable)?);
-        }
-        let result = set.all(MAX_OCCURRENCES);
-        if result.limited {
-            return Err(error(format!(
-                "its RRULE has more than {MAX_OCCURRENCES} occurrences or never ends; give it fewer"
-            )));
-        }
-        Ok(result.dates.iter().filter_map(|date| from_chrono(date.naive_utc())).collect())
+        // Clocks that change may be off by hours, hence the day on both sides.
+        let day = jiff::Span::new().days(1);
+        let after = local(from).and_then(|time| time.checked_sub(day).ok()?.checked_sub(self.length).ok());
+        let before = local(until).and_then(|time| time.checked_add(day).ok());
+        let (rule, last) = self.without_until(rule).ok_or("its RRULE has an UNTIL that cannot be read")?;
+        let before = before.into_iter().chain(last).min().unwrap_or(civil::DateTime::MAX);
+        rule::occurrences(&rule, self.start.time, (after.unwrap_or(civil::DateTime::MIN), before), steps)
     }
 
     /// The rule without its end, and that end in the event's zone.
@@ -256,11 +294,9 @@ fn with_name(event: &str, cause: CalendarError) -> CalendarError {
 }
 
 /// The times of a property such as `DTSTART;TZID=Europe/Berlin:20261207T073000` or a list of them.
-fn read_times(property: &Property<'_>, zones: &Zones) -> Result<Vec<Local>, CalendarError> {
-    let named =
-        property.params.iter().find(|parameter| parameter.key == "TZID").and_then(|parameter| parameter.val.as_ref());
-    let zone = match named {
-        Some(name) => zones.get(name.as_str())?,
+fn read_times(property: &Property, zones: &Zones) -> Result<Vec<Local>, CalendarError> {
+    let zone = match &property.zone {
+        Some(name) => zones.get(name)?,
         None => zones.default.clone(),
     };
     let read = |text: &str| {
@@ -268,12 +304,13 @@ fn read_times(property: &Property<'_>, zones: &Zones) -> Result<Vec<Local>, Cale
         let start = text.split('/').next().unwrap_or(text).trim();
         read_time(start, &zone).ok_or_else(|| {
             CalendarError::Syntax(format!(
-                "its {} {text:?} is not a time; write it like 20261207T073000",
-                property.name
+                "its {} {:?} is not a time; write it like 20261207T073000",
+                property.name,
+                short(text)
             ))
         })
     };
-    property.val.as_str().split(',').map(read).collect()
+    property.value.split(',').map(read).collect()
 }
 
 fn read_time(text: &str, zone: &TimeZone) -> Option<Local> {
@@ -287,11 +324,11 @@ fn read_time(text: &str, zone: &TimeZone) -> Option<Local> {
     Some(Local { time: date.at(0, 0, 0, 0), zone: zone.clone(), is_date: true })
 }
 
-fn aliases(components: &[Component<'_>]) -> Vec<(String, String)> {
+fn aliases(components: &[Component]) -> Vec<(String, String)> {
     let zones = components.iter().filter(|component| component.name == "VTIMEZONE");
     zones
         .filter_map(|zone| {
-            let value = |name| zone.find_prop(name).map(|property| property.val.to_string());
+            let value = |name| zone.property(name).map(|property| property.value.clone());
             Some((value("TZID")?, value("X-LIC-LOCATION")?))
         })
         .collect()
@@ -301,19 +338,11 @@ fn find_zone(name: &str) -> Result<TimeZone, CalendarError> {
     time_zone(name).map_err(|_| CalendarError::UnknownZone(name.into()))
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("it is empty").to_owned()
-}
-
-fn as_utc(local: civil::DateTime) -> Option<chrono::DateTime<Tz>> {
-    let number = |value: i8| u32::try_from(value).ok();
-    let date = NaiveDate::from_ymd_opt(local.year().into(), number(local.month())?, number(local.day())?)?;
-    let time = date.and_hms_opt(number(local.hour())?, number(local.minute())?, number(local.second())?)?;
-    Some(time.and_utc().with_timezone(&Tz::UTC))
-}
-
-fn from_chrono(time: NaiveDateTime) -> Option<civil::DateTime> {
-    let number = |value: u32| i8::try_from(value).ok();
-    let date = civil::Date::new(i16::try_from(time.year()).ok()?, number(time.month())?, number(time.day())?).ok()?;
-    Some(date.at(number(time.hour())?, number(time.minute())?, number(time.second())?, 0))
+/// What a message repeats of a calendar; a line of it may be as long as the whole.
+fn short(text: &str) -> String {
+    const LENGTH: usize = 80;
+    match text.char_indices().nth(LENGTH) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
 }

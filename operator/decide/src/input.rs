@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::policy::Name;
 use crate::sample::Sample;
-use crate::time::Time;
+use crate::time::{Duration, Time};
 
 /// Everything that one tick looks at.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -91,6 +91,10 @@ pub struct Rollout {
     pub unobserved: bool,
     /// The Deployment reports `ProgressDeadlineExceeded`.
     pub stuck: bool,
+    /// Pods of the newest template: a rollout in which this rises makes progress.
+    pub updated: u32,
+    /// How long it may make no progress, where the Deployment says so; else the tunable `rollout_deadline`.
+    pub deadline: Option<Duration>,
 }
 
 /// A floor that a person set, until it expires.

@@ -85,24 +85,23 @@ fn floor_now(tick: &Tick<'_>, schedule: &Schedule, window: &Window, full: u32) -
         return part(Duration::from_millis(ramp.as_millis() - over.as_millis() - 1));
     }
     let left = start.since(tick.now);
-    if left <= lead(tick, full) {
-        full
-    } else if left <= ramp {
-        part(Duration::from_millis(ramp.as_millis() - left.as_millis()))
-    } else {
-        0
+    if left <= lead(tick, tick.floor, full) {
+        return full;
     }
+    let ramped = if left <= ramp { part(Duration::from_millis(ramp.as_millis() - left.as_millis())) } else { 0 };
+    // What the climb has reached stays: without that the floor would fall back, and climb again too late.
+    let climbing = left <= lead(tick, tick.policy.min_replicas, full);
+    ramped.max(if climbing { tick.floor.min(full) } else { 0 })
 }
 
-/// How much earlier than its start a floor must be asked for, for the behaviour to reach it in time.
-fn lead(tick: &Tick<'_>, full: u32) -> Duration {
+/// How much earlier than its start a floor must be asked for, for the behaviour to climb to it from `count` in time.
+fn lead(tick: &Tick<'_>, count: u32, full: u32) -> Duration {
     let tunables = &tick.policy.tunables;
     let full = full.min(tick.policy.max_replicas);
-    if tick.floor >= full {
+    if count >= full {
         return Duration::ZERO;
     }
-    ramp::climb(&tick.policy.behavior.up, tick.floor, full, tunables.evaluation_interval)
-        .min(tunables.schedule_lead_max)
+    ramp::climb(&tick.policy.behavior.up, count, full, tunables.evaluation_interval).min(tunables.schedule_lead_max)
 }
 
 impl Schedule {

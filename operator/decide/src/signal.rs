@@ -24,6 +24,10 @@ pub(crate) struct SignalMemory {
     before_rollout: Option<f64>,
     /// Demand of the time in which a fall is a collapse.
     recent: WindowMax<f64>,
+    /// The last trusted demand, while ticks without one follow it: an outage often takes the figures along, and that time
+    /// does not count.
+    gap_since: Option<Time>,
+    last_full: Option<Time>,
     collapsed_until: Option<Time>,
 }
 
@@ -76,6 +80,8 @@ impl SignalMemory {
             peak: WindowMax::new(),
             before_rollout: None,
             recent: WindowMax::new(),
+            gap_since: None,
+            last_full: None,
             collapsed_until: None,
         }
     }
@@ -123,6 +129,8 @@ impl SignalMemory {
         let raise_value = classified.value.map(|long| short.map_or(long, |short| long.max(short.get())));
         if tick.fresh && classified.state.is_full() {
             self.remember(tick, demand, classified.value, raise_value);
+        } else if tick.fresh {
+            self.gap_since = self.gap_since.or(self.last_full);
         }
         let failure = match (self.fallback, source) {
             (None, source) => self.sources.get(source).map_or(FailureState::Fallback, SourceHealth::state),
@@ -182,7 +190,9 @@ impl SignalMemory {
     fn remember(&mut self, tick: &Tick<'_>, demand: &Demand, long: Option<f64>, raise: Option<f64>) {
         let tunables = &tick.policy.tunables;
         if let Some(long) = long {
-            self.recent.expire(tick.now.minus(tunables.collapse_window));
+            let gap_since = self.gap_since.take().filter(|since| tick.now.since(*since) < tunables.collapse_hold);
+            self.recent.expire(gap_since.unwrap_or(tick.now).minus(tunables.collapse_window));
+            self.last_full = Some(tick.now);
             let fell = self.recent.max().is_some_and(|most| most > demand.activation && long < most / 2.0);
             if fell {
                 self.collapsed_until = Some(tick.now.plus(tunables.collapse_hold));

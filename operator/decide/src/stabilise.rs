@@ -63,7 +63,7 @@ impl History {
         let (up_window, down_window) =
             (tick.policy.behavior.up.stabilization_window, tick.policy.behavior.down.stabilization_window);
         if tick.fresh {
-            self.remember(tick, wanted, held);
+            self.remember(tick, signals, wanted, held);
         }
         // The floor at a start stands for the candidates before it, which no window means none.
         let least = if up_window == Duration::ZERO { None } else { self.up.max() };
@@ -81,14 +81,18 @@ impl History {
         (after, if after > wanted { Why::DownWindow { window: down_window } } else { Why::Steady })
     }
 
-    fn remember(&mut self, tick: &Tick<'_>, wanted: u32, held: bool) {
+    fn remember(&mut self, tick: &Tick<'_>, signals: &[Signal<'_>], wanted: u32, held: bool) {
         let behavior = &tick.policy.behavior;
         self.up.expire(tick.now.minus(behavior.up.stabilization_window));
-        self.up.push(tick.now, Reverse(wanted));
+        // Where no signal says anything, nothing speaks against raising either.
+        if signals.is_empty() || signals.iter().any(|signal| signal.value.is_some()) {
+            self.up.push(tick.now, Reverse(wanted));
+        }
 
         let cutoff = tick.now.minus(behavior.down.stabilization_window);
         self.down.expire(cutoff);
-        if !held {
+        // What a held tick asks for beyond the floor was truly asked for.
+        if !held || wanted > tick.floor {
             self.down.push(tick.now, wanted);
         }
 

@@ -25,7 +25,8 @@ pub struct State {
     pub(crate) history: History,
     pub(crate) pace: Pace,
     /// Since when a rollout has been under way.
-    rollout_since: Option<Time>,
+    /// Since when the rollout has made no progress, and how many pods were of the newest template then.
+    rollout_since: Option<(Time, u32)>,
 }
 
 /// What a new process finds in the cluster.
@@ -111,8 +112,12 @@ impl State {
         if self.rollout_since.is_none() {
             self.signals.iter_mut().for_each(|signal| signal.rollout_began(tick.policy, tick.now));
         }
-        let since = *self.rollout_since.get_or_insert(tick.now);
-        !rollout.stuck && tick.now.since(since) < tick.policy.tunables.rollout_deadline
+        let (since, updated) = self.rollout_since.get_or_insert((tick.now, rollout.updated));
+        if *updated != rollout.updated {
+            (*since, *updated) = (tick.now, rollout.updated);
+        }
+        let deadline = rollout.deadline.unwrap_or(tick.policy.tunables.rollout_deadline);
+        !rollout.stuck && tick.now.since(*since) < deadline
     }
 
     /// What was written becomes what was written last.

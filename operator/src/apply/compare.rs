@@ -1,6 +1,6 @@
 //! Whether applying an object would change it: pure, on JSON.
 
-use super::fields;
+use super::{fields, quantity::nanos};
 use crate::naming::FieldManager;
 use serde_json::{Map, Value};
 
@@ -37,7 +37,10 @@ pub fn differences(wanted: &Value, live: &Value, manager: FieldManager) -> Vec<D
         match field.as_str() {
             "apiVersion" | "kind" | "status" => {}
             "metadata" => compare_metadata(value, &live["metadata"], &tree["f:metadata"], &mut found),
-            _ => compare(field, field, value, live.get(field), tree.get(fields::field(field)), &mut found),
+            _ => {
+                let place = Place::ROOT.inner(field);
+                compare(field, place, value, live.get(field), tree.get(fields::field(field)), &mut found);
+            }
         }
     }
     if let Some(tree) = owned {
@@ -67,14 +70,42 @@ fn compare_metadata(wanted: &Value, live: &Value, tree: &Value, found: &mut Vec<
         // The server tracks no ownership of what identifies the object.
         if !matches!(field.as_str(), "name" | "namespace") {
             let path = format!("metadata.{field}");
-            compare(&path, field, value, live.get(field), tree.get(fields::field(field)), found);
+            let place = Place { parent: "metadata", name: field };
+            compare(&path, place, value, live.get(field), tree.get(fields::field(field)), found);
         }
+    }
+}
+
+/// Where a value stands: in which field of which field. Items of a list stand where the list does.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    parent: &'a str,
+    name: &'a str,
+}
+
+impl<'a> Place<'a> {
+    const ROOT: Self = Self { parent: "", name: "" };
+
+    fn inner(self, name: &'a str) -> Self {
+        Self { parent: self.name, name }
+    }
+
+    /// Whether quantities stand there. By both names: an environment variable has a `value`, too, and a label any name.
+    fn is_quantity(self) -> bool {
+        matches!(
+            (self.parent, self.name),
+            ("requests" | "limits" | "overhead", _)
+                | ("target", "value" | "averageValue")
+                | ("scaleUp" | "scaleDown", "tolerance")
+                | ("emptyDir", "sizeLimit")
+                | ("resourceFieldRef", "divisor")
+        )
     }
 }
 
 fn compare(
     path: &str,
-    key: &str,
+    place: Place<'_>,
     wanted: &Value,
     live: Option<&Value>,
     tree: Option<&Value>,
@@ -89,7 +120,7 @@ fn compare(
         return;
     };
     let Some(tree) = tree else {
-        let what = if same(key, wanted, live) { What::NotOwned } else { What::Differs };
+        let what = if same(place, wanted, live) { What::NotOwned } else { What::Differs };
         found.push(Difference { path: path.to_owned(), what });
         return;
     };
@@ -98,27 +129,33 @@ fn compare(
         (Value::Object(fields), Value::Object(present)) => {
             for (name, value) in fields {
                 let inner = format!("{path}.{name}");
-                let quantity_key = if is_quantities(key) { key } else { name };
                 let subtree = if atomic { Some(tree) } else { tree.get(fields::field(name)) };
-                compare(&inner, quantity_key, value, present.get(name), subtree, found);
+                compare(&inner, place.inner(name), value, present.get(name), subtree, found);
             }
         }
         (Value::Array(items), Value::Array(present)) if !atomic => {
-            compare_list(path, key, items, present, tree, found);
+            compare_list(path, place, items, present, tree, found);
         }
-        _ if same(key, wanted, live) => {}
+        _ if same(place, wanted, live) => {}
         _ => found.push(Difference { path: path.to_owned(), what: What::Differs }),
     }
 }
 
 /// A list whose items are owned one by one: by key (`k:`) or as a set of values (`v:`).
-fn compare_list(path: &str, key: &str, wanted: &[Value], live: &[Value], tree: &Value, found: &mut Vec<Difference>) {
+fn compare_list(
+    path: &str,
+    place: Place<'_>,
+    wanted: &[Value],
+    live: &[Value],
+    tree: &Value,
+    found: &mut Vec<Difference>,
+) {
     let mut last = None;
     for item in wanted {
         let owned = fields::item(tree, item);
         let position = match &owned {
             Some((fields::Item::Keyed(keys), _)) => live.iter().position(|l| fields::matches_keys(keys, l)),
-            _ => live.iter().position(|l| same(key, item, l)),
+            _ => live.iter().position(|l| same(place, item, l)),
         };
         let inner = format!("{path}[{}]", fields::name_of(item));
         match (position, owned) {
@@ -130,7 +167,7 @@ fn compare_list(path: &str, key: &str, wanted: &[Value], live: &[Value], tree: &
                 }
                 last = Some(at);
                 if item.is_object() {
-                    compare(&inner, key, item, live.get(at), Some(subtree), found);
+                    compare(&inner, place, item, live.get(at), Some(subtree), found);
                 }
             }
         }
@@ -138,17 +175,16 @@ fn compare_list(path: &str, key: &str, wanted: &[Value], live: &[Value], tree: &
 }
 
 /// Whether `live` is what the server makes of `wanted`: the same, but for defaults and the spelling of quantities.
-fn same(key: &str, wanted: &Value, live: &Value) -> bool {
+fn same(place: Place<'_>, wanted: &Value, live: &Value) -> bool {
     match (wanted, live) {
         (Value::Object(fields), Value::Object(present)) => fields.iter().all(|(name, value)| {
-            let quantity_key = if is_quantities(key) { key } else { name };
-            present.get(name).map_or_else(|| is_zero(value), |live| same(quantity_key, value, live))
+            present.get(name).map_or_else(|| is_zero(value), |live| same(place.inner(name), value, live))
         }),
         (Value::Array(items), Value::Array(present)) => {
-            items.len() == present.len() && items.iter().zip(present).all(|(a, b)| same(key, a, b))
+            items.len() == present.len() && items.iter().zip(present).all(|(a, b)| same(place, a, b))
         }
         _ if wanted == live => true,
-        _ => is_quantity(key) && quantity(wanted).is_some_and(|w| quantity(live) == Some(w)),
+        _ => place.is_quantity() && nanos(wanted).is_some_and(|w| nanos(live) == Some(w)),
     }
 }
 
@@ -161,57 +197,6 @@ fn is_zero(value: &Value) -> bool {
         Value::Array(items) => items.is_empty(),
         Value::Object(fields) => fields.is_empty(),
     }
-}
-
-/// Fields whose values are maps of quantities.
-fn is_quantities(key: &str) -> bool {
-    matches!(key, "requests" | "limits")
-}
-
-fn is_quantity(key: &str) -> bool {
-    is_quantities(key)
-        || matches!(key, "averageValue" | "sizeLimit" | "divisor" | "tolerance" | "storage" | "value" | "overhead")
-}
-
-/// A quantity in billionths; None if it is none. Kubernetes' own rounding is to the nano.
-pub(super) fn quantity(value: &Value) -> Option<i128> {
-    let text = match value {
-        Value::String(text) => text.clone(),
-        Value::Number(number) => number.to_string(),
-        _ => return None,
-    };
-    let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-')));
-    let (number, suffix) = text.split_at(end.unwrap_or(text.len()));
-    let exponent = |power: u32| 10i128.checked_pow(power);
-    let (scale, divide) = match suffix {
-        "" => (exponent(9)?, 1),
-        "n" => (1, 1),
-        "u" => (exponent(3)?, 1),
-        "m" => (exponent(6)?, 1),
-        "k" => (exponent(12)?, 1),
-        "M" => (exponent(15)?, 1),
-        "G" => (exponent(18)?, 1),
-        "T" => (exponent(21)?, 1),
-        "P" => (exponent(24)?, 1),
-        "E" => (exponent(27)?, 1),
-        "Ki" => (exponent(9)? << 10, 1),
-        "Mi" => (exponent(9)? << 20, 1),
-        "Gi" => (exponent(9)? << 30, 1),
-        "Ti" => (exponent(9)? << 40, 1),
-        "Pi" => (exponent(9)? << 50, 1),
-        "Ei" => (exponent(9)? << 60, 1),
-        _ => {
-            let power: i32 = suffix.strip_prefix(['e', 'E'])?.parse().ok()?;
-            match u32::try_from(power + 9) {
-                Ok(power) => (exponent(power)?, 1),
-                Err(_) => (1, exponent((-power - 9).unsigned_abs())?),
-            }
-        }
-    };
-    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
-    let places = exponent(u32::try_from(fraction.len()).ok()?)?;
-    Some(digits.checked_mul(scale)? / places / divide)
 }
 
 #[cfg(test)]
@@ -278,12 +263,29 @@ mod tests {
             []
         );
         assert_eq!(found(json!({ "limits": { "memory": 1 } }), json!({ "limits": { "memory": "1000m" } }), owned), []);
-        // A label may look like a quantity and is none.
-        let labels = json!({ "f:labels": { "f:v": {} } });
-        assert_eq!(
-            found(json!({ "labels": { "v": "1" } }), json!({ "labels": { "v": "1000m" } }), labels),
-            one("spec.labels.v", What::Differs)
-        );
+        let owned = json!({ "f:metrics": {} });
+        let metrics = |target: Value| json!({ "metrics": [{ "type": "External", "external": { "target": target } }] });
+        for field in ["value", "averageValue"] {
+            let (wanted, live) = (metrics(json!({ field: "0.5" })), metrics(json!({ field: "500m" })));
+            assert_eq!(found(wanted, live, owned.clone()), [], "{field}");
+        }
+    }
+
+    #[test]
+    fn what_only_looks_like_a_quantity_is_compared_as_it_is_written() {
+        let env = json!({ "f:env": { "k:{\"name\":\"VERSION\"}": { ".": {}, "f:name": {}, "f:value": {} } } });
+        for (wanted, live) in [("1.1", "1.10"), ("1.0", "1"), ("1024Mi", "1Gi")] {
+            let of = |value: &str| json!({ "env": [{ "name": "VERSION", "value": value }] });
+            assert_eq!(found(of(wanted), of(live), env.clone()), one("spec.env[VERSION].value", What::Differs));
+            let of = |value: &str| json!({ "tolerations": [{ "key": "size", "value": value }] });
+            let owned = json!({ "f:tolerations": {} });
+            assert_eq!(found(of(wanted), of(live), owned), one("spec.tolerations", What::Differs));
+            for name in ["v", "value", "storage", "limits", "tolerance"] {
+                let of = |value: &str| json!({ "labels": { name: value } });
+                let owned = json!({ "f:labels": { format!("f:{name}"): {} } });
+                assert_eq!(found(of(wanted), of(live), owned), one(&format!("spec.labels.{name}"), What::Differs));
+            }
+        }
     }
 
     #[test]
@@ -340,29 +342,5 @@ mod tests {
             "manager": "learningplatform", "operation": "Apply", "apiVersion": "autoscaling/v1", "fieldsV1": { "f:spec": { "f:a": {} } },
         }] }, "spec": { "a": 1 } });
         assert_eq!(differences(&wanted, &live, FieldManager::Main).len(), 1);
-    }
-
-    #[test]
-    fn every_spelling_of_a_quantity() {
-        let of = |text: &str| quantity(&json!(text));
-        for (a, b) in [
-            ("1", "1000m"),
-            ("2048Mi", "2Gi"),
-            ("1.5Gi", "1536Mi"),
-            ("1e3", "1k"),
-            ("1E3", "1000"),
-            ("100e-2", "1"),
-            ("1u", "1000n"),
-            ("0.1", "100m"),
-            ("-1", "-1000m"),
-            ("1Ei", "1024Pi"),
-        ] {
-            assert_eq!(of(a), of(b), "{a} {b}");
-            assert!(of(a).is_some(), "{a}");
-        }
-        for bad in ["", "x", "1x", "1 Gi", "1.2.3", "e3"] {
-            assert_eq!(of(bad), None, "{bad}");
-        }
-        assert_ne!(of("1"), of("1001m"));
     }
 }

@@ -30,10 +30,16 @@ impl Writer {
         };
         match self.api(kind, &object.namespace().unwrap_or_default()).delete(&name, &params).await {
             Ok(_) => {
+                if self.mode == Mode::Write {
+                    self.forget_child(kind, object);
+                }
                 tracing::info!(%kind, name, "deleted: no longer wanted");
                 Ok(true)
             }
-            Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                self.forget_child(kind, object);
+                Ok(false)
+            }
             Err(error) => Err(Error::api("delete", kind.as_str(), name, error)),
         }
     }

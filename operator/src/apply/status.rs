@@ -42,11 +42,6 @@ impl Writer {
         })
     }
 
-    /// Forgets a platform that is gone.
-    pub fn forget(&self, uid: &str) {
-        self.statuses.lock().remove(uid);
-    }
-
     /// Writes the status, if the platform does not carry it already. A platform that is gone is no error. Returns whether
     /// a write was sent.
     ///

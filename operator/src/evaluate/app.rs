@@ -97,9 +97,14 @@ impl AppEntry {
         let Ok(mut kept) = tokio::time::timeout(deps.interval / 2, self.memory.kept.lock()).await else { return };
         if self.blocked {
             *kept = Kept::default();
+            deps.metrics.forget(&self.key);
             return;
         }
-        let Some(deployment) = deps.cluster.deployment(&self.key) else { return };
+        let Some(deployment) = deps.cluster.deployment(&self.owner, &self.key) else {
+            // Nothing is decided, so the metrics must not go on to say when it was last.
+            deps.metrics.forget(&self.key);
+            return;
+        };
         let live = deps.cluster.hpa(&self.key);
         let replicas = world::replicas(&deployment, live.as_deref());
         let observed_template = kept.template(&deployment);

@@ -214,7 +214,11 @@ impl Group {
 }
 
 fn decide(deps: &Arc<Deps>, entry: &Arc<AppEntry>, now: Time) -> JoinHandle<()> {
-    tokio::spawn(entry.clone().step(deps.clone(), now))
+    let (entry, deps) = (entry.clone(), deps.clone());
+    deps.tasks.clone().spawn(async move {
+        let lost = deps.lost.clone();
+        lost.run_until_cancelled(entry.step(deps, now)).await;
+    })
 }
 
 /// Where the reply to an ask belongs.

@@ -5,7 +5,7 @@ use crate::{
     apply::{Change, Live},
     context::Context,
     error::Error,
-    kinds::Kind,
+    kinds::{Belongs, Kind, belongs},
     naming::{AppKey, FieldManager, Owner, PlatformKey},
     prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey, query::Begun},
 };
@@ -13,12 +13,14 @@ use decide::Time;
 use futures::{FutureExt, future::BoxFuture};
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Secret};
 use kube::{Api, Client, runtime::reflector::ObjectRef};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Writes at the same time (P).
 const WRITES: usize = 16;
+/// How long decisions may take to be carried out after a stop (P).
+const FINISH: Duration = Duration::from_secs(3);
 
 /// Evaluates everything that is registered until `stop`; the stores must have been filled. `wake` gets every platform of
 /// which status has something new to tell.
@@ -38,10 +40,19 @@ pub async fn run(ctx: Arc<Context>, wake: mpsc::Sender<PlatformKey>, stop: Cance
         metrics: EvaluationMetrics::registered(&ctx.metrics),
         wake,
         writes: Semaphore::new(WRITES),
+        tasks: TaskTracker::new(),
+        lost: CancellationToken::new(),
         cluster: Arc::new(KubeCluster(ctx.clone())),
     };
-    ctx.registry.start(Arc::new(deps), stop.clone());
+    let tasks = deps.tasks.clone();
+    // A lost lease drops this future: what it has started then ends at once, wherever it is.
+    let groups = stop.child_token();
+    let _dropped = (groups.clone().drop_guard(), deps.lost.clone().drop_guard());
+    ctx.registry.start(Arc::new(deps), groups);
     stop.cancelled().await;
+    tasks.close();
+    // The lease is given back after this: no write may be under way then.
+    let _ = tokio::time::timeout(FINISH, tasks.wait()).await;
 }
 
 /// Everything there is to tell of an app's scaling, live; none where this replica does not evaluate it.
@@ -52,8 +63,9 @@ pub fn explain(ctx: &Context, key: &AppKey) -> Option<serde_json::Value> {
 struct KubeCluster(Arc<Context>);
 
 impl Cluster for KubeCluster {
-    fn deployment(&self, key: &AppKey) -> Option<Arc<Deployment>> {
-        self.0.stores.deployments.get(&ObjectRef::new(&key.object_name()).within(&key.namespace))
+    fn deployment(&self, owner: &Owner, key: &AppKey) -> Option<Arc<Deployment>> {
+        let found = self.0.stores.deployments.get(&ObjectRef::new(&key.object_name()).within(&key.namespace));
+        found.filter(|deployment| belongs(deployment.as_ref(), owner) == Belongs::Ours)
     }
 
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>> {

@@ -27,11 +27,12 @@ use futures::future::BoxFuture;
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// What the evaluation sees and does of the cluster.
 pub trait Cluster: Send + Sync {
-    /// The Deployment of an app, as last seen.
-    fn deployment(&self, key: &AppKey) -> Option<Arc<Deployment>>;
+    /// The Deployment of an app of this owner, as last seen; none where somebody else has that name.
+    fn deployment(&self, owner: &Owner, key: &AppKey) -> Option<Arc<Deployment>>;
 
     /// The HPA of an app, as last seen.
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>>;
@@ -77,6 +78,10 @@ pub struct Deps {
     pub wake: mpsc::Sender<PlatformKey>,
     /// Bounds the writes at the same time.
     pub writes: Semaphore,
+    /// Decisions that are being carried out.
+    pub tasks: TaskTracker,
+    /// This replica leads no more: nothing may be written.
+    pub lost: CancellationToken,
 }
 
 impl Deps {

@@ -70,6 +70,13 @@ impl Registry {
         }
     }
 
+    /// The texts of a platform's calendars, as a pass read them last.
+    pub fn calendars(&self, platform: &PlatformKey) -> Calendars {
+        let inner = self.inner.lock();
+        let world = inner.platforms.get(platform).and_then(|(_, world)| world.as_ref());
+        world.map(|world| world.calendars.clone()).unwrap_or_default()
+    }
+
     /// Forgets a platform that is gone.
     pub fn remove(&self, platform: &PlatformKey) {
         let mut inner = self.inner.lock();
@@ -150,7 +157,7 @@ impl Engine {
             let group = self.groups.entry(key.clone()).or_insert_with(|| {
                 let api = key.as_ref().map(|key| (self.deps.sources)(key));
                 let group = Arc::new(Group::new(key, api, self.stop.child_token()));
-                tokio::spawn(group.clone().run(self.deps.clone()));
+                self.deps.tasks.spawn(group.clone().run(self.deps.clone()));
                 group
             });
             group.insert(entry);

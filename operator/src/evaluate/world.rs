@@ -1,7 +1,7 @@
 //! What the cluster shows of an app, as the decision core takes it. Pure.
 
 use crds::status::Hold;
-use decide::{HpaMetric, ManualHold, Replicas, Rollout, Time};
+use decide::{Duration, HpaMetric, ManualHold, Replicas, Rollout, Time};
 use k8s_openapi::api::{
     apps::v1::Deployment,
     autoscaling::v2::{HorizontalPodAutoscaler, MetricSpec, MetricStatus, MetricTarget, MetricValueStatus},
@@ -71,7 +71,14 @@ pub fn rollout(deployment: &Deployment, observed_template: Option<u64>) -> Rollo
     let stuck = status.conditions.iter().flatten().any(|condition| {
         condition.type_ == "Progressing" && condition.reason.as_deref() == Some("ProgressDeadlineExceeded")
     });
-    Rollout { active: updated < replicas, unobserved, stuck }
+    let deadline = deployment.spec.as_ref().and_then(|spec| u64::try_from(spec.progress_deadline_seconds?).ok());
+    Rollout {
+        active: updated < replicas,
+        unobserved,
+        stuck,
+        updated: u32::try_from(updated).unwrap_or(0),
+        deadline: deadline.map(Duration::from_secs),
+    }
 }
 
 /// What the HPA's own metrics read beside their targets.

@@ -85,7 +85,7 @@ fn series(data: Data) -> Result<Vec<Series>, QueryError> {
 
 /// Remarks on the expression (`PromQL info: ...`, `PromQL warning: ...`) say nothing about missing data; what else a
 /// backend warns of (a store that did not answer) does.
-fn is_about_missing_data(warning: &str) -> bool {
+pub fn is_about_missing_data(warning: &str) -> bool {
     !warning.starts_with("PromQL ")
 }
 

@@ -13,8 +13,12 @@ use crate::{
     validate::ValidPlatform,
 };
 use crds::status::{ConditionType, Replicas, Scaling};
+use futures::{FutureExt, StreamExt, stream};
 use kube::core::DynamicObject;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// A room: all items of its kind in a platform. `observe` only reads, `apply` only writes, what is between is pure.
 pub trait Tier {
@@ -94,6 +98,16 @@ pub struct Outcome {
     pub applied: BTreeMap<ObjectId, DynamicObject>,
 }
 
+impl Outcome {
+    /// What `other` came to, too.
+    pub fn add(&mut self, other: Self) {
+        self.changed.extend(other.changed);
+        self.pending.extend(other.pending);
+        self.failures.extend(other.failures);
+        self.applied.extend(other.applied);
+    }
+}
+
 /// What a room says about its items, by item name.
 #[derive(Clone, Debug, Default)]
 pub struct TierStatus {
@@ -114,21 +128,37 @@ pub struct ItemStatus {
     pub scaling: Option<Scaling>,
 }
 
-/// Applies a plan of Kubernetes objects step by step through the one writer.
+/// Items that are applied at the same time (P): one whose writes are slow, an Ingress behind a webhook say, holds no other up.
+const AT_ONCE: usize = 8;
+
+/// The longest time of one write (P). The API server gives a webhook at most 30 s, and a pass has 60 s for all.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Applies a plan of Kubernetes objects through the one writer: items side by side, the steps of an item in order.
 pub async fn carry_out(ctx: &Context, lp: &ValidPlatform, children: &Children, plan: &Plan) -> Outcome {
+    let items = plan.chunk_by(|a, b| a.item == b.item);
+    let items: Vec<_> = items.map(|steps| carry_out_item(ctx, lp, children, steps).boxed()).collect();
+    let mut done = stream::iter(items).buffered(AT_ONCE);
     let mut outcome = Outcome::default();
-    for step in plan {
+    while let Some(item) = done.next().await {
+        outcome.add(item);
+    }
+    outcome
+}
+
+async fn carry_out_item(ctx: &Context, lp: &ValidPlatform, children: &Children, steps: &[Step]) -> Outcome {
+    let mut outcome = Outcome::default();
+    for step in steps {
         let Some(id) = ObjectId::of(&step.object) else { continue };
-        if outcome.failures.contains_key(&step.item) {
-            continue;
-        }
         if !ctx.capabilities.now().serves(id.kind) {
             let (kind, api) = (id.kind.to_string(), id.kind.resource().api_version);
             outcome.failures.insert(step.item.clone(), Error::ApiMissing { kind, name: id.name, api });
-            continue;
+            break;
         }
         let live = outcome.applied.get(&id).or_else(|| children.0.get(&id)).map_or(Live::Unknown, Live::Known);
-        match ctx.writer.apply(step.manager, &lp.owner, &step.object, live).await {
+        let write = ctx.writer.apply(step.manager, &lp.owner, &step.object, live);
+        let written = tokio::time::timeout(WRITE_TIMEOUT, write).await;
+        match written.unwrap_or(Err(Error::Deadline(WRITE_TIMEOUT))) {
             Ok(Applied { change, object }) => {
                 match change {
                     Change::Unchanged => {}
@@ -151,6 +181,7 @@ pub async fn carry_out(ctx: &Context, lp: &ValidPlatform, children: &Children, p
                     ctx.capabilities.lost(id.kind);
                 }
                 outcome.failures.insert(step.item.clone(), error);
+                break;
             }
         }
     }

@@ -9,6 +9,7 @@ use learningplatform_operator::{
     context::Settings,
     error::Error,
     evaluate::{Cluster, Deps, EvaluationMetrics, Registry, ScalingStore, ScalingView, Sources, World},
+    metrics::Metrics,
     naming::{AppKey, Owner, PlatformKey},
     prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey, query::Begun},
     validate::validate,
@@ -20,7 +21,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub const NAMESPACE: &str = "lab";
 pub const PLATFORM: &str = "story";
@@ -34,6 +35,8 @@ pub struct Memory {
     pub writes: Mutex<Vec<(String, i32, i32)>>,
     /// Writes fail while this is set.
     pub broken: Mutex<bool>,
+    /// Writes hang while this is set.
+    pub hangs: Mutex<bool>,
     /// Pods that have just begun.
     pub begun: Mutex<BTreeMap<AppKey, Vec<Begun>>>,
     version: Mutex<u64>,
@@ -51,6 +54,11 @@ impl Memory {
         self.deployments.lock().unwrap().insert(name.to_owned(), deployment);
     }
 
+    /// Deletes a Deployment.
+    pub fn delete(&self, name: &str) {
+        self.deployments.lock().unwrap().remove(name);
+    }
+
     pub fn replicas(&self, name: &str) -> i32 {
         self.deployments.lock().unwrap().get(name).and_then(|d| d.spec.as_ref()?.replicas).unwrap_or(0)
     }
@@ -63,7 +71,7 @@ impl Memory {
 }
 
 impl Cluster for Memory {
-    fn deployment(&self, key: &AppKey) -> Option<Arc<Deployment>> {
+    fn deployment(&self, _: &Owner, key: &AppKey) -> Option<Arc<Deployment>> {
         self.deployments.lock().unwrap().get(&key.object_name()).cloned()
     }
 
@@ -84,6 +92,10 @@ impl Cluster for Memory {
         live: Option<&'a HorizontalPodAutoscaler>,
     ) -> BoxFuture<'a, Result<bool, Error>> {
         async move {
+            let hangs = *self.hangs.lock().unwrap();
+            if hangs {
+                std::future::pending::<()>().await;
+            }
             if *self.broken.lock().unwrap() {
                 return Err(Error::Deadline(Duration::ZERO));
             }
@@ -149,10 +161,13 @@ pub struct Lab {
     pub cluster: Arc<Memory>,
     pub vault: Arc<Vault>,
     pub scaling: Arc<ScalingStore>,
+    pub metrics: Metrics,
     registry: Registry,
     settings: Settings,
     wakes: Mutex<mpsc::Receiver<PlatformKey>>,
     stop: CancellationToken,
+    pub tasks: TaskTracker,
+    pub lost: CancellationToken,
 }
 
 impl Drop for Lab {
@@ -195,6 +210,7 @@ impl Lab {
     ) -> Self {
         let scaling = Arc::<ScalingStore>::default();
         let (wake, wakes) = mpsc::channel(10_000);
+        let metrics = Metrics::default();
         let deps = Deps {
             cluster: cluster.clone(),
             sources,
@@ -202,14 +218,17 @@ impl Lab {
             interval: settings.evaluation_interval,
             glance: settings.glance_interval,
             scaling: scaling.clone(),
-            metrics: EvaluationMetrics::default(),
+            metrics: EvaluationMetrics::registered(&metrics),
             wake,
             writes: Semaphore::new(4),
+            tasks: TaskTracker::new(),
+            lost: CancellationToken::new(),
         };
         let registry = Registry::default();
+        let (tasks, lost) = (deps.tasks.clone(), deps.lost.clone());
         let stop = CancellationToken::new();
         registry.start(Arc::new(deps), stop.clone());
-        Self { cluster, vault, scaling, registry, settings, wakes: Mutex::new(wakes), stop }
+        Self { cluster, vault, scaling, metrics, registry, settings, wakes: Mutex::new(wakes), stop, tasks, lost }
     }
 
     /// Stops the evaluation; the cluster stays.
@@ -231,6 +250,13 @@ impl Lab {
         let valid = validate(&platform, &self.settings).unwrap();
         self.registry.sync(&valid);
         self.registry.learn(&valid.key, World::default());
+    }
+
+    /// A pass finds that somebody else scales an app, or that nobody does any more.
+    pub fn conflict(&self, app: Option<&str>) {
+        let conflicts = app.map(|app| (app.to_owned(), "somebody else".to_owned())).into_iter().collect();
+        let key = PlatformKey { namespace: NAMESPACE.into(), name: PLATFORM.into() };
+        self.registry.learn(&key, World { conflicts, ..World::default() });
     }
 
     pub fn view(&self, app: &str) -> Option<ScalingView> {

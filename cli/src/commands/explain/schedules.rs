@@ -3,7 +3,11 @@
 use crds::LearningPlatform;
 use decide::{Bound, Duration, Schedule, Time, Tunables, Weekday, When, Window};
 use jiff::{Timestamp, ToSpan, civil};
-use operator::tiers::autoscaling::{Calendars, policy};
+use operator::tiers::autoscaling::{
+    Calendars,
+    calendar::{Failures, problems},
+    policy,
+};
 use serde::{Deserialize, Serialize};
 
 /// A window of a schedule.
@@ -30,6 +34,7 @@ pub fn next(
     platform: &LearningPlatform,
     app: &str,
     calendars: &Calendars,
+    unread: &Failures,
     now: Timestamp,
 ) -> Result<(Option<NextWindow>, Vec<String>), String> {
     let spec = platform.spec.apps.iter().find(|a| a.name == app).and_then(|app| app.autoscaling.as_ref());
@@ -39,7 +44,8 @@ pub fn next(
             .map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
     let found = mapped.policy.schedules.iter().filter_map(|schedule| window(schedule, now));
     let next = found.min_by_key(|window| if window.open { window.end } else { window.start });
-    Ok((next, mapped.world.iter().map(ToString::to_string).collect()))
+    let problems = problems(autoscaling, unread, mapped.world);
+    Ok((next, problems.iter().map(|(_, problem)| problem.to_string()).collect()))
 }
 
 fn window(schedule: &Schedule, now: Timestamp) -> Option<NextWindow> {
@@ -97,6 +103,7 @@ fn weekday(day: civil::Date) -> Weekday {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crds::status::Reason;
 
     fn platform() -> LearningPlatform {
         serde_json::from_value(serde_json::json!({
@@ -114,7 +121,7 @@ mod tests {
     }
 
     fn window_at(platform: &LearningPlatform, calendars: &Calendars, now: &str) -> Option<NextWindow> {
-        next(platform, "web", calendars, now.parse().unwrap()).unwrap().0
+        next(platform, "web", calendars, &Failures::new(), now.parse().unwrap()).unwrap().0
     }
 
     #[test]
@@ -135,7 +142,7 @@ mod tests {
             (after_exams.name.as_str(), after_exams.start.to_string().as_str()),
             ("lessons", "2026-12-10T07:00:00Z")
         );
-        let other = next(&platform(), "other", &Calendars::new(), Timestamp::UNIX_EPOCH);
+        let other = next(&platform(), "other", &Calendars::new(), &Failures::new(), Timestamp::UNIX_EPOCH);
         assert_eq!(other, Ok((None, Vec::new())));
     }
 
@@ -155,8 +162,12 @@ mod tests {
         let calendars = Calendars::from([(("school".to_owned(), "terms.ics".to_owned()), event.to_owned())]);
         let window = window_at(&platform, &calendars, "2026-12-07T07:00:00Z").unwrap();
         assert_eq!((window.name.as_str(), window.start.to_string().as_str()), ("terms", "2026-12-07T08:00:00Z"));
-        let (none, problems) = next(&platform, "web", &Calendars::new(), window.start).unwrap();
+        let (none, problems) = next(&platform, "web", &Calendars::new(), &Failures::new(), window.start).unwrap();
         assert_eq!(none, None);
         assert!(problems[0].contains("school"), "{problems:?}");
+        let key = ("school".to_owned(), "terms.ics".to_owned());
+        let unread = Failures::from([(key, (Reason::PermissionDenied, "forbidden (403)".to_owned()))]);
+        let (_, problems) = next(&platform, "web", &Calendars::new(), &unread, window.start).unwrap();
+        assert_eq!(problems, ["schedules[terms].calendar.configMap: forbidden (403)"], "it is not known to be missing");
     }
 }

@@ -10,8 +10,9 @@ fn time(text: &str) -> Time {
 /// The windows of `events` between 2026-10-01 and 2027-04-01 in Berlin, as UTC texts.
 fn expand(events: &str) -> Result<Vec<(String, String)>, CalendarError> {
     let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//Example//EN\n{events}\nEND:VCALENDAR\n");
-    let windows = windows(&text, "Europe/Berlin", time("2026-10-01T00:00:00Z"), time("2027-04-01T00:00:00Z"))?;
-    Ok(windows.iter().map(|window| (window.floor.0.to_string(), window.floor.1.to_string())).collect())
+    let (from, until) = (time("2026-10-01T00:00:00Z"), time("2027-04-01T00:00:00Z"));
+    let found = windows(&text, "Europe/Berlin", None, from, until)?;
+    Ok(found.windows.iter().map(|window| (window.floor.0.to_string(), window.floor.1.to_string())).collect())
 }
 
 fn starts(events: &str) -> Vec<String> {
@@ -197,14 +198,12 @@ fn what_cannot_be_used_is_named_with_its_remedy() {
     }
     let error = expand(&event("DTSTART:20261207T073000\nRRULE:FREQ=SOMETIMES")).unwrap_err().to_string();
     assert!(error.starts_with("event \"Exam\": its RRULE cannot be used:"), "{error}");
-    let error = expand(&event("DTSTART:20261207T073000\nDURATION:PT1M\nRRULE:FREQ=MINUTELY")).unwrap_err().to_string();
-    assert!(error.contains("more than 5000 occurrences"), "{error}");
     for text in ["", "hello", "BEGIN:VCALENDAR\nBEGIN:VEVENT"] {
-        let error = windows(text, "UTC", Time::from_secs(0), Time::from_secs(1));
+        let error = windows(text, "UTC", None, Time::from_secs(0), Time::from_secs(1));
         let Err(CalendarError::Syntax(problem)) = &error else { panic!("{text:?}: {error:?}") };
         assert!(problem.len() > 5 && !problem.contains('\n'), "{text:?}: {problem:?}");
     }
-    let error = windows("", "Mars/Phobos", Time::from_secs(0), Time::from_secs(1));
+    let error = windows("", "Mars/Phobos", None, Time::from_secs(0), Time::from_secs(1));
     assert_eq!(error, Err(CalendarError::UnknownZone("Mars/Phobos".into())));
     // An event without a summary is known by its identity.
     let unnamed = "BEGIN:VEVENT\nUID:7@example.org\nEND:VEVENT";
@@ -213,4 +212,62 @@ fn what_cannot_be_used_is_named_with_its_remedy() {
         expand("BEGIN:VEVENT\nSTATUS:CONFIRMED\nEND:VEVENT").unwrap_err().to_string(),
         "event \"without a name\": it has no DTSTART; give it a start"
     );
+}
+
+#[test]
+fn only_events_whose_summary_has_the_text_count() {
+    let text = "BEGIN:VCALENDAR\r\nBEGIN:VEVENT\r\nSUMMARY;LANGUAGE=en:Final ex\r\n am\\, part 1\r\nDTSTART:20261207\r\n\
+                END:VEVENT\r\nBEGIN:VEVENT\r\nSUMMARY:Holiday\r\nRRULE:FREQ=SECONDLY\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
+    let count =
+        |summary| windows(text, "UTC", Some(summary), time("2026-12-01T00:00:00Z"), time("2027-01-01T00:00:00Z"));
+    assert_eq!(count("exam, part").unwrap().windows.len(), 1);
+    assert_eq!(count("Lesson").unwrap().windows.len(), 0);
+    assert!(count("Holiday").is_err());
+}
+
+#[test]
+fn calendars_that_cost_too_much_are_refused_with_a_remedy() {
+    let rule = |start: &str, rule: &str| event(&format!("DTSTART:{start}\nDURATION:PT1H\nRRULE:{rule}"));
+    let long = format!("FREQ=YEARLY;BYMONTHDAY={}", "1,".repeat(500));
+    let many = |count: usize, rule: &str| vec![rule.to_owned(); count].join("\n");
+    let table = [
+        (rule("20200101T000000Z", "FREQ=SECONDLY"), "repeats more than once an hour; use FREQ=HOURLY"),
+        (rule("20260101T000000Z", "FREQ=MINUTELY;COUNT=4999"), "repeats more than once an hour; use FREQ=HOURLY"),
+        (
+            rule("20260101T000000Z", "FREQ=YEARLY;BYMONTH=1;BYHOUR=1,2;BYMINUTE=1,2,3;BYSECOND=1"),
+            "several values of BYMINUTE or BYSECOND; write an event for each",
+        ),
+        (rule("20260101T000000Z", &long), "more than 500 characters; write it shorter"),
+        (rule("00010101T000000Z", "FREQ=HOURLY"), "repeats since before 1900; give it a later DTSTART"),
+        (rule("20260101T000000Z", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"), "names days that never come"),
+        (rule("20260101T000000Z", "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"), "names days that never come"),
+        (rule("20260101T000000Z", "FREQ=DAILY;INTERVAL=0"), "names days that never come"),
+        (rule("20200101T000000Z", "FREQ=HOURLY").replace("PT1H", "P9999W"), "more than 5000 occurrences"),
+        (many(60, &rule("20200101T000000Z", "FREQ=HOURLY")), "end events that are over with an UNTIL"),
+        (many(70, &rule("19000101T000000Z", "FREQ=DAILY;BYMONTH=2;BYMONTHDAY=29;BYDAY=MO")), "or begin them later"),
+        (event(&format!("DTSTART;TZID={}:20261207T073000", "a/".repeat(1000))), "is not in the IANA database"),
+        ("BEGIN:A\n".repeat(20_000), "\"BEGIN:A\" stands in more than 4 other components"),
+        ("BEGIN:A\nX;P=a\nEND:A\n".repeat(5000), "is no property"),
+        (event(&format!("DESCRIPTION:{}", "x".repeat(256 * 1024))), "remove events that are over, or split it"),
+    ];
+    for (text, part) in table {
+        let error = expand(&text).unwrap_err().to_string();
+        let shown: String = text.chars().take(120).collect();
+        assert!(error.contains(part) && error.len() < 400, "{shown}: {error}");
+    }
+    // What ended long ago costs little.
+    let ended = rule("20200101T000000Z", "FREQ=DAILY;UNTIL=20200201T000000Z");
+    assert_eq!(expand(&many(500, &ended)).unwrap(), []);
+}
+
+#[test]
+fn of_too_many_windows_the_earliest_count() {
+    let hourly =
+        |uid: &str| event("DTSTART:20261001T000000Z\nDURATION:PT30M\nRRULE:FREQ=HOURLY").replace("1@example.org", uid);
+    let text = format!("BEGIN:VCALENDAR\n{}\n{}\nEND:VCALENDAR", hourly("a"), hourly("b"));
+    let (from, until) = (time("2026-10-01T00:00:00Z"), time("2027-04-01T00:00:00Z"));
+    let found = windows(&text, "UTC", None, from, until).unwrap();
+    let hours = 182 * 24;
+    assert_eq!((found.windows.len(), found.left_out), (2000, 2 * hours - 2000));
+    assert_eq!(found.windows[1999].floor.0.to_string(), "2026-11-11T15:00:00Z", "a thousand hours of both");
 }

@@ -383,3 +383,40 @@ fn a_signal_that_stays_in_the_policy_keeps_its_memory() {
     world.policy.demand[0].name = "queue".into();
     assert_eq!(world.step().signals[0].failure, FailureState::Failing);
 }
+
+#[test]
+fn a_seldom_failed_poll_does_not_keep_the_up_window_from_agreeing() {
+    let mut policy = rate_policy(3, 20);
+    policy.behavior = story_behavior();
+    let mut world = World::new(policy, 3);
+    world.run(60, 250.0);
+    for tick in 0..60 {
+        world.input.demand =
+            if tick % 11 == 10 { vec![failing(SourceErrorKind::Timeout)] } else { vec![demand(&world, 2000.0)] };
+        world.step();
+    }
+    assert_eq!(world.state.floor(), 20, "a failure every 55 s in an up window of 60 s");
+}
+
+#[test]
+fn what_demand_asked_for_while_over_budget_is_a_candidate_of_the_down_window() {
+    let mut policy = policy();
+    policy.latency = Some(Latency::new("latency p95", 0.2));
+    let mut world = World::new(policy, 6);
+    let run = |world: &mut World, seconds: u64, rate: f64, latency: f64| {
+        for _ in 0..seconds / TICK {
+            world.input.latency =
+                Some(LatencyInput { sample: Sample::value(latency, Some(world.now)), resolvable: true, started: None });
+            world.tick(rate);
+        }
+    };
+    run(&mut world, 200, 600.0, 0.1);
+    assert_eq!(world.state.floor(), 6);
+    run(&mut world, 15, 1000.0, 0.3);
+    let high = world.state.floor();
+    assert!(high >= 10, "{high}");
+    run(&mut world, 80, 600.0, 0.1);
+    assert_eq!(world.state.floor(), high, "the burst is remembered for the whole window");
+    run(&mut world, 40, 600.0, 0.1);
+    assert!(world.state.floor() < high, "and no longer");
+}

@@ -132,7 +132,7 @@ fn s30_a_rollout_changes_nothing_at_idle_nor_under_load() {
 
 #[test]
 fn s30_an_unobserved_change_freezes_too_and_a_stuck_rollout_does_not() {
-    let rollout = |active, unobserved, stuck| Rollout { active, unobserved, stuck };
+    let rollout = |active, unobserved, stuck| Rollout { active, unobserved, stuck, ..Rollout::default() };
     let table = [
         (rollout(false, true, false), 4, false),
         (rollout(true, false, false), 4, false),
@@ -199,4 +199,20 @@ fn s30_schedules_and_fallback_pass_a_rollout() {
         world.step();
     }
     assert_eq!(world.state.floor(), 9);
+}
+
+#[test]
+fn s30_a_rollout_that_makes_progress_freezes_to_its_end() {
+    let mut world = World::new(eager_policy(1, 20), 4);
+    world.run(60, 380.0);
+    world.input.rollout.active = true;
+    for minute in 0..30 {
+        world.input.rollout.updated = minute;
+        assert_eq!(world.run(60, 50.0).floor, 4, "minute {minute}");
+    }
+    let mut world = World::new(eager_policy(1, 20), 4);
+    world.run(60, 380.0);
+    world.input.rollout = Rollout { active: true, deadline: Some(secs(3600)), ..Rollout::default() };
+    assert_eq!(world.run(3600, 50.0).floor, 4, "the Deployment's own deadline counts");
+    assert_eq!(world.run(10, 50.0).findings, [Finding::RolloutStuck]);
 }

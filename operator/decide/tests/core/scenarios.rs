@@ -340,3 +340,19 @@ fn s40_a_manual_hold_holds_shows_its_reason_and_ends_by_itself() {
     world.input.holds = vec![hold(90, until.plus(secs(600)))];
     assert_eq!(world.tick(100.0).floor, 40, "never above the maximum");
 }
+
+#[test]
+fn s38_an_outage_that_takes_the_figures_along_does_not_hide_the_collapse() {
+    for silent in [0, 5, 30, 75, 150, 600] {
+        let mut policy = rate_policy(3, 30);
+        policy.tunables.collapse_hold = secs(900);
+        let mut world = World::new(policy, 12);
+        world.run(600, 1200.0);
+        for _ in 0..silent / TICK {
+            world.input.demand = vec![failing(SourceErrorKind::Connect)];
+            world.step();
+        }
+        assert_eq!(world.run(900, 0.5).floor, 12, "after {silent} s without figures");
+        assert!(world.run(900, 0.5).floor < 12, "it ends, after {silent} s without figures");
+    }
+}

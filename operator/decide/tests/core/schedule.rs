@@ -439,3 +439,33 @@ fn bounds_print_for_people() {
     assert_eq!(Bound::Replicas(12).to_string(), "12 pods");
     assert_eq!(Bound::Demand(850.5).to_string(), "the pods for 850.5");
 }
+
+#[test]
+fn what_the_climb_to_a_plan_has_reached_stays_until_it_opens() {
+    let rules = |window, pods, period| RuleSpec {
+        stabilization_window: Some(secs(window)),
+        select: None,
+        policies: vec![ScalingPolicy::pods(pods, secs(period))],
+    };
+    for (up_window, down_window) in [(0, 0), (120, 0), (120, 15), (300, 30)] {
+        let mut policy = rate_policy(1, 20);
+        policy.tunables.collapse_hold = Duration::ZERO;
+        policy.behavior = Behavior::effective(Some(rules(up_window, 1, 60)), Some(rules(down_window, 20, 15)));
+        policy.schedules = vec![Schedule {
+            name: "exam".into(),
+            when: When::windows(vec![Window::exact(START.plus(secs(3600)), START.plus(secs(7200)))]),
+            floor: Some(Bound::Replicas(12)),
+            cap: None,
+            ramp: None,
+        }];
+        let mut world = World::new(policy, 3);
+        let mut reached = 0;
+        while world.elapsed() < 7200 {
+            let opens = world.elapsed() >= 3600;
+            let floor = world.tick(200.0).floor;
+            assert!(reached < 12 || floor == 12, "{up_window}, {down_window}: {floor} at {} s", world.elapsed());
+            assert!(!opens || floor == 12, "{up_window}, {down_window}: {floor} while it is open");
+            reached = reached.max(floor);
+        }
+    }
+}

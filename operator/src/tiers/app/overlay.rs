@@ -6,6 +6,9 @@ use crate::{naming::labels, validate::ValidApp};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value, json};
 
+/// Levels that an overlay may have: the Pod API has about half of them. Far below [`crate::shallow`], which cuts.
+const LEVELS: usize = 32;
+
 /// What keys the items of a list, by the list's field name, as the API's types declare it.
 fn keys(field: &str) -> &'static [(&'static str, Option<&'static str>)] {
     match field {
@@ -30,9 +33,7 @@ fn keys(field: &str) -> &'static [(&'static str, Option<&'static str>)] {
 pub(super) fn apply(app: &ValidApp, mut template: Value) -> Value {
     if let Some(overlay) = &app.spec.pod_template {
         merge(&mut template, &Value::Object(overlay.clone()), "");
-        for (name, value) in labels(&app.key.platform, &app.key.app) {
-            template["metadata"]["labels"][name] = json!(value);
-        }
+        merge(&mut template, &json!({ "metadata": { "labels": labels(&app.key.platform, &app.key.app) } }), "");
     }
     template
 }
@@ -43,6 +44,11 @@ pub(super) fn apply(app: &ValidApp, mut template: Value) -> Value {
 /// A sentence that says what is wrong and how to mend it.
 pub(crate) fn check(app: &ValidApp) -> Result<(), String> {
     let Some(overlay) = &app.spec.pod_template else { return Ok(()) };
+    if overlay.values().any(|value| levels(value) >= LEVELS) {
+        return Err(format!(
+            "it is nested more than {LEVELS} levels deep, which no field of a pod template is: flatten it"
+        ));
+    }
     if let Some(other) = overlay.keys().find(|k| !matches!(k.as_str(), "metadata" | "spec")) {
         return Err(format!("a pod template has metadata and spec, not {other}: move it under one of them"));
     }
@@ -54,6 +60,10 @@ pub(crate) fn check(app: &ValidApp) -> Result<(), String> {
         metadata.into_iter().flat_map(Map::keys).find(|k| !matches!(k.as_str(), "labels" | "annotations"))
     {
         return Err(format!("metadata.{field} cannot be set on pods of a Deployment: only labels and annotations can"));
+    }
+    if let Some(field) = metadata.into_iter().flatten().find_map(|(k, v)| (!v.is_object() && !v.is_null()).then_some(k))
+    {
+        return Err(format!("metadata.{field} must be an object of names and values"));
     }
     unkeyed(&Value::Object(overlay.clone()), "", "")?;
     let merged = apply(app, serde_json::to_value(pod::generated(app)).unwrap_or_default());
@@ -68,6 +78,15 @@ pub(crate) fn check(app: &ValidApp) -> Result<(), String> {
         ));
     }
     Ok(())
+}
+
+/// How deep a value is nested.
+fn levels(value: &Value) -> usize {
+    match value {
+        Value::Object(fields) => 1 + fields.values().map(levels).max().unwrap_or(0),
+        Value::Array(items) => 1 + items.iter().map(levels).max().unwrap_or(0),
+        _ => 0,
+    }
 }
 
 /// Finds items of keyed lists that lack a key.

@@ -6,7 +6,10 @@ use crate::{
     naming::{labels, selector},
     validate::ValidApp,
 };
-use crds::tiers::{app::ImagePullPolicy, pod::Scratch};
+use crds::tiers::{
+    app::ImagePullPolicy,
+    pod::{Discovery, Scratch},
+};
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, Lifecycle, LifecycleHandler,
@@ -54,7 +57,9 @@ fn pod_labels(app: &ValidApp) -> BTreeMap<String, String> {
 fn annotations(app: &ValidApp) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     // Written whether or not a PodMonitor is: an API that appears later must not change the template.
-    if let (Some(metrics), Some(port)) = (&app.spec.metrics, super::pod_monitor::port(app)) {
+    if let (Some(metrics), Some(port)) = (&app.spec.metrics, super::pod_monitor::port(app))
+        && metrics.discovery != Some(Discovery::PodMonitor)
+    {
         all.insert("prometheus.io/scrape".to_owned(), "true".to_owned());
         all.insert("prometheus.io/path".to_owned(), metrics.path.clone().unwrap_or_else(|| "/metrics".to_owned()));
         all.insert("prometheus.io/port".to_owned(), port.container.to_string());

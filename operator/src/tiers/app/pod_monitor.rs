@@ -5,6 +5,7 @@ use crate::{
     naming::{COMPONENT, INSTANCE, labels, selector},
     validate::{Port, ValidApp},
 };
+use crds::tiers::pod::Discovery;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
@@ -23,7 +24,7 @@ pub(super) fn port(app: &ValidApp) -> Option<Port> {
 /// The monitor. Prometheus' operator gives every series `namespace` and `pod`, which the default queries read; platform
 /// and app are stamped beside them for people's own dashboards.
 pub(super) fn pod_monitor(app: &ValidApp) -> Option<Result<DynamicObject, serde_json::Error>> {
-    let metrics = app.spec.metrics.as_ref()?;
+    let metrics = app.spec.metrics.as_ref().filter(|metrics| metrics.discovery != Some(Discovery::Annotations))?;
     let port = port(app)?;
     let mut all_labels = metrics.monitor_labels.clone();
     all_labels.extend(labels(&app.key.platform, &app.key.app));

@@ -25,8 +25,10 @@ pub fn of(pod: &Pod) -> Option<Trouble> {
 fn of_container(container: &ContainerStatus) -> Option<Trouble> {
     let name = &container.name;
     let state = container.state.as_ref()?;
-    // Between two starts of a crash loop the container stands as ended for a while.
-    if state.terminated.as_ref().is_some_and(|end| end.exit_code != 0) && container.restart_count > 0 {
+    // Between two waits of a crash loop the container runs, and then stands as ended, for a while each.
+    let failed = |state: &ContainerState| state.terminated.as_ref().is_some_and(|end| end.exit_code != 0);
+    let runs_again = state.running.is_some() && !container.ready && container.last_state.as_ref().is_some_and(failed);
+    if container.restart_count > 0 && (failed(state) || runs_again) {
         return Some(Trouble { reason: Reason::CrashLoop, message: crash(container) });
     }
     let waiting = state.waiting.as_ref()?;
@@ -146,6 +148,22 @@ mod tests {
             "lastState": { "terminated": { "exitCode": 137, "reason": "OOMKilled" } },
         }] }));
         assert!(of(&killed).unwrap().message.contains("resources.limits.memory"));
+    }
+
+    #[test]
+    fn in_each_turn_a_crash_loop_is_the_same_trouble() {
+        let turn = |ready: bool, state: Value, last: i32| {
+            pod(json!({ "containerStatuses": [{
+                "name": "web", "image": "i:1", "imageID": "", "ready": ready, "restartCount": 2,
+                "state": state, "lastState": { "terminated": { "exitCode": last } },
+            }] }))
+        };
+        let waits = of(&turn(false, json!({ "waiting": { "reason": "CrashLoopBackOff" } }), 2));
+        assert!(waits.is_some());
+        assert_eq!(of(&turn(false, json!({ "running": {} }), 2)), waits, "it runs for seconds");
+        assert_eq!(of(&turn(false, json!({ "terminated": { "exitCode": 2 } }), 2)), waits);
+        assert_eq!(of(&turn(true, json!({ "running": {} }), 2)), None, "ready is well");
+        assert_eq!(of(&turn(false, json!({ "running": {} }), 0)), None, "it ended by itself");
     }
 
     #[test]

@@ -1,7 +1,15 @@
-//! iCalendar files of schedules: which events count, and for how far ahead.
+//! iCalendar files of schedules: where they are read, which events count, and for how far ahead.
 
-use decide::{Duration, Time, Window, calendar::CalendarError};
-use std::borrow::Cow;
+use super::policy::{Calendars, FieldError};
+use crate::error::Error;
+use crds::{status::Reason, tiers::autoscaling::Autoscaling};
+use decide::{
+    Duration, Time,
+    calendar::{CalendarError, Expansion},
+};
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::{Api, Client};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Events are expanded from one day back (a window may be open) to this far ahead; policies are mapped anew daily.
 pub const HORIZON: Duration = Duration::from_mins(35 * 24 * 60);
@@ -12,73 +20,73 @@ const BACK: Duration = Duration::from_mins(24 * 60);
 ///
 /// # Errors
 /// A text that cannot be used; the message names the event and the remedy.
-pub fn windows(text: &str, zone: &str, summary: Option<&str>, now: Time) -> Result<Vec<Window>, CalendarError> {
-    let text = summary.map_or(Cow::Borrowed(text), |summary| Cow::Owned(filtered(text, summary)));
-    decide::calendar::windows(&text, zone, now.minus(BACK), now.plus(HORIZON))
+pub fn windows(text: &str, zone: &str, summary: Option<&str>, now: Time) -> Result<Expansion, CalendarError> {
+    decide::calendar::windows(text, zone, summary, now.minus(BACK), now.plus(HORIZON))
 }
 
-/// `text` without the events whose summary lacks `needle`.
-fn filtered(text: &str, needle: &str) -> String {
-    let (mut kept, mut event, mut inside, mut matches) = (String::new(), String::new(), false, false);
-    for line in unfolded(text) {
-        if line.eq_ignore_ascii_case("BEGIN:VEVENT") {
-            (inside, matches) = (true, false);
-            event.clear();
-        }
-        let target = if inside { &mut event } else { &mut kept };
-        target.push_str(&line);
-        target.push_str("\r\n");
-        matches |= inside && summary_of(&line).is_some_and(|summary| summary.contains(needle));
-        if line.eq_ignore_ascii_case("END:VEVENT") {
-            if matches {
-                kept.push_str(&event);
+/// Calendars that could not be read now, by name and key of their ConfigMap: why, in the server's words.
+pub type Failures = BTreeMap<(String, String), (Reason, String)>;
+
+/// The texts of the calendars that schedules refer to. What is not there is left out, and the mapping tells so; of what
+/// cannot be read the text in `known`, which was read before, still counts: a refusal says nothing about the calendar.
+pub async fn calendars(
+    client: &Client,
+    namespace: &str,
+    specs: impl IntoIterator<Item = &Autoscaling>,
+    known: &Calendars,
+) -> (Calendars, Failures) {
+    let references: BTreeSet<(String, String)> = specs
+        .into_iter()
+        .flat_map(|autoscaling| &autoscaling.schedules)
+        .filter_map(|schedule| schedule.calendar.as_ref())
+        .map(|calendar| (calendar.config_map.name.clone(), calendar.config_map.key.clone()))
+        .collect();
+    let (mut texts, mut failures) = (Calendars::new(), Failures::new());
+    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
+    for reference in references {
+        let (name, key) = &reference;
+        match api.get_opt(name).await {
+            Ok(map) => {
+                let text = map.and_then(|map| map.data.unwrap_or_default().remove(key));
+                texts.extend(text.map(|text| (reference, text)));
             }
-            inside = false;
+            Err(error) => {
+                let error = Error::api("get", "ConfigMap", name, error);
+                tracing::warn!(%namespace, %error, "a calendar cannot be read");
+                let mut problem = error.to_string();
+                if let Some(last) = known.get(&reference) {
+                    problem.push_str("; what was read last counts");
+                    texts.insert(reference.clone(), last.clone());
+                }
+                failures.insert(reference, (error.reason(), problem));
+            }
         }
     }
-    kept
+    (texts, failures)
 }
 
-/// The text of a summary line with its escapes undone (RFC 5545, 3.3.11).
-fn summary_of(line: &str) -> Option<String> {
-    let (name, value) = line.split_once(':')?;
-    if !name.split(';').next()?.eq_ignore_ascii_case("SUMMARY") {
-        return None;
-    }
-    let mut text = String::new();
-    let mut characters = value.chars();
-    while let Some(character) = characters.next() {
-        match character {
-            '\\' => text.extend(characters.next().map(|next| if matches!(next, 'n' | 'N') { '\n' } else { next })),
-            other => text.push(other),
+/// What is wrong with an app's calendars, by their fields: those that could not be read, and of the others what the mapping
+/// says.
+pub fn problems(autoscaling: &Autoscaling, failures: &Failures, mapped: Vec<FieldError>) -> Vec<(Reason, FieldError)> {
+    let mut problems = Vec::new();
+    for schedule in &autoscaling.schedules {
+        let Some(reference) = schedule.calendar.as_ref().map(|calendar| &calendar.config_map) else { continue };
+        if let Some((reason, problem)) = failures.get(&(reference.name.clone(), reference.key.clone())) {
+            problems.push((*reason, FieldError { field: field(&schedule.name), problem: problem.clone() }));
         }
     }
-    Some(text)
-}
-
-/// Logical lines: a line that begins with a space or tab goes on where the one before ended (RFC 5545, 3.1).
-fn unfolded(text: &str) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for line in text.lines() {
-        match (line.strip_prefix([' ', '\t']), lines.last_mut()) {
-            (Some(rest), Some(last)) => last.push_str(rest),
-            _ => lines.push(line.to_owned()),
+    let unread: BTreeSet<String> = problems.iter().map(|(_, error)| error.field.clone()).collect();
+    for error in mapped {
+        match error.problem.contains("does not exist") {
+            true if unread.contains(&error.field) => {}
+            true => problems.push((Reason::NotFound, error)),
+            false => problems.push((Reason::InvalidSpec, error)),
         }
     }
-    lines
+    problems
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_events_with_the_text_are_kept() {
-        let text = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nBEGIN:VEVENT\r\nUID:1\r\nSUMMARY;LANGUAGE=en:Final ex\r\n am\\, part 1\r\n\
-                    END:VEVENT\r\nBEGIN:VEVENT\r\nUID:2\r\nSUMMARY:Holiday\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n";
-        let kept = filtered(text, "exam, part");
-        assert!(kept.contains("UID:1"), "{kept}");
-        assert!(!kept.contains("UID:2"), "{kept}");
-        assert!(kept.starts_with("BEGIN:VCALENDAR") && kept.ends_with("END:VCALENDAR\r\n"), "{kept}");
-    }
+/// The path of a schedule's calendar below `autoscaling`.
+pub(super) fn field(schedule: &str) -> String {
+    format!("schedules[{schedule}].calendar.configMap")
 }

@@ -8,6 +8,7 @@ pub mod quantity;
 mod tier;
 mod told;
 
+pub use calendar::calendars;
 pub use hpa::{first_bounds, has_metric, hpa};
 pub use policy::{Calendars, FieldError, policy};
-pub use tier::{Autoscaling, Observed, ValidScaling, calendars, validate};
+pub use tier::{Autoscaling, Observed, ValidScaling, validate};

@@ -114,7 +114,10 @@ pub fn map(
     let mut world = Vec::new();
     for schedule in &autoscaling.schedules {
         match reader.when(schedule, calendars, now) {
-            Ok(when) => reader.schedules(schedule, &when, &mut policy.schedules),
+            Ok((when, limit)) => {
+                reader.schedules(schedule, &when, &mut policy.schedules);
+                world.extend(limit);
+            }
             Err(Missing::World(error)) => world.push(error),
             Err(Missing::Spec(error)) => reader.errors.push(error),
         }
@@ -234,27 +237,43 @@ impl Reader {
         demand
     }
 
-    fn when(&self, schedule: &Schedule, calendars: &Calendars, now: Time) -> Result<When, Missing> {
+    /// When a schedule holds, and what of its calendar is left out.
+    fn when(
+        &self,
+        schedule: &Schedule,
+        calendars: &Calendars,
+        now: Time,
+    ) -> Result<(When, Option<FieldError>), Missing> {
         let field = format!("schedules[{}]", schedule.name);
         let zone = schedule.time_zone.as_deref().unwrap_or("UTC");
         let spec = |problem: &str| Missing::Spec(self.error(&field, problem));
         if let Some(calendar) = &schedule.calendar {
             let reference = &calendar.config_map;
-            let field = format!("{field}.calendar.configMap");
+            let field = calendar::field(&schedule.name);
             let key = (reference.name.clone(), reference.key.clone());
             let text = calendars.get(&key).ok_or_else(|| {
                 let problem = format!("the ConfigMap {} with the key {} does not exist: create it", key.0, key.1);
                 Missing::World(self.error(&field, &problem))
             })?;
-            return calendar::windows(text, zone, calendar.summary_contains.as_deref(), now)
-                .map(When::windows)
-                .map_err(|error| Missing::World(self.error(&field, &format!("{} of {}: {error}", key.1, key.0))));
+            let error = |problem: &str| self.error(&field, &format!("{} of {}: {problem}", key.1, key.0));
+            let found = calendar::windows(text, zone, calendar.summary_contains.as_deref(), now)
+                .map_err(|problem| Missing::World(error(&problem.to_string())))?;
+            let limit = (found.left_out > 0).then(|| {
+                error(&format!(
+                    "{} windows lie ahead, and only the first {} count: set summaryContains, or remove events",
+                    found.windows.len() + found.left_out,
+                    found.windows.len()
+                ))
+            });
+            return Ok((When::windows(found.windows), limit));
         }
         if let Some(weekly) = &schedule.weekly {
-            return weekly_window(weekly, zone).map_err(|error| spec(&error.to_string()));
+            return weekly_window(weekly, zone).map(|when| (when, None)).map_err(|error| spec(&error.to_string()));
         }
         match (&schedule.start, &schedule.end) {
-            (Some(start), Some(end)) => When::once(start, end, zone).map_err(|error| spec(&error.to_string())),
+            (Some(start), Some(end)) => {
+                When::once(start, end, zone).map(|when| (when, None)).map_err(|error| spec(&error.to_string()))
+            }
             _ => Err(spec("set exactly one of start and end (once), weekly, and calendar")),
         }
     }

@@ -43,7 +43,7 @@ fn parse(text: &str) -> Option<f64> {
 
 /// Divides for negative exponents: powers of ten below one have no exact `f64`, so a product would be off by a bit.
 fn scaled(value: f64, base: f64, exponent: i32) -> f64 {
-    if exponent < 0 { value / base.powi(-exponent) } else { value * base.powi(exponent) }
+    if exponent < 0 { value / base.powi(exponent.saturating_neg()) } else { value * base.powi(exponent) }
 }
 
 #[cfg(test)]
@@ -81,6 +81,7 @@ mod tests {
             ("1E3", 1000.0),
             ("12e-3", 0.012),
             ("1e+2", 100.0),
+            ("1e-2147483648", 0.0),
         ];
         for (text, number) in table {
             assert_eq!(parse(text), Some(number), "{text}");
@@ -89,8 +90,24 @@ mod tests {
 
     #[test]
     fn what_is_no_quantity() {
-        for text in ["", "m", ".", "-", "1x", "1 m", "1mm", "1Kii", "1e", "1ex", "1e1.5", "1-1", "nan", "inf", "1e400"]
-        {
+        for text in [
+            "",
+            "m",
+            ".",
+            "-",
+            "1x",
+            "1 m",
+            "1mm",
+            "1Kii",
+            "1e",
+            "1ex",
+            "1e1.5",
+            "1-1",
+            "nan",
+            "inf",
+            "1e400",
+            "1e2147483647",
+        ] {
             if text == "1e" {
                 continue;
             }

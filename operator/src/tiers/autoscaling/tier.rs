@@ -1,7 +1,7 @@
 //! The room in a pass: what the spec refers to is read, HPAs are kept whole, and what the evaluation decided is reported.
 
 use super::{
-    Calendars, first_bounds, hpa,
+    Calendars, calendar, first_bounds, hpa,
     hpa::bounds_of,
     policy::{self, FieldError},
     told,
@@ -26,13 +26,13 @@ use crds::{
     tiers::{app::App, autoscaling::Autoscaling as Spec},
 };
 use decide::{Bounds, Time, Tunables};
-use k8s_openapi::api::{autoscaling::v2::HorizontalPodAutoscaler, core::v1::ConfigMap};
+use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use kube::{
     Api, Client, ResourceExt,
     api::{ApiResource, DynamicObject, ListParams},
     core::GroupVersionKind,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 /// Scaling that can be carried out.
 #[derive(Clone, Debug)]
@@ -76,6 +76,8 @@ pub struct Autoscaling;
 pub struct Observed {
     /// Who else scales, and calendars.
     world: World,
+    /// Calendars that could not be read now.
+    unread: calendar::Failures,
     /// What is wrong with what the spec refers to, by app.
     problems: BTreeMap<String, Vec<(Reason, String)>>,
     /// What the evaluation has decided, by app.
@@ -96,14 +98,15 @@ impl Tier for Autoscaling {
         if !scaled.is_empty() {
             let namespace = &lp.key.namespace;
             let specs = scaled.iter().filter_map(|app| app.spec.autoscaling.as_ref());
-            let (calendars, others) =
-                futures::join!(calendars(&ctx.client, namespace, specs), others(&ctx.client, lp, namespace));
-            seen.world.calendars = calendars;
+            let known = ctx.registry.calendars(&lp.key);
+            let calendars = calendar::calendars(&ctx.client, namespace, specs, &known);
+            let (calendars, others) = futures::join!(calendars, others(&ctx.client, lp, namespace));
+            (seen.world.calendars, seen.unread) = calendars;
             seen.world.conflicts = conflicts(&scaled, &others);
         }
         for app in scaled {
             let name = app.key.app.clone();
-            seen.problems.insert(name.clone(), problems(lp, app, &seen.world));
+            seen.problems.insert(name.clone(), problems(lp, app, &seen.world, &seen.unread));
             if let Some(view) = ctx.scaling.get(&app.key) {
                 seen.views.insert(name.clone(), view);
             }
@@ -145,10 +148,7 @@ impl Tier for Autoscaling {
             let guard = ctx.registry.hold(&app.key).await;
             let newest = guard.as_ref().and_then(|guard| guard.bounds).and_then(|bounds| self::step(lp, app, bounds));
             let done = carry_out(ctx, lp, children, &vec![newest.unwrap_or_else(|| step.clone())]).await;
-            outcome.changed.extend(done.changed);
-            outcome.pending.extend(done.pending);
-            outcome.failures.extend(done.failures);
-            outcome.applied.extend(done.applied);
+            outcome.add(done);
         }
         outcome
     }
@@ -196,46 +196,21 @@ fn item_status(app: &ValidApp, seen: &Observed, told: Option<&AppStatus>) -> Ite
 }
 
 /// What keeps an app's scaling from being carried out in full, the gravest first.
-fn problems(lp: &ValidPlatform, app: &ValidApp, world: &World) -> Vec<(Reason, String)> {
+fn problems(lp: &ValidPlatform, app: &ValidApp, world: &World, unread: &calendar::Failures) -> Vec<(Reason, String)> {
     let mut problems = Vec::new();
     problems.extend(world.conflicts.get(&app.key.app).map(|message| (Reason::AutoscalerConflict, message.clone())));
     let (Some(scaling), Some(autoscaling)) = (&app.scaling, &app.spec.autoscaling) else { return problems };
     let now = Time::from(jiff::Timestamp::now());
     if let Ok(mapped) = policy::map(lp.prometheus.as_ref(), autoscaling, &scaling.tunables, &world.calendars, now) {
         let path = format!("spec.apps[{}].autoscaling", app.key.app);
-        let known = |error: &FieldError| error.problem.contains("does not exist");
-        problems.extend(mapped.world.iter().map(|error| {
-            let reason = if known(error) { Reason::NotFound } else { Reason::InvalidSpec };
-            (reason, format!("{path}.{error}"))
-        }));
+        let found = calendar::problems(autoscaling, unread, mapped.world);
+        problems.extend(found.into_iter().map(|(reason, error)| (reason, format!("{path}.{error}"))));
     }
     let annotation = format!("{}{}", crds::HOLD_ANNOTATION_PREFIX, app.key.app);
     if let Some(Err(problem)) = lp.annotations.get(&annotation).map(|value| hold(value)) {
         problems.push((Reason::InvalidSpec, format!("the annotation {annotation} {problem}")));
     }
     problems
-}
-
-/// The texts of the calendars that schedules refer to; what cannot be read is left out, and the mapping tells so.
-pub async fn calendars(client: &Client, namespace: &str, specs: impl IntoIterator<Item = &Spec>) -> Calendars {
-    let references: BTreeSet<(String, String)> = specs
-        .into_iter()
-        .flat_map(|autoscaling| &autoscaling.schedules)
-        .filter_map(|schedule| schedule.calendar.as_ref())
-        .map(|calendar| (calendar.config_map.name.clone(), calendar.config_map.key.clone()))
-        .collect();
-    let mut texts = Calendars::new();
-    let api: Api<ConfigMap> = Api::namespaced(client.clone(), namespace);
-    for (name, key) in references {
-        match api.get_opt(&name).await {
-            Ok(map) => {
-                let text = map.and_then(|map| map.data.unwrap_or_default().remove(&key));
-                texts.extend(text.map(|text| ((name, key), text)));
-            }
-            Err(error) => tracing::warn!(%namespace, name, %error, "a calendar cannot be read"),
-        }
-    }
-    texts
 }
 
 /// Autoscalers that are not this platform's, each with the Deployment it scales and in words what it is.

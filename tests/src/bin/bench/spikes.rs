@@ -24,8 +24,8 @@ use std::{
 const NAMESPACE: &str = "bench";
 const FROM_RATE: u32 = 40;
 const TO_RATE: u32 = 780;
-const FROM_SECONDS: u32 = 30;
-const TO_SECONDS: u32 = 100;
+const FROM_SECONDS: u32 = 20;
+const TO_SECONDS: u32 = 90;
 const WANTED: i32 = 8;
 const DEADLINE: Duration = Duration::from_secs(240);
 

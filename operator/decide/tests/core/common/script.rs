@@ -188,7 +188,7 @@ pub fn phase() -> impl Strategy<Value = Phase> {
         5 => Just(Rollout::default()),
         1 => Just(Rollout { active: true, ..Rollout::default() }),
         1 => Just(Rollout { unobserved: true, ..Rollout::default() }),
-        1 => Just(Rollout { active: true, stuck: true, unobserved: false }),
+        1 => Just(Rollout { active: true, stuck: true, ..Rollout::default() }),
     ];
     (times, signals, pods, rollout, prop::option::weighted(0.1, 0..50_u32)).prop_map(
         |(
