@@ -12,7 +12,7 @@ use crds::{
 };
 use decide::{Duration, ManualHold, Policy, Time, Tunables};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use operator::tiers::autoscaling::{Calendars, has_metric, policy, quantity};
+use operator::tiers::autoscaling::{Calendars, FieldError, has_metric, policy, quantity};
 use replay::{
     RollingUpdate, Subject,
     trace::{Clock, Trace},
@@ -196,7 +196,10 @@ impl Found {
                 |errors| anyhow!(errors.iter().map(|error| format!("{place}.{error}")).collect::<Vec<_>>().join("\n")),
             )?;
             if policies.is_empty() {
-                let left_out = |problem| format!("{place}.{problem} in the same file; replayed without this schedule");
+                let left_out = |error: &FieldError| match error.problem.contains("does not exist") {
+                    true => format!("{place}.{error} in the same file; replayed without this schedule"),
+                    false => format!("{place}.{error}"),
+                };
                 notes.extend(mapped.world.iter().map(left_out));
             }
             let mut policy = mapped.policy;

@@ -54,6 +54,9 @@ pub struct Expansion {
     pub windows: Vec<Window>,
     /// Later windows, which are left out.
     pub left_out: usize,
+    /// Events that cannot be used: without a start, with a rule that cannot be read, comes too often or takes too long to
+    /// expand, in an unknown zone. The others count.
+    pub problems: Vec<CalendarError>,
 }
 
 impl Expansion {
@@ -76,8 +79,7 @@ impl Expansion {
 /// changed occurrence replaces the one of the rule.
 ///
 /// # Errors
-/// Text that is too long or no iCalendar, an event without a start, a recurrence rule that cannot be read, comes too often
-/// or takes too long to expand, an unknown zone.
+/// Text that is too long or no iCalendar, and an unknown `zone`.
 pub fn windows(
     text: &str,
     zone: &str,
@@ -92,11 +94,14 @@ pub fn windows(
     let counts = |component: &&Component| {
         component.name == "VEVENT" && summary.is_none_or(|part| component.text("SUMMARY").contains(part))
     };
+    let mut expansion = Expansion::default();
     let mut events = Vec::new();
     for component in components.iter().filter(counts) {
-        events.push(Event::read(component, &zones)?);
+        match Event::read(component, &zones) {
+            Ok(event) => events.push(event),
+            Err(problem) => expansion.problems.push(problem),
+        }
     }
-    let mut expansion = Expansion::default();
     let mut steps = rule::Steps::new();
     for event in events.iter().filter(|event| !event.cancelled) {
         let replaced: BTreeSet<civil::DateTime> = events
@@ -104,7 +109,11 @@ pub fn windows(
             .filter(|other| event.replaces.is_none() && !event.uid.is_empty() && other.uid == event.uid)
             .filter_map(|other| other.replaces.as_ref().and_then(|at| at.in_zone(&event.start.zone)))
             .collect();
-        for start in event.occurrences(from, until, &mut steps)? {
+        let starts = event.occurrences(from, until, &mut steps).unwrap_or_else(|problem| {
+            expansion.problems.push(problem);
+            Vec::new()
+        });
+        for start in starts {
             if replaced.contains(&start) {
                 continue;
             }
@@ -192,6 +201,9 @@ impl Event {
             (Some(end), _) => {
                 let end = one(end).map_err(|cause| with_name(&name, cause))?;
                 let end = end.in_zone(&start.zone).ok_or_else(|| error("its DTEND is out of range"))?;
+                if end < start.time {
+                    return Err(error("its DTEND is before its DTSTART; swap them"));
+                }
                 end.since(start.time).map_err(|_| error("its DTEND is out of range"))?
             }
             (None, Some(duration)) => {

@@ -17,9 +17,11 @@ use crate::{
     validate::{ValidApp, ValidPlatform},
 };
 use decide::{Bounds, Policy};
+use futures::FutureExt;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    panic::AssertUnwindSafe,
     sync::{Arc, atomic::Ordering},
 };
 use tokio_util::sync::CancellationToken;
@@ -157,7 +159,7 @@ impl Engine {
             let group = self.groups.entry(key.clone()).or_insert_with(|| {
                 let api = key.as_ref().map(|key| (self.deps.sources)(key));
                 let group = Arc::new(Group::new(key, api, self.stop.child_token()));
-                self.deps.tasks.spawn(group.clone().run(self.deps.clone()));
+                self.deps.tasks.spawn(evaluate(group.clone(), self.deps.clone()));
                 group
             });
             group.insert(entry);
@@ -173,6 +175,14 @@ impl Engine {
                 self.groups.remove(&key);
             }
         }
+    }
+}
+
+/// Runs a group until it is stopped; a fault of ours in it ends one tick and not the evaluation of all its apps.
+async fn evaluate(group: Arc<Group>, deps: Arc<Deps>) {
+    while AssertUnwindSafe(group.clone().run(deps.clone())).catch_unwind().await.is_err() {
+        tracing::error!("an evaluation panicked and begins anew");
+        tokio::time::sleep(deps.interval).await;
     }
 }
 

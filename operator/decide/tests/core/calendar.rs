@@ -11,7 +11,10 @@ fn time(text: &str) -> Time {
 fn expand(events: &str) -> Result<Vec<(String, String)>, CalendarError> {
     let text = format!("BEGIN:VCALENDAR\nVERSION:2.0\nPRODID:-//Example//EN\n{events}\nEND:VCALENDAR\n");
     let (from, until) = (time("2026-10-01T00:00:00Z"), time("2027-04-01T00:00:00Z"));
-    let found = windows(&text, "Europe/Berlin", None, from, until)?;
+    let mut found = windows(&text, "Europe/Berlin", None, from, until)?;
+    if !found.problems.is_empty() {
+        return Err(found.problems.remove(0));
+    }
     Ok(found.windows.iter().map(|window| (window.floor.0.to_string(), window.floor.1.to_string())).collect())
 }
 
@@ -222,7 +225,28 @@ fn only_events_whose_summary_has_the_text_count() {
         |summary| windows(text, "UTC", Some(summary), time("2026-12-01T00:00:00Z"), time("2027-01-01T00:00:00Z"));
     assert_eq!(count("exam, part").unwrap().windows.len(), 1);
     assert_eq!(count("Lesson").unwrap().windows.len(), 0);
-    assert!(count("Holiday").is_err());
+    assert_eq!(count("Holiday").unwrap().problems.len(), 1);
+}
+
+#[test]
+fn an_event_that_cannot_be_used_is_named_and_the_others_count() {
+    let event = |summary: &str, lines: &str| format!("BEGIN:VEVENT\nSUMMARY:{summary}\n{lines}\nEND:VEVENT\n");
+    let text = [
+        "BEGIN:VCALENDAR\n",
+        &event("Lost", "DTEND:20261207T180000Z"),
+        &event("Exam", "DTSTART:20261207T073000Z\nDTEND:20261207T180000Z"),
+        &event("Backwards", "DTSTART:20261208T073000Z\nDTEND:20261208T070000Z"),
+        &event("Often", "DTSTART:20261208T073000Z\nRRULE:FREQ=SECONDLY"),
+        "END:VCALENDAR\n",
+    ]
+    .concat();
+    let found = windows(&text, "UTC", None, time("2026-12-01T00:00:00Z"), time("2027-01-01T00:00:00Z")).unwrap();
+    assert_eq!(found.windows.len(), 1);
+    assert_eq!(found.windows[0].floor.0, time("2026-12-07T07:30:00Z"));
+    let problems: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
+    let named = ["\"Lost\": it has no DTSTART", "\"Backwards\": its DTEND is before", "\"Often\": its RRULE repeats"];
+    assert_eq!(problems.len(), named.len(), "{problems:?}");
+    assert!(problems.iter().zip(named).all(|(problem, part)| problem.contains(part)), "{problems:?}");
 }
 
 #[test]

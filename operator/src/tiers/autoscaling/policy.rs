@@ -258,14 +258,19 @@ impl Reader {
             let error = |problem: &str| self.error(&field, &format!("{} of {}: {problem}", key.1, key.0));
             let found = calendar::windows(text, zone, calendar.summary_contains.as_deref(), now)
                 .map_err(|problem| Missing::World(error(&problem.to_string())))?;
-            let limit = (found.left_out > 0).then(|| {
-                error(&format!(
+            let too_many = (found.left_out > 0).then(|| {
+                format!(
                     "{} windows lie ahead, and only the first {} count: set summaryContains, or remove events",
                     found.windows.len() + found.left_out,
                     found.windows.len()
-                ))
+                )
             });
-            return Ok((When::windows(found.windows), limit));
+            let unusable = found.problems.first().map(|problem| match found.problems.len() {
+                1 => format!("{problem}; the other events count"),
+                many => format!("{problem} (and {} more); the other events count", many - 1),
+            });
+            let told = unusable.or(too_many).map(|problem| error(&problem));
+            return Ok((When::windows(found.windows), told));
         }
         if let Some(weekly) = &schedule.weekly {
             return weekly_window(weekly, zone).map(|when| (when, None)).map_err(|error| spec(&error.to_string()));
