@@ -289,11 +289,6 @@ impl SignalState {
         matches!(self, Self::Full)
     }
 
-    /// Whether there is a value.
-    pub fn is_value(&self) -> bool {
-        matches!(self, Self::Full | Self::RaiseOnly(_))
-    }
-
     /// The reason that it gives to the condition.
     pub fn metrics_reason(&self) -> MetricsReason {
         match self {

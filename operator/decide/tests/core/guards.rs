@@ -420,3 +420,28 @@ fn what_demand_asked_for_while_over_budget_is_a_candidate_of_the_down_window() {
     run(&mut world, 40, 600.0, 0.1);
     assert!(world.state.floor() < high, "and no longer");
 }
+
+#[test]
+fn low_demand_from_before_a_restart_of_the_source_allows_no_lowering() {
+    let mut policy = policy();
+    policy.behavior.down.stabilization_window = secs(300);
+    let mut world = World::new(policy, 10);
+    let with = |world: &mut World, value, started| {
+        let sample = Sample::value(value, Some(world.now));
+        world.input.demand =
+            vec![DemandInput { sources: vec![SourceReading { long: sample, short: None, started: Some(started) }] }];
+        world.step().floor
+    };
+    for _ in 0..400 / TICK {
+        with(&mut world, 950.0, START);
+    }
+    // Four fifths of the window are low and trusted, then the source restarts: its grace takes the last fifth.
+    for _ in 0..240 / TICK {
+        assert_eq!(with(&mut world, 90.0, START), 10);
+    }
+    let restart = world.elapsed();
+    while world.elapsed() < restart + 300 {
+        assert_eq!(with(&mut world, 90.0, START.plus(secs(1))), 10, "{} s after it", world.elapsed() - restart);
+    }
+    assert!(with(&mut world, 90.0, START.plus(secs(1))) < 10, "a whole window after it");
+}
