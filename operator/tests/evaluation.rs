@@ -105,7 +105,7 @@ async fn load_that_moves_to_pods_without_a_rate_is_not_lost() {
     let script = Arc::new(Script::default());
     script.rate("story-web", 40.0);
     let cluster = Arc::new(Memory::default());
-    cluster.run("story-web", 4);
+    cluster.run("story-web", 1);
     let lab = lab(one(&script), cluster.clone());
     lab.apply(at("http://one"), &[("web", rate())]);
     pass(10).await;
@@ -122,6 +122,27 @@ async fn load_that_moves_to_pods_without_a_rate_is_not_lost() {
     pass(10).await;
     let last = script.asked.lock().unwrap().iter().rev().take(4).any(|asked| asked.contains("clamp_min("));
     assert!(!last, "after two ranges they have rates, or never will");
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_in_the_place_of_others_count_once() {
+    let script = Arc::new(Script::default());
+    script.rate("story-web", 40.0);
+    let cluster = Arc::new(Memory::default());
+    cluster.run("story-web", 4);
+    let lab = lab(one(&script), cluster.clone());
+    lab.apply(at("http://one"), &[("web", rate())]);
+    pass(10).await;
+    // What the pod before showed is part of the 40 for a while.
+    *script.begun.lock().unwrap() = vec![10.0];
+    let key = AppKey { namespace: NAMESPACE.into(), platform: PLATFORM.into(), app: "web".into() };
+    let began = Begun { name: "a".into(), at: Time::from_secs(1_800_000_010) };
+    cluster.begun.lock().unwrap().insert(key, vec![began]);
+    for _ in 0..4 {
+        pass(1).await;
+        assert_eq!(floor(&lab, "web"), 4);
+    }
+    assert!(script.asked.lock().unwrap().iter().any(|asked| asked.contains("clamp_min(")), "it was asked for");
 }
 
 #[tokio::test(start_paused = true)]

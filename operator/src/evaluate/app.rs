@@ -2,8 +2,9 @@
 
 use super::{
     Deps,
+    growth::Growth,
     plan::AppPlan,
-    readings::{self, Readings},
+    readings::{self, Readings, Serving},
     scaling::ScalingView,
     world,
 };
@@ -15,7 +16,7 @@ use crds::{
     status::{Hold, PastDecision, Reason},
     tiers::{app::App, autoscaling::Autoscaling},
 };
-use decide::{Adopted, Bounds, Decision, Input, ManualHold, Policy, Running, State, Time, advance};
+use decide::{Adopted, Bounds, Decision, Input, ManualHold, Policy, Replicas, Rollout, Running, State, Time, advance};
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
 use kube::ResourceExt;
 use std::{
@@ -79,6 +80,7 @@ pub struct Kept {
     template: Option<(Option<i64>, u64)>,
     /// The HPA that was found as wanted: its version, and what was wanted.
     settled: Option<(String, HorizontalPodAutoscaler)>,
+    growth: Growth,
     /// What was written last.
     pub(super) bounds: Option<Bounds>,
 }
@@ -107,12 +109,13 @@ impl AppEntry {
         };
         let live = deps.cluster.hpa(&self.key);
         let replicas = world::replicas(&deployment, live.as_deref());
-        let observed_template = kept.template(&deployment);
+        let rollout = world::rollout(&deployment, kept.template(&deployment));
+        let added = kept.growth.added(now, replicas.desired, rollout.under_way());
         let state =
             kept.state.get_or_insert_with(|| self.adopt(live.as_deref(), replicas.desired, replicas.observed(), now));
         let floor_before = state.floor();
         let mut next = state.clone();
-        let input = self.input(&deps, now, &deployment, live.as_deref(), observed_template);
+        let input = self.input(&deps, now, replicas, added, rollout, live.as_deref());
         let decision = advance(&self.policy, &mut next, &input);
 
         let observed = replicas.observed();
@@ -159,15 +162,16 @@ impl AppEntry {
         &self,
         deps: &Deps,
         now: Time,
-        deployment: &Deployment,
+        replicas: Replicas,
+        added: u32,
+        rollout: Rollout,
         hpa: Option<&HorizontalPodAutoscaler>,
-        observed_template: Option<u64>,
     ) -> Input {
         let patience = decide::Duration::from(deps.interval).times(PATIENCE);
-        let replicas = world::replicas(deployment, hpa);
+        let serving = Serving { ready: replicas.ready, added };
         let readings = self.memory.readings.lock();
         let (demand, latency, error_share) =
-            readings::inputs(&self.plan, &readings, &self.policy, now, patience, replicas.ready);
+            readings::inputs(&self.plan, &readings, &self.policy, now, patience, serving);
         Input {
             now,
             demand,
@@ -175,7 +179,7 @@ impl AppEntry {
             error_share,
             replicas,
             hpa_metrics: hpa.map(world::hpa_metrics).unwrap_or_default(),
-            rollout: world::rollout(deployment, observed_template),
+            rollout,
             holds: self.hold.iter().map(|(_, manual)| manual.clone()).collect(),
         }
     }

@@ -4,6 +4,7 @@
 mod app;
 mod glance;
 mod group;
+mod growth;
 mod live;
 mod metrics;
 pub mod plan;

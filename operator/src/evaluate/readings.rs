@@ -60,15 +60,24 @@ impl Readings {
     }
 }
 
+/// The pods behind the figures.
+#[derive(Clone, Copy, Debug)]
+pub struct Serving {
+    /// That are Ready.
+    pub ready: u32,
+    /// That were added lately.
+    pub added: u32,
+}
+
 /// The demand and latency parts of the core's input. A source that has not been answered for longer than `patience`
-/// counts as one that does not answer. `ready` is the count of pods that are Ready.
+/// counts as one that does not answer.
 pub fn inputs(
     plan: &AppPlan,
     readings: &[Readings],
     policy: &Policy,
     now: Time,
     patience: Duration,
-    ready: u32,
+    serving: Serving,
 ) -> (Vec<DemandInput>, Option<LatencyInput>, Option<Sample>) {
     let none = Readings::default();
     let mut demand = vec![DemandInput::default(); policy.demand.len()];
@@ -82,7 +91,7 @@ pub fn inputs(
                     error_share = share(readings, &sample);
                 }
                 if let Some(demand) = demand.get_mut(index) {
-                    let short = short(readings, &sample, ready);
+                    let short = short(readings, &sample, serving);
                     demand.sources.push(SourceReading { long: sample, short, started: readings.started });
                 }
             }
@@ -143,11 +152,11 @@ fn freshness(source: &SourcePlan, readings: &Readings) -> Result<Option<Time>, S
 }
 
 /// The sample that only raises; nothing else of it counts.
-fn short(readings: &Readings, long: &Sample, ready: u32) -> Option<Sample> {
+fn short(readings: &Readings, long: &Sample, serving: Serving) -> Option<Sample> {
     let Sample::Value(value) = long else { return None };
     match readings.replies.get(&Part::Short)? {
         Ok(vector) => match vector.series.as_slice() {
-            [one] => Some(Sample::value(one.value + begun(readings, one.value, ready), value.at())),
+            [one] => Some(Sample::value(one.value + begun(readings, one.value, serving), value.at())),
             _ => Some(Sample::NoData),
         },
         Err(error) => Some(Sample::Error(error.clone())),
@@ -157,14 +166,16 @@ fn short(readings: &Readings, long: &Sample, ready: u32) -> Option<Sample> {
 /// What pods serve that have no rate yet. Load that has moved to them is gone from the `measured` rate of the others; without
 /// this a rising load would look smaller just after pods were added for it. None counts as more than the others' mean, so
 /// that requests which a pod sends to itself while it starts cannot call for more pods.
-fn begun(readings: &Readings, measured: f64, ready: u32) -> f64 {
+fn begun(readings: &Readings, measured: f64, serving: Serving) -> f64 {
     let Some(Ok(vector)) = readings.replies.get(&Part::Begun) else { return 0.0 };
-    let others = ready.saturating_sub(u32::try_from(vector.series.len()).unwrap_or(u32::MAX));
+    let others = serving.ready.saturating_sub(u32::try_from(vector.series.len()).unwrap_or(u32::MAX));
     if others == 0 {
         return 0.0;
     }
     let mean = measured / f64::from(others);
-    vector.series.iter().map(|series| series.value).filter(|rate| *rate > 0.0).map(|rate| rate.min(mean)).sum()
+    let mut rates: Vec<f64> = vector.series.iter().map(|series| series.value).filter(|rate| *rate > 0.0).collect();
+    rates.sort_by(f64::total_cmp);
+    rates.into_iter().take(usize::try_from(serving.added).unwrap_or(0)).map(|rate| rate.min(mean)).sum()
 }
 
 fn is_live(readings: &Readings) -> bool {
