@@ -445,3 +445,20 @@ fn low_demand_from_before_a_restart_of_the_source_allows_no_lowering() {
     }
     assert!(with(&mut world, 90.0, START.plus(secs(1))) < 10, "a whole window after it");
 }
+
+#[test]
+fn missed_ticks_do_not_make_usual_errors_unusual() {
+    let mut world = World::new(policy(), 10);
+    let tick = |world: &mut World, rate| {
+        world.input.error_share = Some(Sample::value(0.2, Some(world.now)));
+        world.tick(rate).floor
+    };
+    for _ in 0..7200 / TICK {
+        tick(&mut world, 950.0);
+    }
+    world.now = world.now.plus(secs(60));
+    for _ in 0..=100 / TICK {
+        tick(&mut world, 90.0);
+    }
+    assert!(world.state.floor() < 10, "a fifth of the answers fail as ever");
+}
