@@ -26,18 +26,21 @@ const MOST_MOVING: usize = 20;
 
 impl Group {
     /// The apps whose demand now asks for more pods than their floor, and some of those whose demand has moved to pods that
-    /// have just begun. Only default queries are asked here: many apps share
-    /// one, and what an expression of the user's own costs is not known.
+    /// have just begun. Only default queries are asked here: many apps share one, and what an expression of the user's own
+    /// costs is not known.
     pub(super) async fn glance(&self, deps: &Deps) -> BTreeSet<AppKey> {
         let (Some(api), Some(key)) = (&self.api, &self.key) else { return BTreeSet::new() };
-        let now = deps.now();
-        let begun = deps.cluster.begun(now.minus(BEGUN));
         let (entries, asks): (Vec<_>, Vec<_>) = self
             .members()
             .into_iter()
             .filter(|entry| entry.may_rise(deps))
             .filter_map(|entry| entry.demand(key).map(|ask| (entry, ask)))
             .unzip();
+        if entries.is_empty() {
+            return BTreeSet::new();
+        }
+        let now = deps.now();
+        let begun = deps.cluster.begun(now.minus(BEGUN));
         let mut running = self.send(api, batch::batches(&asks, batch::MOST), now);
         let moving = entries.iter().filter(|entry| entry.has_begun(&begun, now)).take(MOST_MOVING);
         let mut rising: BTreeSet<AppKey> = moving.map(|entry| entry.key.clone()).collect();
@@ -55,7 +58,7 @@ impl AppEntry {
     /// Whether pods of it have begun so lately that their counters may have no rate yet.
     fn has_begun(&self, begun: &BTreeMap<AppKey, Vec<Begun>>, now: Time) -> bool {
         let Some(pods) = begun.get(&self.key) else { return false };
-        self.plan.sources.iter().any(|source| source.ask_begun(&self.key.namespace, pods, now).is_some())
+        self.plan.sources.iter().any(|source| !source.young(pods, now).is_empty())
     }
 
     fn may_rise(&self, deps: &Deps) -> bool {

@@ -129,11 +129,10 @@ impl Group {
     /// Asks for `members` and decides on those that are this group's; the handles end when the decisions are carried out.
     pub(super) async fn tick(&self, deps: &Arc<Deps>, members: Vec<Arc<AppEntry>>) -> Vec<JoinHandle<()>> {
         let now = deps.now();
-        let begun = deps.cluster.begun(now.minus(BEGUN));
-        let mut round = Round::new(self.key.as_ref(), members, now, &begun);
         let (Some(api), Some(_)) = (&self.api, &self.key) else {
-            return round.members.iter().map(|entry| decide(deps, entry, now)).collect();
+            return members.iter().map(|entry| decide(deps, entry, now)).collect();
         };
+        let mut round = Round::new(self.key.as_ref(), members, now, &deps.cluster.begun(now.minus(BEGUN)));
         let deadline = Instant::now() + deps.interval.mul_f64(0.9);
         let mut decisions = Vec::new();
 

@@ -92,11 +92,17 @@ pub struct AppPlan {
 const MOST_BEGUN: usize = 50;
 
 impl SourcePlan {
+    /// Those of the pods that have `begun` whose counters may have no rate yet.
+    pub fn young(&self, begun: &[Begun], now: Time) -> Vec<Begun> {
+        // A target is found some time after its pod is Ready, and scraped twice after that.
+        let lately = self.begun.as_ref().map_or(Duration::ZERO, |(_, short)| short.times(2));
+        begun.iter().filter(|pod| now.since(pod.at) < lately).cloned().collect()
+    }
+
     /// What the youngest of the pods that have `begun` serve; none where no pod is that young.
     pub fn ask_begun(&self, namespace: &str, begun: &[Begun], now: Time) -> Option<Ask> {
         let (template, short) = self.begun.as_ref()?;
-        // A target is found some time after its pod is Ready, and scraped twice after that.
-        let mut young: Vec<Begun> = begun.iter().filter(|pod| now.since(pod.at) < short.times(2)).cloned().collect();
+        let mut young = self.young(begun, now);
         young.sort_by(|a, b| b.at.cmp(&a.at).then_with(|| a.name.cmp(&b.name)));
         young.truncate(MOST_BEGUN);
         (!young.is_empty()).then(|| Ask::Own(template.begun(namespace, &young, *short).into()))
