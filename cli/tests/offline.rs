@@ -117,6 +117,52 @@ fn a_bad_file_is_found_with_line_field_and_remedy() {
 }
 
 #[test]
+fn a_null_in_an_overlay_takes_a_field_away() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = r#"
+apiVersion: learningplatform.dev/v1alpha1
+kind: LearningPlatform
+metadata: {name: story}
+spec:
+  apps:
+    - name: web
+      image: web:1
+      scratch: [{name: tmp, mountPath: /tmp}]
+      podTemplate:
+        spec:
+          enableServiceLinks: null
+          volumes: [{name: tmp, emptyDir: null, persistentVolumeClaim: {claimName: shared}}]
+"#;
+    std::fs::write(dir.path().join("overlay.yaml"), text).unwrap();
+    let rendered = lpctl(&["render", "-f", "overlay.yaml", "-o", "json"], dir.path());
+    assert_eq!(code(&rendered), 0, "{}", err(&rendered));
+    let list: serde_json::Value = serde_json::from_str(&out(&rendered)).expect("JSON");
+    let pod = &list["items"][0]["spec"]["template"]["spec"];
+    assert_eq!(pod.get("enableServiceLinks"), None, "{pod}");
+    let claim = serde_json::json!([{"name": "tmp", "persistentVolumeClaim": {"claimName": "shared"}}]);
+    assert_eq!(pod["volumes"], claim);
+}
+
+#[test]
+fn simulate_takes_the_namespace_wherever_it_stands() {
+    let dir = tempfile::tempdir().unwrap();
+    let story = std::fs::read_to_string(example("story.yaml")).unwrap();
+    let two = format!("{story}---\n{}", story.replace("namespace: learning", "namespace: staging"));
+    std::fs::write(dir.path().join("two.yaml"), two).unwrap();
+    std::fs::write(dir.path().join("trace.csv"), "time,rate\n0,320\n15,320\n").unwrap();
+    let simulate = ["simulate", "-f", "two.yaml", "--app", "web", "--trace", "trace.csv"];
+    for (words, expected) in [
+        (simulate.to_vec(), 2),
+        ([&simulate[..], &["-n", "staging"]].concat(), 0),
+        ([&["--namespace", "staging"], &simulate[..]].concat(), 0),
+        ([&simulate[..], &["--namespace", "elsewhere"]].concat(), 2),
+    ] {
+        let output = lpctl(&words, dir.path());
+        assert_eq!(code(&output), expected, "{words:?}: {}", err(&output));
+    }
+}
+
+#[test]
 fn without_a_cluster_it_could_not_be_told() {
     let dir = tempfile::tempdir().unwrap();
     for args in [

@@ -45,6 +45,15 @@ use serde::{Deserialize, Serialize};
     )
 )]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new(known_servers("requestRate", true)).message(
+    "spec.apps[].autoscaling.requestRate.server (or that of an alternative) is not in spec.prometheus.servers: add it there, or correct the name"
+))]
+#[x_kube(validation = Rule::new(known_servers("concurrency", true)).message(
+    "spec.apps[].autoscaling.concurrency.server (or that of an alternative) is not in spec.prometheus.servers: add it there, or correct the name"
+))]
+#[x_kube(validation = Rule::new(known_servers("latency", false)).message(
+    "spec.apps[].autoscaling.latency.server is not in spec.prometheus.servers: add it there, or correct the name"
+))]
 pub struct LearningPlatformSpec {
     /// The Prometheus (or a server that speaks its query API) that scaling reads from. Without it the operator's
     /// own default server is used.
@@ -56,6 +65,21 @@ pub struct LearningPlatformSpec {
     #[schemars(length(max = 50))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub apps: Vec<App>,
+}
+
+/// The rule that every server which a signal names, or one of its `alternatives`, is in `spec.prometheus.servers`.
+fn known_servers(signal: &str, alternatives: bool) -> String {
+    let known = |source: &str| {
+        let servers = "has(self.prometheus) && has(self.prometheus.servers) && self.prometheus.servers";
+        format!("(!has({source}.server) || ({servers}.exists(s, s.name == {source}.server)))")
+    };
+    let signal = format!("a.autoscaling.{signal}");
+    let mut named = known(&signal);
+    if alternatives {
+        let each = known("other");
+        named.push_str(&format!(" && (!has({signal}.alternatives) || {signal}.alternatives.all(other, {each}))"));
+    }
+    format!("!has(self.apps) || self.apps.all(a, !has(a.autoscaling) || !has({signal}) || ({named}))")
 }
 
 /// A reference to one key of a Secret in the resource's own namespace.

@@ -69,7 +69,7 @@ pub struct Server {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 16))]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$'))").message(
-        "matchers: label names are letters, digits and '_', not starting with a digit"
+        "matchers: label names are letters, digits and '_', not starting with a digit: correct the name"
     ))]
     #[schemars(schema_with = "schema::short_strings")]
     pub matchers: BTreeMap<String, String>,

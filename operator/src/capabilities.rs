@@ -14,11 +14,14 @@ pub struct Served {
     pub session_persistence: bool,
     /// PodMonitor of the Prometheus operator.
     pub pod_monitor: bool,
+    /// Whether the API server has said so of PodMonitors: pods that run are not replaced on a guess.
+    pub pod_monitor_known: bool,
 }
 
 impl Served {
     /// Everything, for rendering without a cluster.
-    pub const ALL: Self = Self { http_route: true, session_persistence: true, pod_monitor: true };
+    pub const ALL: Self =
+        Self { http_route: true, session_persistence: true, pod_monitor: true, pod_monitor_known: true };
 
     /// Whether a kind can be asked for.
     pub fn serves(self, kind: Kind) -> bool {
@@ -87,7 +90,7 @@ impl Capabilities {
             served.session_persistence = knows.unwrap_or(served.session_persistence);
         }
         if let Some(found) = serves(client, Kind::PodMonitor).await {
-            served.pod_monitor = found;
+            (served.pod_monitor, served.pod_monitor_known) = (found, true);
         }
         self.served.send_if_modified(|current| {
             let changed = *current != served;

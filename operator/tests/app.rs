@@ -4,7 +4,13 @@
 
 use crds::LearningPlatform;
 use learningplatform_operator::{
-    capabilities::Served, context::Settings, error::Error, reconcile, references::references, validate::validate,
+    capabilities::Served,
+    context::Settings,
+    error::Error,
+    reconcile,
+    references::references,
+    tiers::app::{SeenApp, desired, keep_annotations},
+    validate::{ValidApp, validate},
 };
 use serde_json::{Value, json};
 
@@ -41,6 +47,18 @@ fn pod(app: Value) -> Value {
 
 fn container(app: Value) -> Value {
     pod(app)["containers"][0].clone()
+}
+
+/// A cluster without PodMonitors.
+const UNMONITORED: Served = Served { pod_monitor: false, ..Served::ALL };
+
+/// The annotations of an app's pods, of which those that run carry the annotations `live`.
+fn annotations(app: &Value, served: Served, live: Option<&Value>) -> Value {
+    let valid = validate(&platform(app.clone()), &Settings::default()).unwrap();
+    let names = |live: &Value| live.as_object().unwrap().keys().cloned().collect();
+    let seen = SeenApp { annotations: live.map(names), ..SeenApp::default() };
+    let deployment = desired(&valid.apps[0], &seen, served).into_iter().next().unwrap().object;
+    deployment.data["spec"]["template"]["metadata"]["annotations"].clone()
 }
 
 fn problem(app: Value) -> String {
@@ -157,25 +175,69 @@ fn metrics_on_a_port_of_their_own() {
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["port"], "metrics");
     assert_eq!(monitor["spec"]["podMetricsEndpoints"][0]["interval"], "30s");
     assert_eq!(monitor["metadata"]["labels"]["release"], "x");
-    let annotations = object(app.clone(), "Deployment")["spec"]["template"]["metadata"]["annotations"].clone();
-    assert_eq!(
-        annotations,
-        json!({ "prometheus.io/scrape": "true", "prometheus.io/path": "/m", "prometheus.io/port": "9100" })
-    );
+    let annotated = json!({ "prometheus.io/scrape": "true", "prometheus.io/path": "/m", "prometheus.io/port": "9100" });
+    assert_eq!(annotations(&app, UNMONITORED, None), annotated);
     assert!(object(app, "Service")["spec"]["ports"].as_array().unwrap().len() == 1, "not a port of the Service");
 }
 
 #[test]
 fn pods_are_told_of_in_one_way_where_one_is_named() {
-    for (discovery, annotated, monitored) in
-        [(Value::Null, true, true), (json!("PodMonitor"), false, true), (json!("Annotations"), true, false)]
-    {
+    for (discovery, served, annotated, monitored) in [
+        (Value::Null, Served::ALL, false, true),
+        (Value::Null, UNMONITORED, true, false),
+        (json!("PodMonitor"), Served::ALL, false, true),
+        (json!("PodMonitor"), UNMONITORED, false, false),
+        (json!("Annotations"), Served::ALL, true, false),
+    ] {
         let app = json!({ "port": 80, "metrics": { "discovery": discovery } });
-        let objects = objects(app, Served::ALL);
-        let deployment = objects.iter().find(|o| o["kind"] == "Deployment").unwrap();
-        let annotations = deployment["spec"]["template"]["metadata"]["annotations"].to_string();
-        assert_eq!(annotations.contains("prometheus.io/scrape"), annotated, "{discovery}");
+        let objects = objects(app.clone(), served);
+        assert_eq!(annotations(&app, served, None).is_object(), annotated, "{discovery}");
         assert_eq!(objects.iter().any(|o| o["kind"] == "PodMonitor"), monitored, "{discovery}");
+    }
+}
+
+#[test]
+fn pods_that_carry_annotations_keep_them_and_others_get_them_when_the_api_is_gone() {
+    let plain = json!({ "port": 80, "metrics": {} });
+    let (told, none) = (annotations(&plain, UNMONITORED, None), json!({}));
+    assert_eq!(told["prometheus.io/scrape"], "true");
+    assert_eq!(annotations(&plain, Served::ALL, Some(&told)), told, "an API that appears restarts no pod");
+    assert_eq!(annotations(&plain, Served::ALL, Some(&none)), Value::Null);
+    assert_eq!(annotations(&plain, UNMONITORED, Some(&none)), told, "else nobody would find them");
+    assert_eq!(annotations(&plain, Served::default(), Some(&none)), Value::Null, "nobody has said that it is gone");
+
+    let named = |way: &str| json!({ "port": 80, "metrics": { "discovery": way } });
+    assert_eq!(annotations(&named("PodMonitor"), Served::ALL, Some(&told)), Value::Null);
+    assert_eq!(annotations(&named("Annotations"), Served::ALL, Some(&none)), told);
+
+    // What the user writes by hand under such a name says nothing of how the pods are found.
+    let own = json!({ "prometheus.io/port": "9" });
+    for app in [
+        json!({ "port": 80, "metrics": {}, "podAnnotations": own }),
+        json!({ "port": 80, "metrics": {}, "podTemplate": { "metadata": { "annotations": own } } }),
+    ] {
+        assert_eq!(annotations(&app, Served::ALL, Some(&own)), own, "{app}");
+        let told = annotations(&app, UNMONITORED, None);
+        assert_eq!((&told["prometheus.io/port"], &told["prometheus.io/scrape"]), (&json!("9"), &json!("true")));
+        assert_eq!(annotations(&app, Served::ALL, Some(&told)), told, "{app}");
+    }
+}
+
+#[test]
+fn what_is_rendered_offline_keeps_annotations_as_a_pass_would() {
+    let deployment = |app: &ValidApp, served| desired(app, &SeenApp::default(), served).remove(0).object;
+    for (discovery, keeps) in [(Value::Null, true), (json!("PodMonitor"), false)] {
+        let app = json!({ "port": 80, "metrics": { "discovery": discovery } });
+        let app = validate(&platform(app), &Settings::default()).unwrap().apps.remove(0);
+        let without_way = validate(&platform(json!({ "port": 80, "metrics": {} })), &Settings::default()).unwrap();
+        let live = deployment(&without_way.apps[0], UNMONITORED);
+        let mut rendered = deployment(&app, Served::ALL);
+        keep_annotations(&app, &mut rendered, &live);
+        assert_eq!(rendered.data["spec"]["template"] == live.data["spec"]["template"], keeps, "{discovery}");
+        let mut fresh = deployment(&app, Served::ALL);
+        let before = fresh.data.clone();
+        keep_annotations(&app, &mut fresh, &deployment(&app, Served::ALL));
+        assert_eq!(fresh.data, before, "{discovery}");
     }
 }
 

@@ -312,6 +312,103 @@ async fn a_partial_answer_raises_but_does_not_lower() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_restarted_source_lowers_nothing_for_its_longest_range_though_it_never_failed() {
+    // Whose source restarts, of the rate's and the latency's: either may have too little to lower by.
+    for (restarted, grace) in [("http://rate", 19), ("http://latency", 19), ("neither", 0)] {
+        let scripts = ["http://rate", "http://latency"].map(|url| (url.to_owned(), Arc::new(Script::default())));
+        let scripts = Scripts::from(scripts);
+        scripts["http://rate"].rate("story-web", 75.0);
+        scripts["http://latency"].rate("story-web", 0.05);
+        let cluster = Arc::new(Memory::default());
+        cluster.run("story-web", 8);
+        let lab = lab(scripts.clone(), cluster);
+        let prometheus = json!({"url": "http://rate", "scrapeInterval": "5s",
+            "servers": [{"name": "latency", "url": "http://latency", "scrapeInterval": "5s"}]});
+        let signals =
+            json!({"requestRate": {"perPod": 10}, "latency": {"mean": true, "budget": "1s", "server": "latency"}});
+        lab.apply(prometheus, &[("web", quick(50, signals))]);
+        pass(30).await;
+        assert_eq!((floor(&lab, "web"), lab.reason("web").as_str()), (8, "Available"));
+
+        scripts["http://rate"].rate("story-web", 15.0);
+        if let Some(script) = scripts.get(restarted) {
+            *script.started.lock().unwrap() = Time::from_secs(1_800_000_000);
+        }
+        for second in 0..grace {
+            pass(1).await;
+            assert_eq!(floor(&lab, "web"), 8, "{second} s after a restart of {restarted}");
+        }
+        assert_eq!(lab.reason("web"), if grace == 0 { "Available" } else { "Settling" });
+        pass(10).await;
+        assert_eq!((floor(&lab, "web"), lab.reason("web").as_str()), (2, "Available"), "{restarted}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_condition_names_the_server_that_fails_now() {
+    let scripts = ["http://one", "http://two"].map(|url| (url.to_owned(), Arc::new(Script::default())));
+    let scripts = Scripts::from(scripts);
+    for (url, script) in &scripts {
+        *script.down.lock().unwrap() = Some(format!("{url} refuses"));
+    }
+    let cluster = Arc::new(Memory::default());
+    cluster.run("story-web", 3);
+    let lab = lab(scripts.clone(), cluster);
+    let told = || lab.view("web").unwrap().published.metrics.as_ref().unwrap().to_string();
+    lab.apply(at("http://one"), &[("web", rate())]);
+    pass(20).await;
+    assert!(told().contains("the query to http://one failed"), "{}", told());
+    lab.wakes();
+    for port in 0..20 {
+        *scripts["http://one"].down.lock().unwrap() = Some(format!("no answer at port {port}"));
+        pass(1).await;
+    }
+    assert_eq!(lab.wakes(), 0, "other words of the same server are no news");
+    lab.apply(at("http://two"), &[("web", rate())]);
+    pass(1).await;
+    assert!(told().contains("the query to http://two failed"), "{}", told());
+}
+
+#[tokio::test(start_paused = true)]
+async fn neighbours_in_the_same_queries_change_nothing() {
+    let apps = ["none", "odd", "own", "web-admin", "web"];
+    let life = async |names: &[&str]| {
+        let script = Arc::new(Script::default());
+        let cluster = Arc::new(Memory::default());
+        names.iter().for_each(|name| cluster.run(&format!("story-{name}"), 3));
+        let lab = lab(one(&script), cluster);
+        let spec = |name: &str| match name {
+            "own" => quick(50, json!({"requestRate": {"perPod": 10, "query": "broken("}})),
+            _ => rate(),
+        };
+        let specs: Vec<(&str, Value)> = names.iter().map(|name| (*name, spec(name))).collect();
+        lab.apply(at("http://one"), &specs);
+        let mut decided = Vec::new();
+        for second in 0..60 {
+            // Up, down, and a gap.
+            let load = [75.0, 195.0, 35.0, f64::NAN, 55.0, 15.0][second / 10];
+            script.rate("story-web", load);
+            for (name, rate) in [("odd", f64::NAN), ("own", 5.0), ("web-admin", 900.0 - load)] {
+                if names.contains(&name) {
+                    script.rate(&format!("story-{name}"), rate);
+                }
+            }
+            // All queries but those about one app are too large for a while.
+            *script.most.lock().unwrap() = (second % 7 == 3).then_some(1);
+            pass(1).await;
+            let live = lab.view("web").unwrap().live;
+            decided.push((live.write, live.stages.clone(), live.metrics.clone()));
+        }
+        decided
+    };
+    let (alone, together) = (life(&["web"]).await, life(&apps).await);
+    assert!(alone.iter().any(|(write, ..)| write.floor == 20) && alone.iter().any(|(write, ..)| write.floor == 2));
+    for (second, (alone, together)) in alone.iter().zip(&together).enumerate() {
+        assert_eq!(alone, together, "second {second}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_app_that_is_gone_is_forgotten() {
     let script = Arc::new(Script::default());
     script.rate("story-web", 75.0);

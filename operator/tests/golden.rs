@@ -4,9 +4,18 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 use crds::LearningPlatform;
-use learningplatform_operator::{capabilities::Served, context::Settings, reconcile, validate::validate};
+use learningplatform_operator::{
+    capabilities::Served,
+    context::Settings,
+    reconcile,
+    tiers::app::{SeenApp, desired},
+    validate::validate,
+};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 fn examples() -> Vec<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
@@ -49,13 +58,83 @@ fn every_object_of_every_example() {
 fn an_api_that_appears_restarts_no_pod() {
     for file in examples() {
         for platform in platforms(&file) {
-            let templates = |served| -> Vec<Value> {
-                let objects = rendered(&platform, served).into_iter();
-                objects.map(|o| o["object"]["spec"]["template"].clone()).filter(|t| !t.is_null()).collect()
-            };
-            assert_eq!(templates(Served::ALL), templates(Served::default()), "{}", file.display());
+            for app in validate(&platform, &Settings::default()).unwrap().apps {
+                let template = |annotations, served| -> Value {
+                    let seen = SeenApp { annotations, ..SeenApp::default() };
+                    desired(&app, &seen, served).into_iter().next().unwrap().object.data["spec"]["template"].clone()
+                };
+                let before = template(None, Served::default());
+                let carried = before["metadata"]["annotations"].as_object().into_iter().flatten();
+                let carried = carried.map(|(name, _)| name.clone()).collect();
+                assert_eq!(template(Some(carried), Served::ALL), before, "{}", file.display());
+            }
         }
     }
+}
+
+/// Fields of Kubernetes' own types: what stands below them is not ours to show.
+const KUBERNETES_OWN: [&str; 12] = [
+    "behavior",
+    "constraints[]",
+    "env[]",
+    "envFrom[]",
+    "imagePullSecrets[]",
+    "lifecycle",
+    "liveness",
+    "metrics[]",
+    "readiness",
+    "seccompProfile",
+    "startup",
+    "tolerations[]",
+];
+
+/// Fields of a source, which are the same in every signal.
+const SOURCE: [&str; 10] =
+    ["absentMeans", "freshness", "histogram", "labels", "measuredAt", "metric", "preset", "query", "server", "unit"];
+
+/// A field of an app as it is counted.
+fn counted(path: &str, name: &str) -> String {
+    let path = if path.contains(".autoscaling.") && SOURCE.contains(&name) { "source" } else { path };
+    format!("{path}.{name}")
+}
+
+/// The fields of a schema.
+fn fields(schema: &Value, path: &str, found: &mut BTreeSet<String>) {
+    for (name, inner) in schema["properties"].as_object().into_iter().flatten() {
+        found.insert(counted(path, name));
+        let (inner, name) =
+            if inner["items"].is_object() { (&inner["items"], &format!("{name}[]")) } else { (inner, name) };
+        if !KUBERNETES_OWN.contains(&name.as_str()) {
+            fields(inner, &format!("{path}.{name}"), found);
+        }
+    }
+}
+
+/// The fields that a value sets.
+fn set(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        found.insert(counted(path, name));
+        match inner {
+            Value::Array(items) => items.iter().for_each(|item| set(item, &format!("{path}.{name}[]"), found)),
+            inner => set(inner, &format!("{path}.{name}"), found),
+        }
+    }
+}
+
+#[test]
+fn the_example_of_everything_sets_every_field_of_an_app() {
+    let crd = serde_json::to_value(crds::crd()).unwrap();
+    let schema = "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/apps/items";
+    let mut missing = BTreeSet::new();
+    fields(crd.pointer(schema).unwrap(), "app", &mut missing);
+    assert!(missing.len() > 130, "the walk found only {} fields", missing.len());
+    let mut shown = BTreeSet::new();
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/features/everything.yaml");
+    for app in platforms(&file).into_iter().flat_map(|platform| platform.spec.apps) {
+        set(&serde_json::to_value(app).unwrap(), "app", &mut shown);
+    }
+    missing.retain(|field| !shown.contains(field));
+    assert!(missing.is_empty(), "{} does not set {missing:#?}", file.display());
 }
 
 #[test]

@@ -128,7 +128,7 @@ async fn what_is_missing_is_named_and_heals() {
     lab.apply(server, &[("web", quick(20, json!({"requestRate": {"perPod": 10}})))]);
     let message = async || lab.settles("web", "SourceMisconfigured").await.metrics.as_ref().unwrap().to_string();
     let missing = message().await;
-    assert!(missing.contains("the Secret token does not exist"), "{missing}");
+    assert!(missing.contains("the Secret token does not exist") && missing.contains(&prometheus.url()), "{missing}");
     lab.vault.put("token", &[("other", b"s3cret")]);
     let keyless = support::until("the key is named", Duration::from_secs(20), || async {
         let message = lab.view("web")?.live.metrics.as_ref()?.to_string();

@@ -5,7 +5,7 @@
 mod support;
 
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use support::{
     cluster::{Lab, quick},
     server::Prometheus,
@@ -104,7 +104,9 @@ async fn a_source_that_fails_in_any_way_leads_to_fallback_and_back() {
             Some(mode) => proxy.answer(mode.clone()),
             None => proxy.refuse(),
         }
-        lab.settles("web", "SourceUnavailable").await;
+        let decision = lab.settles("web", "SourceUnavailable").await;
+        let message = decision.metrics.as_ref().unwrap().to_string();
+        assert!(message.contains(&proxy.url()), "{fault:?}: {message}");
         assert!(lab.view("web").unwrap().live.write.floor >= before, "{fault:?}: held at first");
         lab.floor("web", 9).await;
         proxy.answer(Mode::Pass(String::new()));
@@ -149,8 +151,10 @@ async fn a_source_that_never_answers_leads_to_fallback() {
     lab.cluster.run("story-web", 1);
     let mut spec = rate();
     spec["fallback"] = json!({"replicas": 6});
-    lab.apply(at(&format!("http://127.0.0.1:{free}")), &[("web", spec)]);
-    lab.settles("web", "SourceUnavailable").await;
+    let dead = format!("http://127.0.0.1:{free}");
+    lab.apply(at(&dead), &[("web", spec)]);
+    let message = lab.settles("web", "SourceUnavailable").await.metrics.as_ref().unwrap().to_string();
+    assert!(message.contains(&dead), "{message}");
     lab.floor("web", 6).await;
     assert_eq!(lab.cluster.replicas("story-web"), 6);
 }
@@ -172,17 +176,21 @@ async fn samples_that_stopped_are_stale_and_hold() {
 async fn a_restarted_source_lowers_nothing_for_one_range() {
     let target = Target::start(COUNTER, 75.0).await;
     let mut prometheus = Prometheus::start(&[(&target, POD)], None).await;
-    let lab = Lab::start();
+    // Ticks so seldom that the restart falls between them: failures in a row have a grace of their own.
+    let lab = Lab::ticking(Duration::from_secs(3));
     lab.cluster.run("story-web", 3);
-    lab.apply(at(&prometheus.url()), &[("web", rate())]);
+    // Scraped five times as often as this says: rates over 10 s and 20 s need that long to fill up, and are low until then.
+    lab.apply(json!({"url": prometheus.url(), "scrapeInterval": "5s"}), &[("web", rate())]);
     lab.floor("web", 8).await;
     lab.settles("web", "Available").await;
     prometheus.restart().await;
-    // Rates fill up again for four scrapes; two seconds of window alone would have let it fall.
-    lab.never_below("web", 8, Duration::from_secs(8)).await;
+    let (end, mut least) = (Instant::now() + Duration::from_secs(15), f64::INFINITY);
+    while Instant::now() < end {
+        lab.never_below("web", 8, Duration::from_millis(200)).await;
+        least = least.min(lab.view("web").unwrap().live.signals[0].raise_value.unwrap_or(f64::INFINITY));
+    }
+    assert!(least < 60.0, "without the grace it would have fallen: the least rate was {least}");
     lab.settles("web", "Available").await;
-    target.count_at(15.0);
-    lab.floor("web", 2).await;
 }
 
 #[tokio::test]
@@ -198,6 +206,31 @@ async fn a_series_that_never_was_is_told_at_once() {
     support::until("a first decision", Duration::from_secs(20), || async { lab.view("web") }).await;
     assert_eq!(lab.reason("web"), "SeriesNeverSeen", "at the first evaluation");
     lab.never_below("web", 4, Duration::from_secs(3)).await;
+}
+
+#[tokio::test]
+async fn a_scrape_interval_that_is_too_short_is_told_with_its_remedy() {
+    let target = Target::start(COUNTER, 75.0).await;
+    let prometheus = Prometheus::start(&[(&target, POD)], None).await;
+    let lab = Lab::start();
+    lab.cluster.run("story-web", 4);
+    lab.cluster.run("story-zero", 4);
+    let zero = quick(
+        20,
+        json!({"requestRate": {"perPod": 10, "metric": "http_requests_total", "labels": {"namespace": "lab"}, "absentMeans": "Zero"}}),
+    );
+    // The server scrapes once a second, of which four intervals hold one sample.
+    let hasty = json!({"url": prometheus.url(), "scrapeInterval": "250ms"});
+    lab.apply(hasty, &[("web", rate()), ("zero", zero)]);
+    for app in ["web", "zero"] {
+        support::until("the remedy", Duration::from_secs(20), || async {
+            let message = lab.view(app)?.live.metrics.as_ref()?.to_string();
+            message.contains("fewer than two samples in 1s: if that lasts, set prometheus.scrapeInterval").then_some(())
+        })
+        .await;
+        assert_eq!(lab.reason(app), "NoSeries");
+        lab.never_below(app, 4, Duration::from_secs(5)).await;
+    }
 }
 
 #[tokio::test]
@@ -231,14 +264,15 @@ async fn a_broken_neighbour_delays_nobody() {
     lab.cluster.run("story-typo", 3);
     lab.apply(servers, &[("web", rate()), ("bad", bad), ("typo", typo)]);
     lab.floor("web", 8).await;
-    assert_eq!(lab.reason("bad"), "SourceUnavailable");
+    let bad = lab.settles("bad", "SourceUnavailable").await.metrics.as_ref().unwrap().to_string();
+    assert!(bad.contains(&format!("bad ({})", proxy.url())), "{bad}");
     let typo = lab.settles("typo", "SourceMisconfigured").await;
     let message = typo.metrics.as_ref().unwrap().to_string();
     assert!(message.contains("parse error"), "tells what the server said: {message}");
     // Twenty ticks are due in this time.
     let mut decided = std::collections::BTreeSet::new();
-    let end = std::time::Instant::now() + Duration::from_secs(10);
-    while std::time::Instant::now() < end {
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
         decided.insert(lab.view("web").unwrap().live.at);
         tokio::time::sleep(Duration::from_millis(20)).await;
     }

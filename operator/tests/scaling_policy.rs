@@ -7,7 +7,11 @@ use decide::{Bound, Duration, Pause, PolicyType, SelectPolicy, Time, Tunables, W
 use learningplatform_operator::{
     evaluate::plan::{AppPlan, Part, ServerSettings, plan},
     naming::AppKey,
-    prometheus::{CredentialsKey, batch::Ask},
+    prometheus::{
+        CredentialsKey,
+        batch::{Ask, batches},
+        query::Begun,
+    },
     tiers::autoscaling::{Calendars, policy},
 };
 use serde_json::{Value, json};
@@ -43,7 +47,7 @@ fn every_field_reaches_the_policy() {
         json!({
             "minReplicas": 2, "maxReplicas": 30, "pause": "ScaleIn", "collapseHold": "90s", "fallback": {"replicas": 6},
             "requestRate": {"perPod": "500m", "utilization": 80, "activation": 3},
-            "concurrency": {"perPod": 1000, "server": "slow"},
+            "concurrency": {"perPod": 1000, "server": "slow", "constant": "2k"},
             "latency": {"percentile": 95, "budget": "250ms"},
             "behavior": {"scaleDown": {"selectPolicy": "Min", "policies": [{"type": "Pods", "value": 2, "periodSeconds": 30}]}},
         }),
@@ -53,10 +57,10 @@ fn every_field_reaches_the_policy() {
     assert_eq!((policy.min_replicas, policy.max_replicas, policy.fallback_replicas), (2, 30, Some(6)));
     assert_eq!(policy.pause, Pause::ScaleIn);
     assert_eq!(policy.tunables.collapse_hold, Duration::from_secs(90));
-    assert_eq!((policy.scrape_interval, policy.longest_range), (Duration::from_secs(5), Duration::from_secs(240)));
+    assert_eq!((policy.scrape_interval, policy.longest_range), (Duration::from_secs(60), Duration::from_secs(240)));
     let rate = &policy.demand[0];
     assert_eq!((rate.per_pod, rate.utilization_percent, rate.activation), (0.5, 80, 3.0));
-    assert_eq!(policy.demand[1].per_pod, 1000.0);
+    assert_eq!((policy.demand[1].per_pod, policy.demand[1].constant, rate.constant), (1000.0, Some(2000.0), None));
     let latency = policy.latency.unwrap();
     assert_eq!((&*latency.name, latency.budget), ("latency p95", 0.25));
     let down = &policy.behavior.down;
@@ -126,6 +130,30 @@ fn schedules_of_every_kind() {
     );
 }
 
+#[test]
+fn what_a_calendar_says_otherwise_than_it_counts_is_told() {
+    let event = |summary: &str, lines: &str| format!("BEGIN:VEVENT\nSUMMARY:{summary}\n{lines}\nEND:VEVENT\n");
+    let elsewhere = event("Exam", "DTSTART;TZID=Campus:20261123T080000\nDURATION:PT2H");
+    let told = |events: &[&str], zone: Value| {
+        let ics = format!("BEGIN:VCALENDAR\nX-WR-TIMEZONE:Asia/Tokyo\n{}END:VCALENDAR\n", events.concat());
+        let calendars = Calendars::from([(("terms".to_owned(), "exams.ics".to_owned()), ics)]);
+        let mut exams = json!({"name": "exams", "calendar": {"configMap": {"name": "terms", "key": "exams.ics"}}, "minReplicas": 8});
+        exams["timeZone"] = zone;
+        let spec = json!({"minReplicas": 1, "maxReplicas": 40, "requestRate": {"perPod": 10}, "schedules": [exams]});
+        mapped(json!({}), spec, &calendars).unwrap_err().remove(0)
+    };
+    let said = told(&[&elsewhere], json!("Europe/Berlin"));
+    assert!(
+        said.contains("\"Campus\"") && said.contains("Europe/Berlin counts") && !said.contains("other events"),
+        "{said}"
+    );
+    let said = told(&[&elsewhere], Value::Null);
+    assert!(said.contains("Asia/Tokyo counts") && !said.contains("other events"), "the calendar's own default: {said}");
+    let said = told(&[&elsewhere, &event("Lost", "DURATION:PT1H")], Value::Null);
+    assert!(said.contains("\"Lost\": it has no DTSTART"), "{said}");
+    assert!(said.ends_with("(and 1 more); the other events count"), "{said}");
+}
+
 fn rate_at(source: Value) -> Value {
     let mut rate = json!({"perPod": 10});
     for (name, value) in source.as_object().unwrap() {
@@ -161,6 +189,14 @@ fn the_server_is_the_resources_or_else_the_operators() {
     let secret = server(auth, json!({}), &operators).unwrap();
     let CredentialsKey::Secrets(secrets) = &secret.credentials else { panic!("{secret:?}") };
     assert_eq!((secrets.namespace.as_str(), secrets.token.clone()), ("learning", Some(("s".into(), "k".into()))));
+
+    let called = |prometheus: Value, source: Value| {
+        planned(prometheus, rate_at(source), &operators).unwrap().sources[0].called.to_string()
+    };
+    assert_eq!(called(json!({}), json!({})), "the operator's default server");
+    assert_eq!(called(json!({"url": "http://team:80/secret-path"}), json!({})), "http://team");
+    let thanos = json!({"servers": [{"name": "thanos", "url": "http://team:9090/thanos"}]});
+    assert_eq!(called(thanos, json!({"server": "thanos"})), "thanos (http://team:9090)");
 
     let refused = server(json!({"url": "http://other"}), json!({}), &operators).unwrap_err();
     assert!(refused.contains("--allowed-prometheus-url"), "{refused}");
@@ -204,6 +240,35 @@ fn what_is_asked_follows_the_source() {
 }
 
 #[test]
+fn every_default_query_carries_the_servers_matchers() {
+    let prometheus = json!({"url": "http://p", "matchers": {"cluster": "eu"}});
+    let own = json!({"query": "sum(x)", "freshness": "x", "absentMeans": "Zero"});
+    let mut spec = rate_at(json!({"absentMeans": "Zero", "alternatives": [own]}));
+    spec["concurrency"] = json!({"perPod": 10, "preset": "EnvoyGateway", "absentMeans": "Zero"});
+    spec["latency"] = json!({"percentile": 95, "budget": "1s"});
+    let plan = planned(prometheus, spec, &ServerSettings::default()).unwrap();
+    let now = Time::from_secs(1_800_000_000);
+    let begun = [Begun { name: "story-web-1".into(), at: now }];
+    let (mut matched, mut others) = (0, Vec::new());
+    for source in &plan.sources {
+        let always = source.always.iter().map(|(_, ask)| ask);
+        let seldom = source.seen.iter().chain(&source.bounds).cloned().chain(source.ask_begun("learning", &begun, now));
+        let asks: Vec<Ask> = always.cloned().chain(seldom).collect();
+        for batch in batches(&asks, 1) {
+            match batch.expression() {
+                matching if matching.contains(r#"cluster="eu""#) => matched += 1,
+                other => others.push(other.to_string()),
+            }
+        }
+    }
+    others.sort();
+    let own = ["count(present_over_time(x[1h]))", "max(timestamp(x))", "sum(x)"];
+    assert_eq!(others, own, "a user's own expressions are not touched");
+    // Of the rate 7, of its alternative whether pods are up, of the concurrency 4, of the latency 4.
+    assert_eq!(matched, 16);
+}
+
+#[test]
 fn alternatives_are_asked_in_order_and_the_primary_owns_the_app() {
     let mut spec =
         rate_at(json!({"server": "a", "alternatives": [{"server": "b"}, {"query": "sum(x)", "server": "a"}]}));
@@ -220,15 +285,23 @@ fn ranges_derive_from_the_scrape_interval() {
     let plan =
         planned(json!({"url": "http://p", "scrapeInterval": "5s"}), rate_at(json!({})), &ServerSettings::default())
             .unwrap();
-    let texts: Vec<String> = learningplatform_operator::prometheus::batch::batches(
-        &plan.sources[0].always.iter().map(|(_, ask)| ask.clone()).collect::<Vec<_>>(),
-        200,
-    )
-    .iter()
-    .map(|batch| batch.expression().to_string())
-    .collect();
+    let texts: Vec<String> =
+        batches(&plan.sources[0].always.iter().map(|(_, ask)| ask.clone()).collect::<Vec<_>>(), 200)
+            .iter()
+            .map(|batch| batch.expression().to_string())
+            .collect();
     assert!(
         texts.iter().any(|text| text.contains("[20s]")) && texts.iter().any(|text| text.contains("[10s]")),
         "{texts:?}"
     );
+}
+
+#[test]
+fn the_schema_knows_which_presets_export_requests_in_flight() {
+    for preset in ["App", "EnvoyGateway", "IngressNginx", "Istio", "Linkerd", "Traefik"] {
+        let scaling = json!({"minReplicas": 1, "maxReplicas": 3, "concurrency": {"perPod": 10, "preset": preset}});
+        let resource = serde_json::to_value(platform(json!({}), scaling.clone())).unwrap();
+        let planned = planned(json!({}), scaling, &ServerSettings::default());
+        assert_eq!(crds::validate(&resource).is_ok(), planned.is_ok(), "{preset}");
+    }
 }

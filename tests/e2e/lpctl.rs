@@ -130,6 +130,31 @@ async fn check_names_what_is_wrong_and_what_mends_it() {
     namespace.delete().await;
 }
 
+/// The objects that `lpctl uninstall` would remove.
+async fn would_go(namespace: &TestNamespace, more: &[&str]) -> Vec<String> {
+    let said = lpctl(namespace, &[&["uninstall", "--dry-run"], more].concat()).await;
+    assert_eq!(code(&said), 0, "{}", out(&said));
+    let lines = String::from_utf8(said.stdout).expect("UTF-8");
+    assert!(lines.lines().all(|line| line.ends_with("(dry run)")), "{lines}");
+    lines.lines().map(|line| line.split(' ').take(2).collect::<Vec<_>>().join(" ")).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uninstall_names_the_crds_only_where_they_are_meant() {
+    let namespace = TestNamespace::create("lpctl-uninstall").await;
+    namespace.apply("story", spec(learningplatform_tests::harness::SAMPLE_APP_IMAGE)).await;
+    let operator = would_go(&namespace, &[]).await;
+    let deployment = format!("Deployment {}/learningplatform-operator", namespace.name);
+    assert!(operator.contains(&deployment), "{operator:?}");
+    let with_crds = would_go(&namespace, &["--crds"]).await;
+    let crds = crds::all_crds().into_iter().filter_map(|crd| crd.metadata.name);
+    let crds = crds.map(|name| format!("CustomResourceDefinition {name}")).collect::<Vec<_>>();
+    assert_eq!(with_crds, [operator, crds].concat());
+    let platform = namespace.platform("story").await;
+    assert_eq!(platform.metadata.deletion_timestamp, None, "a dry run removes nothing");
+    namespace.delete().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn install_asks_the_server_and_says_what_it_would_do() {
     let namespace = TestNamespace::create("lpctl-install").await;

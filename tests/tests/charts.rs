@@ -1,6 +1,6 @@
-//! The charts with the settings people use, the alerts and their runbooks, and the states that other tools read.
+//! The charts with the settings people use, and the alerts and their runbooks.
 
-use crds::status::{ConditionType, LearningPlatformStatus, Reason};
+use crds::status::{ConditionType, Reason};
 use serde_json::{Value, json};
 use std::{
     collections::BTreeSet,
@@ -18,15 +18,7 @@ fn read(path: &str) -> String {
 }
 
 /// Helm, built once into the cache.
-static HELM: LazyLock<PathBuf> = LazyLock::new(|| {
-    let output =
-        Command::new(root().join("tests/cluster/cluster")).args(["tools", "helm"]).output().expect("tests/cluster");
-    let line = String::from_utf8(output.stdout).expect("UTF-8");
-    let path = line.split_whitespace().last().unwrap_or_else(|| {
-        panic!("no Helm: {}", String::from_utf8_lossy(&output.stderr));
-    });
-    path.into()
-});
+static HELM: LazyLock<PathBuf> = LazyLock::new(|| learningplatform_tests::tools::tool("helm"));
 
 fn helm(settings: &[&str], capabilities: &[&str]) -> Output {
     let mut command = Command::new(&*HELM);
@@ -364,38 +356,4 @@ fn scaling_reasons() -> BTreeSet<String> {
     .iter()
     .map(|reason| format!("{reason:?}"))
     .collect()
-}
-
-#[test]
-fn the_states_that_other_tools_read_are_ours() {
-    let mut reasons_seen = BTreeSet::new();
-    let directory = root().join("tests/fixtures/status");
-    for entry in std::fs::read_dir(directory).expect("tests/fixtures/status") {
-        let path = entry.expect("an entry").path();
-        let state: Value = serde_json::from_slice(&std::fs::read(&path).expect("readable")).expect("JSON");
-        let name = path.display();
-        let status: LearningPlatformStatus =
-            serde_json::from_value(state["object"]["status"].clone()).unwrap_or_else(|e| panic!("{name}: {e}"));
-        assert_eq!(
-            serde_json::to_value(&status).expect("JSON"),
-            state["object"]["status"],
-            "{name}: fields that are not ours"
-        );
-        for condition in &status.conditions {
-            assert!(names(ConditionType::ALL).contains(&condition.type_), "{name}: {}", condition.type_);
-            assert!(names(Reason::ALL).contains(&condition.reason), "{name}: {}", condition.reason);
-            reasons_seen.insert(condition.reason.clone());
-        }
-        if let Err(broken) = crds::validate(&state["object"]) {
-            panic!("{name}: {broken:?}");
-        }
-    }
-    let script = read("charts/operator/integrations/argo-cd/health.lua");
-    let listed: BTreeSet<String> =
-        script.lines().filter_map(|l| l.trim().strip_suffix(" = true,")).map(str::to_owned).collect();
-    assert!(
-        listed.len() >= 7 && listed.is_subset(&reasons_seen),
-        "no state shows {:?}",
-        listed.difference(&reasons_seen)
-    );
 }

@@ -176,7 +176,7 @@ impl<'a> Run<'a> {
         if let Some(load) = offered.reading.finite().filter(|load| *load >= 0.0) {
             self.load = load;
         }
-        let (mut rate, mut latency) = (offered, recorded.unwrap_or(Seen::missing(now)));
+        let (mut rate, mut latency) = (offered, recorded.unwrap_or(Seen::missing(now, offered.scrape_interval)));
         if let Some(pods) = &self.world.closed_loop {
             let recorded = recorded.map(|seen| seen.reading);
             (rate.reading, latency.reading) = pods.measure(offered.reading, recorded, self.pods.ready());
@@ -247,7 +247,9 @@ fn shifted(time: Time, shift: i64) -> Time {
 fn sample(seen: Seen, shift: i64) -> Sample {
     let sample = match seen.reading {
         Reading::Missing => Sample::NoData,
-        Reading::Number(number) => Sample::value(number, Some(shifted(seen.scraped, shift))),
+        Reading::Number(number) => {
+            Sample::value(number, Some(shifted(seen.scraped, shift))).scraped_every(seen.scrape_interval)
+        }
         Reading::Failed => Sample::error(SourceErrorKind::Http(503), "recorded as a failed query"),
     };
     if seen.partial { sample.doubted(Doubt::PartialResponse) } else { sample }

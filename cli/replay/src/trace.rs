@@ -56,6 +56,7 @@ pub struct Series {
     points: Vec<(Time, Reading)>,
     hold: Hold,
     step: Duration,
+    scrape_interval: Duration,
     partial: bool,
 }
 
@@ -64,16 +65,18 @@ pub struct Series {
 pub struct Seen {
     /// The reading.
     pub reading: Reading,
-    /// When it was scraped, as if the source had gone on scraping every step while the point held.
+    /// When it was scraped, as if the source had gone on scraping while the point held.
     pub scraped: Time,
+    /// How often the source scrapes.
+    pub scrape_interval: Duration,
     /// Whether the source answered in part only, so that the reading may be too low.
     pub partial: bool,
 }
 
 impl Seen {
-    /// A query at `now` that matched nothing.
-    pub fn missing(now: Time) -> Self {
-        Self { reading: Reading::Missing, scraped: now, partial: false }
+    /// A query at `now` that matched nothing, of a source that scrapes at this interval.
+    pub fn missing(now: Time, scrape_interval: Duration) -> Self {
+        Self { reading: Reading::Missing, scraped: now, scrape_interval, partial: false }
     }
 }
 
@@ -90,7 +93,14 @@ impl Series {
             Hold::OneStep => gaps.min(),
             Hold::UntilNext => most_common(gaps.collect()),
         };
-        Self { points, hold, step: step.unwrap_or(LONE_STEP), partial: false }
+        let step = step.unwrap_or(LONE_STEP);
+        Self { points, hold, step, scrape_interval: step, partial: false }
+    }
+
+    /// The same series as recorded from a source that scrapes at this interval, and not once per step.
+    #[must_use]
+    pub fn scraped_every(self, interval: Duration) -> Self {
+        Self { scrape_interval: interval, ..self }
     }
 
     /// The same series as recorded from a source that answered in part only.
@@ -103,6 +113,11 @@ impl Series {
     /// a range query. 15 s where there is only one point.
     pub fn step(&self) -> Duration {
         self.step
+    }
+
+    /// How often the source scrapes: once per step, unless it was told otherwise.
+    pub fn scrape_interval(&self) -> Duration {
+        self.scrape_interval
     }
 
     /// The first point and the end of the last one's step.
@@ -123,14 +138,15 @@ impl Series {
             cursor.0 += 1;
         }
         let Some((time, reading)) = self.points.get(cursor.0).copied().filter(|(time, _)| *time <= now) else {
-            return Seen::missing(now);
+            return Seen::missing(now, self.scrape_interval);
         };
         let age = now.since(time);
         if self.hold == Hold::OneStep && age >= self.step {
-            return Seen::missing(now);
+            return Seen::missing(now, self.scrape_interval);
         }
-        let since_scrape = age.as_millis() % self.step.as_millis().max(1);
-        Seen { reading, scraped: now.minus(Duration::from_millis(since_scrape)), partial: self.partial }
+        let since_scrape = age.as_millis() % self.scrape_interval.as_millis().max(1);
+        let scraped = now.minus(Duration::from_millis(since_scrape));
+        Seen { reading, scraped, scrape_interval: self.scrape_interval, partial: self.partial }
     }
 }
 
@@ -164,9 +180,14 @@ impl Trace {
         Some(Self { rate, latency, start, end, clock })
     }
 
-    /// The scrape interval that the trace stands for.
-    pub fn step(&self) -> Duration {
-        self.rate.step()
+    /// The same trace as recorded from sources that scrape at this interval.
+    #[must_use]
+    pub fn scraped_every(self, interval: Duration) -> Self {
+        Self {
+            rate: self.rate.scraped_every(interval),
+            latency: self.latency.map(|latency| latency.scraped_every(interval)),
+            ..self
+        }
     }
 }
 
@@ -259,6 +280,20 @@ mod tests {
             assert_eq!((seen.reading.finite(), seen.scraped), (value, at(scraped)), "at {now} s");
         }
         assert_eq!(rows.span(), Some((at(10), at(80))));
+    }
+
+    #[test]
+    fn a_point_is_scraped_as_often_as_its_source_scrapes() {
+        let points = [0, 60, 120];
+        for hold in [Hold::UntilNext, Hold::OneStep] {
+            for (interval, scraped) in [(None, 60), (Some(15), 105), (Some(60), 60), (Some(300), 60)] {
+                let steps = series(&points, hold);
+                let steps = interval.map_or(steps.clone(), |every| steps.scraped_every(Duration::from_secs(every)));
+                let seen = steps.at(&mut Cursor::default(), at(119));
+                assert_eq!((seen.reading.finite(), seen.scraped), (Some(60.0), at(scraped)), "{interval:?} {hold:?}");
+                assert_eq!(seen.scrape_interval, Duration::from_secs(interval.unwrap_or(60)));
+            }
+        }
     }
 
     #[test]

@@ -19,16 +19,29 @@ type Look = Box<dyn Fn(&PlatformView, Timestamp) -> Verdict + Send + Sync>;
 
 /// The checks of one platform.
 pub fn platform(cluster: &Cluster, platform: &LearningPlatform) -> Category {
-    let (namespace, name) = (platform.namespace().unwrap_or_default(), platform.name_any());
+    let namespace = platform.namespace().unwrap_or_default();
     let api: Api<LearningPlatform> = Api::namespaced(cluster.client.clone(), &namespace);
-    // Each attempt reads it again, so that a retry sees what has changed.
-    let looking = |look: Look| {
+    let name = platform.name_any();
+    category(platform, move || {
         let (api, name) = (api.clone(), name.clone());
+        async move { api.get_opt(&name).await }
+    })
+}
+
+/// The checks of a platform that `read` gives anew at each attempt, so that a retry sees what has changed.
+fn category<F, Fut>(platform: &LearningPlatform, read: F) -> Category
+where
+    F: Fn() -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = kube::Result<Option<LearningPlatform>>> + Send + 'static,
+{
+    let (namespace, name) = (platform.namespace().unwrap_or_default(), platform.name_any());
+    let looking = |look: Look| {
+        let read = read.clone();
         let look = std::sync::Arc::new(look);
         move || {
-            let (api, name, look) = (api.clone(), name.clone(), look.clone());
+            let (read, look) = (read.clone(), look.clone());
             async move {
-                match api.get_opt(&name).await {
+                match read().await {
                     Ok(Some(platform)) => {
                         let now = Timestamp::now();
                         look(&view(&platform, now), now)
@@ -104,5 +117,85 @@ fn of_item(view: &PlatformView, item: &Item) -> Verdict {
             // Pods that start are no trouble, and neither is a figure that has just come.
             if under_way(mark) { Verdict::Note(what) } else { Verdict::bad(what, remedy(&item.reason, &place)) }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        check::{Engine, Outcome},
+        exit::Exit,
+    };
+    use serde_json::{Value, json};
+    use std::time::Duration;
+
+    fn condition(type_: &str, status: &str, reason: &str) -> Value {
+        json!({"type": type_, "status": status, "reason": reason, "message": format!("why it is {reason}"),
+            "lastTransitionTime": "2026-12-01T11:00:00Z"})
+    }
+
+    /// A platform with one scaled app, in these conditions of the app and of the whole.
+    fn platform(app: &Value, metrics: &Value, ready: &Value) -> LearningPlatform {
+        serde_json::from_value(json!({
+            "apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatform",
+            "metadata": {"name": "story", "namespace": "learning", "generation": 1},
+            "spec": {"apps": [{"name": "web", "image": "web:1", "port": 80,
+                "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "requestRate": {"perPod": 100}}}]},
+            "status": {"observedGeneration": 1, "conditions": [ready], "apps": [{
+                "name": "web", "conditions": [app, condition("AutoscalingReady", "True", "Succeeded"), metrics]}]},
+        }))
+        .expect("a platform")
+    }
+
+    /// What the checks of a platform come to: the exit, and of each line that is not good its result, text and remedy.
+    async fn checked(platform: LearningPlatform) -> (Exit, Vec<(Outcome, String, String)>) {
+        let mut engine = Engine::new(Duration::ZERO, |_| {});
+        let read = platform.clone();
+        engine.run(category(&platform, move || std::future::ready(Ok(Some(read.clone()))))).await;
+        let lines = engine.reports[0].checks.iter().filter(|line| line.result != Outcome::Good);
+        let lines =
+            lines.map(|line| (line.result, format!("{}: {}", line.description, line.problem), line.fix.clone()));
+        (engine.exit(), lines.collect())
+    }
+
+    #[tokio::test]
+    async fn pods_that_are_not_ready_are_an_error() {
+        let (good, bad) =
+            (condition("MetricsAvailable", "True", "Succeeded"), condition("AppReady", "False", "ImagePull"));
+        let (exit, lines) = checked(platform(&bad, &good, &condition("Ready", "False", "ImagePull"))).await;
+        assert_eq!(exit, Exit::Found);
+        let [(Outcome::Error, ready, _), (Outcome::Error, app, fix)] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(ready, "it is Ready: ImagePull: why it is ImagePull");
+        assert_eq!(app, "the pods of app web are ready: ImagePull: why it is ImagePull");
+        assert!(fix.starts_with("kubectl -n learning describe pods"), "{fix}");
+    }
+
+    #[tokio::test]
+    async fn a_series_that_was_never_seen_is_a_warning() {
+        let (good, unseen) =
+            (condition("AppReady", "True", "Succeeded"), condition("MetricsAvailable", "False", "SeriesNeverSeen"));
+        let (exit, lines) = checked(platform(&good, &unseen, &condition("Ready", "True", "Succeeded"))).await;
+        assert_eq!(exit, Exit::Good, "the floor holds, and the platform is Ready");
+        let [(Outcome::Warning, metrics, fix)] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(metrics, "app web's metrics have values: SeriesNeverSeen: why it is SeriesNeverSeen");
+        assert!(fix.starts_with("lpctl explain web --platform story -n learning"), "{fix}");
+    }
+
+    #[tokio::test]
+    async fn pods_that_start_are_no_trouble_and_what_nobody_has_seen_cannot_be_told() {
+        let (good, starts) =
+            (condition("MetricsAvailable", "True", "Succeeded"), condition("AppReady", "False", "Progressing"));
+        let starting = platform(&starts, &good, &condition("Ready", "False", "Progressing"));
+        let (_, lines) = checked(starting.clone()).await;
+        assert!(
+            lines.iter().any(|(outcome, what, _)| *outcome == Outcome::Note && what.contains("app web")),
+            "{lines:?}"
+        );
+        let mut unseen = starting;
+        unseen.status.as_mut().expect("a status").apps.clear();
+        let (_, lines) = checked(unseen).await;
+        let doubts = lines.iter().filter(|(outcome, _, _)| *outcome == Outcome::Unknown).count();
+        assert_eq!(doubts, 2, "app and autoscaling, but of metrics only a warning: {lines:?}");
     }
 }

@@ -54,6 +54,7 @@ fn served(apis: &[OptionalApi]) -> Served {
         http_route: has(OptionalApi::Gateway) || has(OptionalApi::GatewayExperimental),
         session_persistence: has(OptionalApi::GatewayExperimental),
         pod_monitor: has(OptionalApi::Podmonitor),
+        pod_monitor_known: true,
     }
 }
 

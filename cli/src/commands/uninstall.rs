@@ -45,18 +45,11 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let namespace = global.namespace.clone().unwrap_or_else(|| NAMESPACE.to_owned());
     let cluster = Cluster::connect(global).await?;
     let platforms = platforms(&cluster).await?;
-    if args.crds && !args.dry_run && !consent(args, &platforms)? {
+    let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if args.crds && !args.dry_run && !consent(args, &platforms, terminal)? {
         return Ok(Exit::Found);
     }
-    let options = Options { namespace: Some(namespace.clone()), ..Options::default() };
-    let mut objects = install::operator(&options)?;
-    // The operator goes before its rights, so that it ends in order.
-    objects.reverse();
-    if args.crds {
-        // While the operator still runs it would mend what is being taken apart; so the CRDs go last.
-        objects.extend(install::crds()?);
-    }
-    for object in &objects {
+    for object in &to_remove(&namespace, args.crds)? {
         remove(&cluster, object, args.dry_run).await?;
     }
     if !args.dry_run {
@@ -76,6 +69,18 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     Ok(Exit::Good)
 }
 
+/// What goes, in this order; the CRDs only where they are meant, too.
+fn to_remove(namespace: &str, crds: bool) -> anyhow::Result<Vec<DynamicObject>> {
+    let mut objects = install::operator(&Options { namespace: Some(namespace.to_owned()), ..Options::default() })?;
+    // The operator goes before its rights, so that it ends in order.
+    objects.reverse();
+    if crds {
+        // While the operator still runs it would mend what is being taken apart; so the CRDs go last.
+        objects.extend(install::crds()?);
+    }
+    Ok(objects)
+}
+
 /// All platforms of the cluster; none where the CRD is gone already.
 async fn platforms(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
     let api: Api<LearningPlatform> = Api::all(cluster.client.clone());
@@ -89,7 +94,7 @@ async fn platforms(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
 }
 
 /// Whether the loss was agreed to, after it was named. Without a terminal nobody is asked.
-fn consent(args: &Args, platforms: &[String]) -> anyhow::Result<bool> {
+fn consent(args: &Args, platforms: &[String], terminal: bool) -> anyhow::Result<bool> {
     if platforms.is_empty() {
         return Ok(true);
     }
@@ -101,7 +106,7 @@ fn consent(args: &Args, platforms: &[String]) -> anyhow::Result<bool> {
     if args.yes {
         return Ok(true);
     }
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    if !terminal {
         output::tell("Nothing was removed: repeat it with --yes.");
         return Ok(false);
     }
@@ -124,4 +129,36 @@ async fn remove(cluster: &Cluster, object: &DynamicObject, dry_run: bool) -> any
         Err(error) => return Err(cluster.explain(&format!("{title} cannot be deleted"), error)),
     };
     output::emit(&format!("{title} {said}{}\n", if dry_run { " (dry run)" } else { "" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn kinds(crds: bool) -> Vec<String> {
+        let objects = to_remove("ops", crds).unwrap();
+        assert!(objects.iter().all(|o| o.metadata.namespace.as_deref().is_none_or(|n| n == "ops")));
+        objects.into_iter().map(|o| o.types.unwrap().kind).collect()
+    }
+
+    #[test]
+    fn crds_go_only_where_they_are_meant_and_last() {
+        let operator = kinds(false);
+        assert!(!operator.iter().any(|kind| kind == "CustomResourceDefinition"), "{operator:?}");
+        let [deployment, rights] =
+            ["Deployment", "ClusterRole"].map(|kind| operator.iter().position(|k| k == kind).unwrap());
+        assert!(deployment < rights, "the operator ends while it may still write: {operator:?}");
+        let crds = install::crds().unwrap().len();
+        assert!(crds > 0);
+        assert_eq!(kinds(true), [operator, vec!["CustomResourceDefinition".to_owned(); crds]].concat());
+    }
+
+    #[test]
+    fn platforms_are_lost_only_with_a_word() {
+        let args = |yes| Args { crds: true, yes, dry_run: false };
+        let some = ["learning/story".to_owned()];
+        assert!(!consent(&args(false), &some, false).unwrap(), "without a terminal nobody is asked");
+        assert!(consent(&args(true), &some, false).unwrap());
+        assert!(consent(&args(false), &[], false).unwrap(), "nothing is lost");
+    }
 }

@@ -52,7 +52,7 @@ pub struct Manifest {
     pub document: usize,
     /// The resource with its types.
     pub platform: LearningPlatform,
-    /// The resource as it was written, without the nulls that the API server drops.
+    /// The resource as it was written, without the nulls that the API server drops; those below `podTemplate` it keeps.
     pub json: Value,
 }
 
@@ -69,7 +69,10 @@ pub fn platforms(text: &str) -> Result<Vec<LearningPlatform>, Problems> {
 /// # Errors
 /// As [`platforms`].
 pub fn manifests(text: &str) -> Result<Vec<Manifest>, Problems> {
-    let documents: Vec<Node> = serde_saphyr::from_multiple(text).map_err(|error| Problems(vec![not_yaml(&error)]))?;
+    // As kubectl reads them: 010 is octal.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let documents: Vec<Node> =
+        serde_saphyr::from_multiple_with_options(text, options).map_err(|error| Problems(vec![not_yaml(&error)]))?;
     let mut found = Vec::new();
     let mut problems = Vec::new();
     for (index, document) in documents.iter().enumerate() {
@@ -204,7 +207,19 @@ mod tests {
             ),
             (
                 "spec:\n  apps:\n    - {name: Web, image: i}\n",
-                "line 6: spec.apps[0].name: \"Web\" does not match ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$",
+                "line 6: spec.apps[0].name: \"Web\" does not match ^[a-z0-9]([-a-z0-9]*[a-z0-9])?$: write a name in lower-case letters",
+            ),
+            (
+                "spec:\n  apps:\n    - {name: web, image: i, autoscaling: {minReplicas: 1, maxReplicas: 2, latency: {mean: true, budget: 1d}}}\n",
+                "$: write a duration in h, m, s and ms, such as 90s or 1h30m",
+            ),
+            (
+                "spec:\n  apps:\n    - {name: web, image: i, autoscaling: {minReplicas: 1, maxReplicas: 2, requestRate: {perPod: 1e3m}}}\n",
+                "$: write a quantity with at most one suffix, such as 100, 0.5, 500m or 512Mi",
+            ),
+            (
+                "spec:\n  apps:\n    - {name: web, image: i, autoscaling: {minReplicas: 1, maxReplicas: 2, cpu: {averageValue: 1}, schedules: [{name: a, minReplicas: 2, start: 2026-12-07T07:30, end: 2026-12-07T18:00, timeZone: \"+02:00\"}]}}\n",
+                "$: write a zone of the IANA database, such as Europe/Berlin or UTC",
             ),
             (
                 "spec:\n  apps:\n    - {name: web, image: i, imagePullPolicy: never}\n",
@@ -244,11 +259,84 @@ mod tests {
         assert!(said.starts_with("line 5"), "a key that comes twice: {said}");
     }
 
+    fn app(fields: &str) -> Result<Manifest, String> {
+        let text = format!("{HEAD}spec:\n  apps:\n    - {{name: web, image: i, {fields}}}\n");
+        manifests(&text).map(|mut found| found.remove(0)).map_err(|problems| problems.to_string())
+    }
+
     #[test]
     fn nulls_are_dropped_as_the_server_drops_them() {
         let text = format!("{HEAD}spec:\n  prometheus:\n  apps:\n    - {{name: web, image: i, port: null}}\n");
         let found = manifests(&text).expect("accepted");
         assert_eq!(found[0].json["spec"], serde_json::json!({"apps": [{"name": "web", "image": "i"}]}));
+        // Of a pod template the server knows no fields, and there a null removes one.
+        let template = r#"{"spec": {"affinity": null, "volumes": [{"name": "tmp", "emptyDir": null}, null]}}"#;
+        let found = app(&format!("podLabels: null, podTemplate: {template}")).expect("accepted");
+        let template: Value = serde_json::from_str(template).expect("JSON");
+        let expected = serde_json::json!({"name": "web", "image": "i", "podTemplate": template});
+        assert_eq!(found.json["spec"]["apps"][0], expected);
+        assert_eq!(found.platform.spec.apps[0].pod_template.as_ref().map(|t| &t["spec"]), Some(&template["spec"]));
+    }
+
+    #[test]
+    fn numbers_that_may_be_texts_have_bounds_too() {
+        let table = [
+            ("rollout: {maxUnavailable: -1}", Some("rollout.maxUnavailable: is -1, but must be at least 0")),
+            ("rollout: {maxSurge: 99999}", Some("rollout.maxSurge: is 99999, but must be at most 10000")),
+            ("rollout: {maxSurge: 10000, maxUnavailable: 0}", None),
+            (
+                "disruptionBudget: {minAvailable: -3}",
+                Some("disruptionBudget.minAvailable: is -3, but must be at least 0"),
+            ),
+            (
+                "health: {liveness: {httpGet: {port: 70000}}}",
+                Some("health.liveness.httpGet.port: is 70000, but must be at most 65535"),
+            ),
+        ];
+        for (fields, expected) in table {
+            match (app(fields), expected) {
+                (Ok(_), None) => {}
+                (Err(said), Some(part)) => assert!(said.contains(part), "{fields}: {said}"),
+                (other, _) => panic!("{fields}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_read_as_kubectl_reads_them() {
+        let table = [
+            ("1e2", Ok(100)),
+            ("100.0", Ok(100)),
+            ("010", Ok(8)),
+            ("0o10", Ok(8)),
+            ("08", Ok(8)),
+            ("0x10", Ok(16)),
+            ("1_000", Ok(1000)),
+            ("+5", Ok(5)),
+            ("1e-1", Err("0.1")),
+            ("1.5", Err("1.5")),
+            ("1e30", Err("1e+30")),
+        ];
+        for (written, expected) in table {
+            let scaling = |field: &str| format!("autoscaling: {{minReplicas: 1, {field}, cpu: {{averageValue: 1}}}}");
+            let most = app(&scaling(&format!("maxReplicas: {written}")));
+            let per_pod = app(&scaling(&format!("maxReplicas: 9, requestRate: {{perPod: {written}}}")));
+            match expected {
+                Ok(number) => {
+                    let most = most.unwrap_or_else(|said| panic!("{written}: {said}"));
+                    assert_eq!(most.json["spec"]["apps"][0]["autoscaling"]["maxReplicas"], number, "{written}");
+                    let per_pod = per_pod.unwrap_or_else(|said| panic!("{written}: {said}"));
+                    let rate = &per_pod.json["spec"]["apps"][0]["autoscaling"]["requestRate"];
+                    assert_eq!(rate["perPod"], number, "{written}");
+                }
+                Err(number) => {
+                    let (most, per_pod) = (most.unwrap_err(), per_pod.unwrap_err());
+                    assert!(most.contains(&format!("is {number}, but must be a whole number")), "{written}: {most}");
+                    let quotes = format!("{number} is not a whole number: put it in quotes");
+                    assert!(per_pod.contains(&quotes), "{written}: {per_pod}");
+                }
+            }
+        }
     }
 
     #[test]

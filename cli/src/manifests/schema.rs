@@ -58,6 +58,48 @@ static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
     patterns
 });
 
+/// What to write where a pattern is not matched.
+const REMEDIES: [(&str, &str); 17] = [
+    (r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "write a duration in h, m, s and ms, such as 90s or 1h30m"),
+    (
+        r"^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
+        "write a quantity with at most one suffix, such as 100, 0.5, 500m or 512Mi",
+    ),
+    ("^([1-9]?[0-9]|100)%$", "write a percentage such as 25%, or a whole number without quotes"),
+    (
+        "^([0-9]+-)*[0-9]*[a-z][a-z0-9]*(-[a-z0-9]+)*$",
+        "write the name of a port in lower-case letters, digits and dashes, such as http, or a number without quotes",
+    ),
+    (NAME, "write a name in lower-case letters, digits and dashes, such as web-1"),
+    ("^[a-zA-Z_:][a-zA-Z0-9_:]*$", "write the name of a metric alone, such as http_requests_total"),
+    (r"^/\S*$", "write a path that begins with /, such as /api/health"),
+    ("^/[^:]*$", "write an absolute path, such as /tmp"),
+    (r"^\S+$", "write an image without spaces, such as registry.example/web:1.2"),
+    ("^[A-Za-z0-9_-]+$", "write letters, digits, _ and - alone, such as session"),
+    (
+        r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+        "write an address such as http://prometheus.monitoring:9090, credentials under auth",
+    ),
+    (
+        r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
+        "write a host name in lower case, such as learn.example or *.learn.example",
+    ),
+    (
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?$",
+        "write a local time such as 2026-12-07T07:30, and its zone as timeZone",
+    ),
+    ("^[0-9]{4}-[0-9]{2}-[0-9]{2}$", "write a date such as 2026-12-07"),
+    (
+        "^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$",
+        "write a zone of the IANA database, such as Europe/Berlin or UTC",
+    ),
+    ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day such as 07:30"),
+    ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day such as 18:00, at most 24:00"),
+];
+
+/// A name as of an object in Kubernetes.
+const NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+
 /// All problems of a resource, in the order of the file.
 pub(super) fn check(node: &Node) -> Vec<Found> {
     let mut walk = Walk { path: String::new(), found: Vec::new() };
@@ -66,17 +108,31 @@ pub(super) fn check(node: &Node) -> Vec<Found> {
     walk.found
 }
 
-/// The resource as JSON, without the nulls: the API server drops those of fields that may not be null.
+/// The resource as JSON, without the nulls: in a field of the schema they say nothing. Where the spec is open they are for
+/// whoever reads it, and the API server keeps them.
 pub(super) fn without_nulls(node: &Node) -> Value {
+    let Content::Map(entries) = &node.content else { return node.to_json() };
+    let kept = entries.iter().filter(|(_, _, value)| value.content != Content::Null).map(|(key, _, value)| {
+        let schema = if key == "spec" { &SCHEMA["properties"]["spec"] } else { &Value::Null };
+        (key.clone(), pruned(schema, value))
+    });
+    Value::Object(kept.collect())
+}
+
+fn pruned(schema: &Value, node: &Node) -> Value {
+    if schema["x-kubernetes-preserve-unknown-fields"] == true {
+        return node.to_json();
+    }
     match &node.content {
-        Content::List(items) => Value::Array(items.iter().map(without_nulls).collect()),
-        Content::Map(entries) => Value::Object(
-            entries
-                .iter()
-                .filter(|(_, _, value)| value.content != Content::Null)
-                .map(|(key, _, value)| (key.clone(), without_nulls(value)))
-                .collect::<Map<_, _>>(),
-        ),
+        Content::List(items) => Value::Array(items.iter().map(|item| pruned(&schema["items"], item)).collect()),
+        Content::Map(entries) => {
+            let kept = entries.iter().filter(|(_, _, value)| value.content != Content::Null).map(|(key, _, value)| {
+                let field = &schema["properties"][key];
+                let field = if field.is_null() { &schema["additionalProperties"] } else { field };
+                (key.clone(), pruned(field, value))
+            });
+            Value::Object(kept.collect())
+        }
         _ => node.to_json(),
     }
 }
@@ -106,10 +162,10 @@ impl Walk {
             match &node.content {
                 Content::Text(text) => self.text(schema, text, line),
                 // A quantity such as 0.5 is a number that is no integer; the server takes the integers only.
-                Content::Number(number) if number.is_i64() || number.is_u64() => {}
-                Content::Number(number) => {
+                Content::Number(number) if !(number.is_i64() || number.is_u64()) => {
                     self.say(line, format!("{number} is not a whole number: put it in quotes"));
                 }
+                Content::Number(number) => self.number(schema, number, line),
                 other => self.say(line, format!("must be a number or a text, but is {}", named(other))),
             }
             return;
@@ -158,9 +214,8 @@ impl Walk {
         }
         for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
             if !entries.iter().any(|(key, _, value)| key == name && value.content != Content::Null) {
-                let about = schema["properties"][name]["description"].as_str().unwrap_or_default();
-                let about = about.split_inclusive(". ").next().unwrap_or_default().trim().replace('\n', " ");
-                let about = if about.is_empty() { about } else { format!("; {about}") };
+                let about = first_sentence(&schema["properties"][name]).map(|about| format!("; {about}"));
+                let about = about.unwrap_or_default();
                 self.within(name, |walk| walk.say(line, format!("is missing{about}")));
             }
         }
@@ -213,7 +268,11 @@ impl Walk {
         if let Some(pattern) = schema["pattern"].as_str()
             && PATTERNS.get(pattern).is_some_and(|regex| !regex.is_match(text))
         {
-            self.say(line, format!("{text:?} does not match {pattern}"));
+            let remedy = REMEDIES.iter().find(|(of, _)| *of == pattern).map_or_else(
+                || first_sentence(schema).map(|about| format!("; {about}")).unwrap_or_default(),
+                |(_, remedy)| format!(": {remedy}"),
+            );
+            self.say(line, format!("{text:?} does not match {pattern}{remedy}"));
         }
     }
 
@@ -241,6 +300,12 @@ impl Walk {
             self.say(line, format!("has {count} {of}, but may have at most {most}"));
         }
     }
+}
+
+/// What a field is about.
+fn first_sentence(schema: &Value) -> Option<String> {
+    let about = schema["description"].as_str()?.split_inclusive(". ").next()?.trim().replace('\n', " ");
+    (!about.is_empty()).then_some(about)
 }
 
 fn is_bool(text: &str) -> bool {
@@ -296,4 +361,22 @@ pub(crate) fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>)
         .filter(|(score, _)| *score > 0.82)
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_has_a_remedy_that_matches_it() {
+        for pattern in PATTERNS.keys() {
+            assert!(REMEDIES.iter().any(|(of, _)| of == pattern), "{pattern} has no remedy");
+        }
+        for (pattern, remedy) in REMEDIES {
+            let regex = PATTERNS.get(pattern).unwrap_or_else(|| panic!("{pattern} is no pattern of the schema"));
+            let examples = remedy.split("such as ").nth(1).expect(remedy);
+            let example = examples.split([',', ' ']).next().expect(remedy);
+            assert!(regex.is_match(example), "{remedy}: {example} does not match {pattern}");
+        }
+    }
 }

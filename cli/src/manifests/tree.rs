@@ -91,6 +91,9 @@ impl<'de> Deserialize<'de> for Node {
     }
 }
 
+/// Up to here an f64 holds every whole number.
+const EXACT: f64 = 9_007_199_254_740_992.0;
+
 /// The content before its line is known.
 struct Bare(Content);
 
@@ -134,6 +137,10 @@ impl<'de> Visitor<'de> for BareVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Content, E> {
+        // kubectl's JSON writes a whole number without a point, whichever way the YAML does.
+        if value.fract() == 0.0 && value.abs() < EXACT {
+            return Ok(Content::Number((value as i64).into()));
+        }
         // JSON has no NaN and no infinity; the words then fail where a number is wanted.
         Ok(Number::from_f64(value).map_or_else(|| Content::Text(value.to_string()), Content::Number))
     }

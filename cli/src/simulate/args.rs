@@ -33,6 +33,11 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub platform: Option<String>,
 
+    /// Namespace of the platform, where several in the file have its name
+    // The command line's own --namespace, which is about a cluster, is this one here.
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+
     /// Name of the app
     #[arg(long, value_name = "NAME")]
     pub app: String,
@@ -80,7 +85,7 @@ pub struct Args {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = long)]
     pub evaluation_interval: Duration,
 
-    /// How often the source scrapes, in place of the trace's step
+    /// How often the sources scrape, in place of the steps of the trace
     #[arg(long, value_name = "DURATION", value_parser = long)]
     pub scrape_interval: Option<Duration>,
 

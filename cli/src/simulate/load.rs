@@ -12,12 +12,17 @@ use crds::{
 };
 use decide::{Duration, ManualHold, Policy, Time, Tunables};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use operator::tiers::autoscaling::{Calendars, FieldError, has_metric, policy, quantity};
+use operator::{
+    context::Settings,
+    tiers::autoscaling::{Calendars, FieldError, has_metric, policy, quantity},
+    validate,
+};
 use replay::{
     RollingUpdate, Subject,
-    trace::{Clock, Trace},
+    trace::{Clock, Series, Trace},
 };
 use serde_json::Value;
+use std::collections::BTreeSet;
 
 const DAY: Duration = Duration::from_mins(24 * 60);
 
@@ -40,8 +45,6 @@ pub struct Found {
 pub struct Options {
     /// The constants of the decision core.
     pub tunables: Tunables,
-    /// The scrape interval in place of the trace's step.
-    pub scrape_interval: Option<Duration>,
     /// Milliseconds from the trace's time to wall-clock time.
     pub shift: i64,
     /// Whether latency is modelled, so that the trace need not record it.
@@ -60,26 +63,48 @@ fn is_relative(trace: &Trace, start: Time) -> bool {
     trace.clock == Clock::Seconds && start < RELATIVE_BEFORE
 }
 
-/// The app called `app` in the text of the file called `file`. Of several platforms it is the one called `platform`, else the
-/// only one that has the app, else the one called `like`.
+/// Which platform of a file is meant.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Wanted<'a> {
+    /// The one in this namespace; one that names none may be in any.
+    pub namespace: Option<&'a str>,
+    /// The one of this name.
+    pub platform: Option<&'a str>,
+    /// Rather the one that is called as this is.
+    pub like: Option<&'a Found>,
+}
+
+/// The app called `app` in the text of the file called `file`, of the platform that is wanted, which is the only one that has
+/// the app where nothing else is said.
 ///
 /// # Errors
-/// Everything that is wrong with the file, and what it has instead of what was looked for.
-pub fn find(file: &str, text: &str, platform: Option<&str>, like: Option<&str>, app: &str) -> Result<Found> {
+/// Everything that is wrong with the file, what it has instead of what was looked for, and what the operator would refuse.
+pub fn find(file: &str, text: &str, wanted: Wanted<'_>, app: &str) -> Result<Found> {
     let all = manifests::platforms(text).with_context(|| format!("{file} is not as it should be"))?;
     if all.is_empty() {
         bail!("{file}: holds no LearningPlatform: write one with `lpctl init`");
     }
-    let mut chosen: Vec<&LearningPlatform> =
-        all.iter().filter(|it| platform.is_none_or(|name| name_of(it) == name)).collect();
+    let is_there =
+        |it: &&LearningPlatform| wanted.namespace.is_none_or(|ours| namespace_of(it).is_none_or(|its| its == ours));
+    let mut chosen: Vec<&LearningPlatform> = all.iter().filter(is_there).collect();
     if chosen.is_empty() {
-        let names = names(all.iter());
-        bail!("{file}: has no platform {:?}: use --platform with one of {names}", platform.unwrap_or_default());
+        let namespaces: BTreeSet<&str> = all.iter().filter_map(namespace_of).collect();
+        bail!(
+            "{file}: has no platform in namespace {:?}: use --namespace with one of {}",
+            wanted.namespace.unwrap_or_default(),
+            Vec::from_iter(namespaces).join(", ")
+        );
+    }
+    let there = names(&chosen);
+    chosen.retain(|it| wanted.platform.is_none_or(|name| name_of(it) == name));
+    if chosen.is_empty() {
+        bail!("{file}: has no platform {:?}: use --platform with one of {there}", wanted.platform.unwrap_or_default());
     }
     let apps: Vec<&str> = chosen.iter().flat_map(|it| &it.spec.apps).map(|app| app.name.as_str()).collect();
     chosen.retain(|it| it.spec.apps.iter().any(|it| it.name == app));
-    if chosen.len() > 1 && chosen.iter().any(|it| Some(name_of(it)) == like) {
-        chosen.retain(|it| Some(name_of(it)) == like);
+    if let Some(like) = wanted.like.map(|found| &found.platform) {
+        prefer(&mut chosen, |it| name_of(it) == name_of(like));
+        prefer(&mut chosen, |it| namespace_of(it) == namespace_of(like));
     }
     let [platform] = chosen[..] else {
         if chosen.is_empty() {
@@ -90,16 +115,18 @@ pub fn find(file: &str, text: &str, platform: Option<&str>, like: Option<&str>, 
             };
             bail!("{file}: has no app {app:?}: {hint}");
         }
-        let names = names(chosen.iter().copied());
-        bail!("{file}: {} platforms have an app {app:?}: use --platform with one of {names}", chosen.len());
+        let flags = if share_names(&chosen) { "--namespace and --platform" } else { "--platform" };
+        let (count, names) = (chosen.len(), names(&chosen));
+        bail!("{file}: {count} platforms have an app {app:?}: use {flags} with one of {names}");
     };
+    check(platform).with_context(|| format!("{file}: the operator would refuse it"))?;
     let found = platform.spec.apps.iter().find(|it| it.name == app).cloned().unwrap_or_default();
     let Some(autoscaling) = found.autoscaling.clone() else {
         bail!(
             "{file}: app {app:?} has no autoscaling, so its number of pods is fixed: add spec.apps[].autoscaling, or use --app with another"
         );
     };
-    let calendars = calendars(text, platform.metadata.namespace.as_deref());
+    let calendars = calendars(text, namespace_of(platform));
     Ok(Found { platform: platform.clone(), app: found, autoscaling, calendars, file: file.to_owned() })
 }
 
@@ -107,8 +134,35 @@ fn name_of(platform: &LearningPlatform) -> &str {
     platform.metadata.name.as_deref().unwrap_or_default()
 }
 
-fn names<'a>(platforms: impl Iterator<Item = &'a LearningPlatform>) -> String {
-    platforms.map(name_of).collect::<Vec<_>>().join(", ")
+fn namespace_of(platform: &LearningPlatform) -> Option<&str> {
+    platform.metadata.namespace.as_deref()
+}
+
+/// The names of platforms, with their namespaces where several share a name.
+fn names(platforms: &[&LearningPlatform]) -> String {
+    let qualified = |it: &&LearningPlatform| match namespace_of(it) {
+        Some(namespace) if share_names(platforms) => format!("{namespace}/{}", name_of(it)),
+        _ => name_of(it).to_owned(),
+    };
+    platforms.iter().map(qualified).collect::<Vec<_>>().join(", ")
+}
+
+fn share_names(platforms: &[&LearningPlatform]) -> bool {
+    platforms.iter().map(|it| name_of(it)).collect::<BTreeSet<_>>().len() < platforms.len()
+}
+
+/// Leaves those for which `is_like` holds, if there are any.
+fn prefer(platforms: &mut Vec<&LearningPlatform>, is_like: impl Fn(&LearningPlatform) -> bool) {
+    if platforms.iter().any(|it| is_like(it)) {
+        platforms.retain(|it| is_like(it));
+    }
+}
+
+/// What the operator checks before it carries out anything.
+fn check(platform: &LearningPlatform) -> Result<()> {
+    let mut platform = platform.clone();
+    platform.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+    validate::validate(&platform, &Settings::default()).map(drop).map_err(|error| anyhow!("{error}"))
 }
 
 /// The texts of all ConfigMaps in the file that the platform's namespace could hold.
@@ -220,7 +274,9 @@ impl Found {
         if trace.latency.is_none() && !options.latency_modelled {
             policy.latency = None;
         }
-        policy.scrape_interval = options.scrape_interval.unwrap_or(trace.step());
+        let latency = trace.latency.as_ref().filter(|_| policy.latency.is_some());
+        let read = std::iter::once(&trace.rate).chain(latency);
+        policy.scrape_interval = read.map(Series::scrape_interval).max().unwrap_or(policy.scrape_interval);
         policy.longest_range = policy.scrape_interval.times(policy.tunables.long_range_scrapes);
     }
 

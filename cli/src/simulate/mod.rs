@@ -14,7 +14,7 @@ pub use args::{Args, Output};
 use anyhow::{Context, Result, bail};
 use decide::{Time, Tunables};
 use fail_if::FailIf;
-use load::{Found, Options};
+use load::{Found, Options, Wanted};
 use replay::{
     ClosedLoop, Replay, Subject, World,
     trace::{Clock, Series, Trace},
@@ -59,8 +59,10 @@ impl Prepared {
     /// Bad input, and what cannot be read.
     pub fn new(args: &Args) -> Result<Self> {
         args.check()?;
-        let found = args.find(&args.file, args.platform.as_deref(), None)?;
-        let other = args.against.as_deref().map(|path| args.find(path, None, Some(found.platform()))).transpose()?;
+        let (namespace, platform) = (args.namespace.as_deref(), args.platform.as_deref());
+        let found = args.find(&args.file, Wanted { namespace, platform, like: None })?;
+        let like = Wanted { like: Some(&found), ..Wanted::default() };
+        let other = args.against.as_deref().map(|path| args.find(path, like)).transpose()?;
         let (trace, mut notes) = args.trace()?;
         let ours = args.side(found, &trace, &mut notes)?;
         args.check_measures(&ours, &mut notes)?;
@@ -129,8 +131,8 @@ impl Args {
         Ok(())
     }
 
-    fn find(&self, path: &Path, platform: Option<&str>, like: Option<&str>) -> Result<Found> {
-        load::find(&shown(path), &read(path)?, platform, like, &self.app)
+    fn find(&self, path: &Path, wanted: Wanted<'_>) -> Result<Found> {
+        load::find(&shown(path), &read(path)?, wanted, &self.app)
     }
 
     fn trace(&self) -> Result<(Trace, Vec<String>)> {
@@ -149,6 +151,10 @@ impl Args {
                 query_range::trace(&shown(path), rate, latency)?
             }
             (None, None) => bail!("give a trace: --trace FILE.csv or --rate FILE.json"),
+        };
+        let trace = match self.scrape_interval {
+            Some(interval) => trace.scraped_every(interval),
+            None => trace,
         };
         notes.extend(self.latency.as_deref().and_then(|path| query_range::misses(&shown(path), &trace)));
         let steps = replay::length(&trace, self.evaluation_interval);
@@ -174,12 +180,8 @@ impl Args {
 
     fn side(&self, found: Found, trace: &Trace, notes: &mut Vec<String>) -> Result<Side> {
         let world = self.world(&found, trace)?;
-        let options = Options {
-            tunables: self.tunables()?,
-            scrape_interval: self.scrape_interval,
-            shift: world.shift,
-            latency_modelled: self.closed_loop.is_some(),
-        };
+        let options =
+            Options { tunables: self.tunables()?, shift: world.shift, latency_modelled: self.closed_loop.is_some() };
         let (subject, remarks) = found.subject(trace, &options)?;
         notes.extend(remarks);
         Ok(Side { found, subject, world })

@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 #[derive(Deserialize)]
 struct Answer {
     status: String,
-    #[serde(default)]
     data: Option<Data>,
-    #[serde(default, rename = "errorType")]
+    #[serde(rename = "errorType")]
     error_type: Option<String>,
-    #[serde(default)]
     error: Option<String>,
-    #[serde(default)]
-    warnings: Vec<String>,
+    warnings: Option<Vec<String>>,
+    /// VictoriaMetrics warns by this alone.
+    #[serde(rename = "isPartial")]
+    is_partial: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -126,7 +126,11 @@ pub fn parse(name: &str, text: &str) -> Result<Parsed> {
         Some(range) => points(name, range.values)?,
     };
     let (mut series, mut notes) = (Series::new(points, Hold::OneStep), Vec::new());
-    for warning in answer.warnings {
+    if answer.is_partial == Some(true) {
+        series = series.in_part();
+        notes.push(format!("{name}: the server says that it answered in part (isPartial): its values only raise"));
+    }
+    for warning in answer.warnings.into_iter().flatten() {
         if is_about_missing_data(&warning) {
             series = series.in_part();
             notes.push(format!("{name}: the server warned: {warning}: its values only raise"));
@@ -194,6 +198,20 @@ mod tests {
         assert_eq!((parsed.series.span(), parsed.notes), (None, vec![note]));
         let error = trace("r.json", parsed.series, None).unwrap_err().to_string();
         assert!(error.contains("matched no series"), "{error}");
+    }
+
+    #[test]
+    fn an_answer_that_says_it_is_partial_only_raises() {
+        let with = |more: &str| {
+            let result = r#"[{"metric":{},"values":[[10,"1"]]}]"#;
+            parse("r.json", &matrix(result).replacen('{', &format!("{{{more},"), 1)).unwrap()
+        };
+        let parsed = with(r#""isPartial":true"#);
+        let note = "r.json: the server says that it answered in part (isPartial): its values only raise".to_owned();
+        assert_eq!((&parsed.series, parsed.notes), (&with(r#""warnings":["a store is down"]"#).series, vec![note]));
+        let whole = with(r#""isPartial":false"#);
+        assert_ne!(parsed.series, whole.series);
+        assert_eq!(with(r#""warnings":null,"isPartial":null,"error":null"#), whole);
     }
 
     #[test]

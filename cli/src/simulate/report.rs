@@ -5,7 +5,7 @@ use anyhow::Result;
 use decide::{Duration, SignalState, StageName, Time, Why};
 use replay::{
     Plain, Replay, Step, Summary, short,
-    trace::{Clock, Trace},
+    trace::{Clock, Series, Trace},
 };
 use serde::Serialize;
 use std::io::Write;
@@ -95,6 +95,7 @@ pub fn word(state: &SignalState) -> &'static str {
         SignalState::RaiseOnly(_) => "RaiseOnly",
         SignalState::NoData => "NoData",
         SignalState::SeriesNeverSeen => "SeriesNeverSeen",
+        SignalState::TooFewSamples(_) => "TooFewSamples",
         SignalState::NotANumber(_) => "NotANumber",
         SignalState::Stale(_) => "Stale",
         SignalState::Ambiguous(..) => "Ambiguous",
@@ -167,10 +168,12 @@ pub fn write_heading(out: &mut dyn Write, heading: &Heading<'_>, steps: usize) -
     let Heading { app, platform, trace, interval } = heading;
     let (from, to) = (trace.clock.show(trace.start), trace.clock.show(trace.end));
     let unit = if trace.clock == Clock::Seconds { " s" } else { "" };
+    let every = trace.rate.scrape_interval();
+    let latency = trace.latency.as_ref().map(Series::scrape_interval).filter(|latency| *latency != every);
+    let latency = latency.map(|latency| format!(" (latency every {latency})")).unwrap_or_default();
     writeln!(
         out,
-        "{app} of {platform}, {from} to {to}{unit}: {steps} steps of {interval}, scraped every {}\n",
-        trace.step()
+        "{app} of {platform}, {from} to {to}{unit}: {steps} steps of {interval}, scraped every {every}{latency}\n"
     )?;
     Ok(())
 }

@@ -4,8 +4,13 @@ use super::*;
 
 /// The file of an answer with one point per 15 s from `start` on.
 fn answer(name: &str, warnings: &str, start: u64, values: &[&str]) -> String {
+    answer_every(15, name, warnings, start, values)
+}
+
+/// The file of an answer with one point per `step` seconds from `start` on.
+fn answer_every(step: u64, name: &str, warnings: &str, start: u64, values: &[&str]) -> String {
     let points: Vec<String> =
-        values.iter().enumerate().map(|(row, value)| format!("[{},\"{value}\"]", start + row as u64 * 15)).collect();
+        values.iter().enumerate().map(|(row, value)| format!("[{},\"{value}\"]", start + row as u64 * step)).collect();
     let series =
         if values.is_empty() { String::new() } else { format!(r#"{{"metric":{{}},"values":[{}]}}"#, points.join(",")) };
     scratch(
@@ -49,6 +54,36 @@ fn a_partial_answer_only_raises() {
     assert_eq!((states(&report, 0), states(&report, 1)), (vec!["Value"], vec!["RaiseOnly"]));
     let (report, _) = of(&["--rate", &whole, "--latency", &partial, "--closed-loop", "200"]);
     assert_eq!(states(&report, 1), ["RaiseOnly"], "the model of overload does not make it whole");
+}
+
+#[test]
+fn each_answer_is_as_fresh_as_its_own_step_allows() {
+    let values = [vec!["1500"; 40], vec!["300"; 360]].concat();
+    let rate = answer("fast-rate.json", "", 6000, &values);
+    let calm = |step: u64, start: u64| {
+        let name = format!("calm-{step}-{start}.json");
+        answer_every(step, &name, "", start, &vec!["0.05"; usize::try_from(6100 / step).unwrap()])
+    };
+    let (expected, _) = of(&["--rate", &rate, "--latency", &calm(15, 6000)]);
+    assert_eq!(course(&expected, "floor").last(), Some(&4));
+    // Once a minute, scraped at other moments than the rate is, and seldom.
+    for latency in [calm(60, 5943), calm(300, 5999)] {
+        let (report, _) = of(&["--rate", &rate, "--latency", &latency]);
+        assert_eq!((states(&report, 0), states(&report, 1)), (vec!["Value"], vec!["Value"]), "{latency}");
+        assert_eq!(course(&report, "floor"), course(&expected, "floor"), "{latency}");
+    }
+    let file = fixture(PLAIN);
+    let latency = calm(60, 5943);
+    let words =
+        ["simulate", "-f", &file, "--app", "web", "--platform", "campus", "--rate", &rate, "--latency", &latency];
+    let told = run_words(words).unwrap().out;
+    assert!(told.contains("scraped every 15s (latency every 1m)\n"), "{}", told.lines().next().unwrap());
+    // Recorded once a minute, but scraped more often.
+    let rate = answer_every(60, "minutes.json", "", 6000, &values[..100]);
+    for interval in ["5s", "15s", "60s", "5m"] {
+        let (report, _) = of(&["--rate", &rate, "--latency", &latency, "--scrape-interval", interval]);
+        assert_eq!((states(&report, 0), states(&report, 1)), (vec!["Value"], vec!["Value"]), "{interval}");
+    }
 }
 
 #[test]

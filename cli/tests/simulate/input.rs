@@ -37,6 +37,61 @@ fn what_is_not_in_the_file_is_named_with_what_is() {
 }
 
 #[test]
+fn platforms_of_one_name_are_told_apart_by_their_namespace() {
+    let trace = fixture("steps.csv");
+    let story = std::fs::read_to_string(fixture(STORY)).unwrap();
+    let least = |namespace: &str, least: u32| {
+        story
+            .replace("namespace: learning", &format!("namespace: {namespace}"))
+            .replace("minReplicas: 3", &format!("minReplicas: {least}"))
+    };
+    let two = scratch("two.yaml", &format!("{}---\n{}", least("learning", 5), least("staging", 7)));
+    let error = try_run(&two, "web", &trace, &[]).unwrap_err();
+    let expected =
+        "2 platforms have an app \"web\": use --namespace and --platform with one of learning/story, staging/story";
+    assert!(error.contains(expected), "{error}");
+    let error = try_run(&two, "web", &trace, &["--namespace", "moon"]).unwrap_err();
+    assert!(
+        error.contains("no platform in namespace \"moon\": use --namespace with one of learning, staging"),
+        "{error}"
+    );
+    let floor = |file: &str, more: &[&str]| course(&json(file, "web", &trace, more), "floor");
+    assert_eq!(floor(&two, &["--namespace", "learning"]), [5]);
+    assert_eq!(floor(&two, &["-n", "staging", "--platform", "story"]), [7]);
+    // A file that names no namespace is for any.
+    let open = scratch("open.yaml", &story.replace(", namespace: learning", ""));
+    assert_eq!(floor(&open, &["-n", "staging"]), [3, 4, 3]);
+    // The other side is the one in the same namespace, if there is one.
+    let against = json(&two, "web", &trace, &["-n", "staging", "--against", &two]);
+    assert_eq!(against["against"], json(&two, "web", &trace, &["-n", "staging"]));
+    let against = json(&open, "web", &trace, &["--against", &scratch("later.yaml", &least("later", 6))]);
+    assert_eq!(course(&against["against"], "floor"), [6]);
+}
+
+#[test]
+fn what_the_operator_would_refuse_is_not_replayed() {
+    let trace = fixture("steps.csv");
+    let story = std::fs::read_to_string(fixture(STORY)).unwrap();
+    let broken = "podTemplate: {spec: {containers: {name: web}}}";
+    let schedule = "{name: a, minReplicas: 4, start: 2026-12-07T07:30, end: 2026-12-07T09:30, timeZone: Mars/Base}";
+    let table = [
+        ("port: 3000", format!("port: 3000\n      {broken}"), "spec.apps[web].podTemplate: with this overlay"),
+        // It is the whole platform that is refused.
+        ("replicas: 2", format!("replicas: 2\n      {broken}"), "spec.apps[jobs].podTemplate: with this overlay"),
+        (
+            "fallback:",
+            format!("schedules: [{schedule}]\n        fallback:"),
+            "spec.apps[web].autoscaling.schedules[a]: timeZone \"Mars/Base\"",
+        ),
+    ];
+    for (index, (plain, refused, expected)) in table.into_iter().enumerate() {
+        let file = scratch(&format!("refused-{index}.yaml"), &story.replace(plain, &refused));
+        let error = try_run(&file, "web", &trace, &[]).unwrap_err();
+        assert!(error.contains(&format!("{file}: the operator would refuse it: {expected}")), "{refused}: {error}");
+    }
+}
+
+#[test]
 fn a_bad_trace_names_its_file() {
     let table = [
         ("time,rate,latency\n0,320\n", ":2: 2 fields where the header has 3"),

@@ -33,6 +33,15 @@ use std::collections::BTreeMap;
 #[x_kube(validation = Rule::new("!has(self.health) || !has(self.health.path) || has(self.port) || has(self.ports)").message(
     "apps[].health.path needs a port to ask: set apps[].port, or give full probes"
 ))]
+#[x_kube(validation = Rule::new("!has(self.health) || !has(self.health.port) || (has(self.ports) ? self.ports.exists(p, p.name == self.health.port) : self.health.port == 'http')").message(
+    "apps[].health.port is none of the app's ports (apps[].port is called http): name one of them, or add it to apps[].ports"
+))]
+#[x_kube(validation = Rule::new("!has(self.exposure) || !has(self.exposure.gateway) || !has(self.exposure.gateway.paths) || self.exposure.gateway.paths.all(x, !has(x.port) || (has(self.ports) ? self.ports.exists(p, p.name == x.port) : x.port == 'http'))").message(
+    "apps[].exposure.gateway.paths[].port is none of the app's ports (apps[].port is called http): name one of them, or add it to apps[].ports"
+))]
+#[x_kube(validation = Rule::new("!has(self.exposure) || !has(self.exposure.ingress) || !has(self.exposure.ingress.paths) || self.exposure.ingress.paths.all(x, !has(x.port) || (has(self.ports) ? self.ports.exists(p, p.name == x.port) : x.port == 'http'))").message(
+    "apps[].exposure.ingress.paths[].port is none of the app's ports (apps[].port is called http): name one of them, or add it to apps[].ports"
+))]
 #[x_kube(validation = Rule::new("!has(self.autoscaling) || !has(self.autoscaling.cpu) || !has(self.autoscaling.cpu.utilization) || (has(self.resources) && has(self.resources.requests) && 'cpu' in self.resources.requests)").message(
     "apps[].autoscaling.cpu.utilization is a share of the request, which is missing: set apps[].resources.requests.cpu"
 ))]
@@ -76,8 +85,14 @@ pub struct App {
     /// The ports the app listens on, a map by `name`; the first one is what routes, probes and metrics use unless they
     /// say otherwise.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16))]
+    #[schemars(length(min = 1, max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    #[x_kube(validation = Rule::new("self.all(p, self.exists_one(q, q.port == p.port && (has(q.protocol) ? q.protocol : 'TCP') == (has(p.protocol) ? p.protocol : 'TCP')))").message(
+        "ports[].port: two ports have the same number and protocol, and a container can listen on it only once: change one of them, or remove it"
+    ))]
+    #[x_kube(validation = Rule::new("self.all(p, self.exists_one(q, (has(q.servicePort) ? q.servicePort : q.port) == (has(p.servicePort) ? p.servicePort : p.port) && (has(q.protocol) ? q.protocol : 'TCP') == (has(p.protocol) ? p.protocol : 'TCP')))").message(
+        "ports[].servicePort (default: port): two ports have the same number and protocol on the Service: set another servicePort"
+    ))]
     pub ports: Vec<AppPort>,
 
     /// Environment variables.

@@ -69,7 +69,7 @@ pub struct Health {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!(has(self.disabled) && self.disabled && has(self.constraints))").message(
-    "spread: disabled and constraints exclude each other"
+    "spread: disabled and constraints exclude each other: remove one of them"
 ))]
 pub struct Spread {
     /// No spreading at all.
@@ -142,13 +142,15 @@ pub struct Scratch {
     pub in_memory: Option<bool>,
 }
 
-/// Where Prometheus finds the app's own metrics. Writes a PodMonitor where that API exists, and the usual
-/// `prometheus.io/*` annotations on the pods for others.
+/// Where Prometheus finds the app's own metrics. Writes a PodMonitor where that API exists, else the usual
+/// `prometheus.io/*` annotations on the pods.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Metrics {
-    /// How Prometheus is told of the pods. Without it both ways are offered, `Annotations` always and `PodMonitor` where the
-    /// API is: a Prometheus that follows both would count every request twice, so name one there. A change rolls the pods.
+    /// How Prometheus is told of the pods. Without it: by `PodMonitor` where the cluster has that API, else by
+    /// `Annotations`. Pods that carry the annotations keep them when the API appears, because taking them away would
+    /// restart the pods: a Prometheus that follows both ways then counts every request twice, so name one. A change may
+    /// roll the pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub discovery: Option<Discovery>,
     /// Path of the exposition. Default `/metrics`.

@@ -55,7 +55,7 @@ pub fn good() -> Value {
                          "timeZone": "Europe/Berlin", "minReplicas": 12, "ramp": "10m"},
                         {"name": "lessons", "timeZone": "America/Argentina/Buenos_Aires", "expected": {"students": 900, "requestsPerStudent": "50m"},
                          "weekly": {"days": ["Mon"], "start": "07:30", "end": "24:00", "from": "2026-09-01", "until": "2026-12-18"}},
-                        {"name": "term", "calendar": {"configMap": {"name": "term", "key": "term.ics"}},
+                        {"name": "term", "timeZone": "EST5EDT", "calendar": {"configMap": {"name": "term", "key": "term.ics"}},
                          "expected": {"requestsPerSecond": 400}, "maxReplicas": 20},
                     ],
                 },
@@ -110,6 +110,30 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         let ports = json!([{"name": name, "port": 80}]);
         case(&[(&app("/port"), none.clone()), (&app("/ports"), ports)], "ports[].name must hold a letter");
     }
+    // The same number under two names, on the container and on the Service alone.
+    for (second, named) in [
+        (json!({"name": "b", "port": 80, "protocol": "TCP", "servicePort": 81}), "ports[].port: two ports"),
+        (json!({"name": "b", "port": 81, "servicePort": 80}), "ports[].servicePort (default: port): two ports"),
+    ] {
+        let ports = json!([{"name": "a", "port": 80}, second, {"name": "c", "port": 80, "protocol": "UDP"}]);
+        case(&[(&app("/port"), none.clone()), (&app("/ports"), ports)], named);
+    }
+    for (at, value, named) in [
+        ("/health/port", json!("admin"), "health.port is none"),
+        ("/exposure/gateway/paths/0/port", json!("admin"), "exposure.gateway.paths[].port is none"),
+        (
+            "/exposure/ingress",
+            json!({"paths": [{"path": "/", "port": "admin"}]}),
+            "exposure.ingress.paths[].port is none",
+        ),
+    ] {
+        case(&[(&app(at), value)], named);
+    }
+    let ports = json!([{"name": "web", "port": 80}]);
+    case(
+        &[(&app("/port"), none.clone()), (&app("/ports"), ports), (&app("/health/port"), json!("http"))],
+        "health.port is none",
+    );
     case(&[(&app("/port"), none.clone())], "exposure needs a port");
     case(&[(&app("/port"), none.clone())], "metrics needs a port");
     case(&[(&app("/port"), none.clone())], "health.path needs a port");
@@ -168,7 +192,14 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         let at = |path: &str| scaling(&format!("{source}{path}"));
         case(&[(&at("/query"), json!("x")), (&at("/preset"), json!("App"))], "query is a whole expression");
         case(&[(&at("/freshness"), json!("x"))], "freshness names");
-        case(&[(&at("/labels"), json!({"not a label": "x"}))], "label names");
+        case(&[(&at("/labels"), json!({"not a label": "x"}))], "labels: a name");
+        case(&[(&at("/server"), json!("gone"))], "is not in spec.prometheus.servers");
+    }
+    case(&[("/spec/prometheus", none.clone())], "is not in spec.prometheus.servers");
+    for preset in ["IngressNginx", "Istio", "Linkerd", "Traefik"] {
+        case(&[(&scaling("/concurrency/preset"), json!(preset))], "concurrency.preset: only App");
+        let alternatives = json!([{}, {"preset": preset}]);
+        case(&[(&scaling("/concurrency/alternatives"), alternatives)], "concurrency.alternatives[].preset: only App");
     }
     let schedule = |path: &str| scaling(&format!("/schedules/0{path}"));
     case(
@@ -176,10 +207,15 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         "exactly one of start and end",
     );
     case(&[(&schedule("/end"), none.clone())], "needs both start and end");
-    case(&[(&schedule("/end"), json!("2026-12-01T00:00"))], "end must be after start");
+    for end in ["2026-12-01T00:00", "2026-12-07T07:30:00"] {
+        case(&[(&schedule("/end"), json!(end))], "end must be after start");
+    }
     case(&[(&schedule("/minReplicas"), none.clone())], "changes nothing");
     case(&[(&schedule("/timeZone"), none.clone())], "timeZone is missing");
     case(&[(&schedule("/timeZone"), json!("Europe/Atlantis"))], "not in the IANA database");
+    // These mean a zone to the server, but none that is named.
+    case(&[(&schedule("/timeZone"), json!(""))], "timeZone is not in the IANA database: write");
+    case(&[(&schedule("/timeZone"), json!("Local"))], "timeZone is not in the IANA database: write");
     case(&[(&schedule("/start"), json!("2026-02-30T00:00"))], "start is no date");
     case(&[(&schedule("/end"), json!("2027-13-01T00:00"))], "end is no date");
     case(&[(&schedule("/ramp"), json!("25h"))], "ramp");

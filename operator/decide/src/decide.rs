@@ -48,7 +48,7 @@ pub fn advance(policy: &Policy, state: &mut State, input: &Input) -> Decision {
     };
     let judged = latency.as_ref().filter(|_| resolvable).map(|latency| (latency, &verdict));
     let k = verdict.k;
-    let plan = Plan::at(&tick, k);
+    let plan = Plan::at(&tick, &state.pace, k);
     let caps = caps(&tick, &plan, &state.pace, state.is_adopting());
 
     // Each stage moves the number in one direction only, and says why.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::policy::Name;
-use crate::sample::{Doubt, NotANumber, SourceErrorKind};
+use crate::sample::{Doubt, NotANumber, SourceError};
 use crate::time::{Duration, Time};
 use crate::why::{Reason, Why};
 use crate::write::Write;
@@ -102,6 +102,8 @@ pub enum SignalState {
     NoData,
     /// No series matched for long, either.
     SeriesNeverSeen,
+    /// The series holds fewer than two samples in this range.
+    TooFewSamples(Duration),
     /// Not a number.
     NotANumber(NotANumber),
     /// Too old.
@@ -109,7 +111,7 @@ pub enum SignalState {
     /// More than one series, differing in this label.
     Ambiguous(u32, Arc<str>),
     /// The query failed.
-    Error(SourceErrorKind, Arc<str>),
+    Error(SourceError),
 }
 
 /// Where a signal stands between health and fallback.
@@ -296,13 +298,13 @@ impl SignalState {
             // A constant stands in for a source that does not answer.
             Self::RaiseOnly(Doubt::Constant) => MetricsReason::SourceUnavailable,
             Self::RaiseOnly(_) => MetricsReason::Settling,
-            Self::NoData => MetricsReason::NoSeries,
+            Self::NoData | Self::TooFewSamples(_) => MetricsReason::NoSeries,
             Self::SeriesNeverSeen => MetricsReason::SeriesNeverSeen,
             Self::NotANumber(_) => MetricsReason::NotANumber,
             Self::Stale(_) => MetricsReason::StaleSample,
             Self::Ambiguous(..) => MetricsReason::AmbiguousResult,
-            Self::Error(kind, _) if kind.is_misconfiguration() => MetricsReason::SourceMisconfigured,
-            Self::Error(..) => MetricsReason::SourceUnavailable,
+            Self::Error(error) if error.kind.is_misconfiguration() => MetricsReason::SourceMisconfigured,
+            Self::Error(_) => MetricsReason::SourceUnavailable,
         }
     }
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Serialize, Serializer};
 
 use crate::decision::{Finding, HeldBy, MetricsAvailable, MetricsReason, SignalState, StageName};
+use crate::sample::SourceError;
 use crate::why::{Reason, Why};
 
 /// A number with at most three digits after the point and no trailing zeros.
@@ -156,6 +157,10 @@ impl fmt::Display for SignalState {
             Self::SeriesNeverSeen => {
                 f.write_str("the query has matched no series for a long time; check the metric's name and labels")
             }
+            Self::TooFewSamples(range) => write!(
+                f,
+                "the series exists, but has fewer than two samples in {range}: if that lasts, set prometheus.scrapeInterval to the job's scrape_interval"
+            ),
             Self::NotANumber(what) => write!(f, "the answer is {what}"),
             Self::Stale(age) => write!(f, "the newest sample is {age} old"),
             Self::Ambiguous(series, label) => {
@@ -164,7 +169,10 @@ impl fmt::Display for SignalState {
                     "the query returns {series} series that differ in the label {label}; aggregate it away or match one value"
                 )
             }
-            Self::Error(_, message) => write!(f, "the query failed: {message}"),
+            Self::Error(SourceError { server: Some(server), message, .. }) => {
+                write!(f, "the query to {server} failed: {message}")
+            }
+            Self::Error(SourceError { server: None, message, .. }) => write!(f, "the query failed: {message}"),
         }
     }
 }

@@ -100,7 +100,7 @@ impl LatencyMemory {
         let idle = !signals.is_empty() && signals.iter().all(Signal::is_idle);
         let value = latency.value.filter(|_| latency.state.is_full());
         if tick.fresh {
-            self.count(tick, budget, value, idle, frozen);
+            self.count(tick, budget, value, latency.stale_after, idle, frozen);
             if frozen {
                 self.trial = None;
             } else if let Some(value) = value
@@ -126,7 +126,15 @@ impl LatencyMemory {
     }
 
     /// Advances the clocks: over budget since, and calm since.
-    fn count(&mut self, tick: &Tick<'_>, budget: &Latency, value: Option<f64>, idle: bool, frozen: bool) {
+    fn count(
+        &mut self,
+        tick: &Tick<'_>,
+        budget: &Latency,
+        value: Option<f64>,
+        silence: Duration,
+        idle: bool,
+        frozen: bool,
+    ) {
         let tunables = &tick.policy.tunables;
         self.not_helped_until = self.not_helped_until.filter(|until| tick.now < *until);
         if idle {
@@ -137,7 +145,7 @@ impl LatencyMemory {
             _ if idle => true,
             Some(value) if value > budget.budget => {
                 // A missed poll in between does not start the time anew, a longer silence does.
-                let since = self.over.filter(|(_, last)| tick.now.since(*last) <= tick.policy.stale_after());
+                let since = self.over.filter(|(_, last)| tick.now.since(*last) <= silence);
                 self.over = Some((since.map_or(tick.now, |(since, _)| since), tick.now));
                 self.calm = Duration::ZERO;
                 false

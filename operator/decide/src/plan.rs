@@ -3,7 +3,7 @@
 use jiff::civil;
 
 use crate::policy::Name;
-use crate::ramp;
+use crate::ramp::{Pace, lead_from};
 use crate::schedule::{Bound, Schedule, Weekday, When, Window};
 use crate::size::pods_for;
 use crate::tick::Tick;
@@ -28,18 +28,18 @@ pub(crate) struct Planned {
 
 impl Plan {
     /// What the schedules ask for at this tick, with `k` on the capacity of a pod.
-    pub(crate) fn at(tick: &Tick<'_>, k: f64) -> Self {
+    pub(crate) fn at(tick: &Tick<'_>, pace: &Pace, k: f64) -> Self {
         let mut plan = Self::default();
         for schedule in &tick.policy.schedules {
-            schedule.windows_near(tick, |window| plan.add(tick, schedule, k, window));
+            schedule.windows_near(tick, |window| plan.add(tick, pace, schedule, k, window));
         }
         plan
     }
 
-    fn add(&mut self, tick: &Tick<'_>, schedule: &Schedule, k: f64, window: &Window) {
+    fn add(&mut self, tick: &Tick<'_>, pace: &Pace, schedule: &Schedule, k: f64, window: &Window) {
         let planned = |full, now| Planned { name: schedule.name.clone(), now, full };
         if let Some(full) = schedule.floor.and_then(|bound| pods(tick, bound, k)) {
-            let now = floor_now(tick, schedule, window, full);
+            let now = floor_now(tick, pace, schedule, window, full);
             if now > self.floor.as_ref().map_or(0, |known| known.now) {
                 self.floor = Some(planned(full, now));
             }
@@ -64,7 +64,7 @@ fn pods(tick: &Tick<'_>, bound: Bound, k: f64) -> Option<u32> {
 }
 
 /// The floor of a window now: in full from its start to its end, in steps before and after.
-fn floor_now(tick: &Tick<'_>, schedule: &Schedule, window: &Window, full: u32) -> u32 {
+fn floor_now(tick: &Tick<'_>, pace: &Pace, schedule: &Schedule, window: &Window, full: u32) -> u32 {
     let tunables = &tick.policy.tunables;
     let ramp = schedule.ramp.unwrap_or(tunables.schedule_ramp);
     let steps = u64::from(tunables.schedule_steps.max(1));
@@ -85,23 +85,13 @@ fn floor_now(tick: &Tick<'_>, schedule: &Schedule, window: &Window, full: u32) -
         return part(Duration::from_millis(ramp.as_millis() - over.as_millis() - 1));
     }
     let left = start.since(tick.now);
-    if left <= lead(tick, tick.floor, full) {
+    if left <= pace.lead(tick, full) {
         return full;
     }
     let ramped = if left <= ramp { part(Duration::from_millis(ramp.as_millis() - left.as_millis())) } else { 0 };
     // What the climb has reached stays: without that the floor would fall back, and climb again too late.
-    let climbing = left <= lead(tick, tick.policy.min_replicas, full);
+    let climbing = left <= lead_from(tick, tick.policy.min_replicas, full);
     ramped.max(if climbing { tick.floor.min(full) } else { 0 })
-}
-
-/// How much earlier than its start a floor must be asked for, for the behaviour to climb to it from `count` in time.
-fn lead(tick: &Tick<'_>, count: u32, full: u32) -> Duration {
-    let tunables = &tick.policy.tunables;
-    let full = full.min(tick.policy.max_replicas);
-    if count >= full {
-        return Duration::ZERO;
-    }
-    ramp::climb(&tick.policy.behavior.up, count, full, tunables.evaluation_interval).min(tunables.schedule_lead_max)
 }
 
 impl Schedule {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use crate::behavior::{Behavior, SelectPolicy};
+use crate::sample::Sample;
 use crate::schedule::{Bound, Schedule};
 use crate::time::Duration;
 use crate::tunables::Tunables;
@@ -33,7 +34,8 @@ pub struct Policy {
     pub fallback_replicas: Option<u32>,
     /// Which writes are suppressed.
     pub pause: Pause,
-    /// How often the source scrapes. Default 15 s.
+    /// How often the slowest of the sources scrapes. Default 15 s. Samples may tell that theirs scrapes more often, see
+    /// [`Sample::scraped_every`](crate::Sample::scraped_every).
     pub scrape_interval: Duration,
     /// The longest range of any query, which is how long a source needs to fill its rates again. Default four scrapes.
     pub longest_range: Duration,
@@ -160,8 +162,13 @@ impl Policy {
         Ok(())
     }
 
-    pub(crate) fn stale_after(&self) -> Duration {
-        self.scrape_interval.times(self.tunables.stale_scrapes)
+    /// The age at which a sample is too old.
+    pub(crate) fn stale_after(&self, sample: &Sample) -> Duration {
+        let own = match sample {
+            Sample::Value(value) => value.scrape_interval(),
+            _ => None,
+        };
+        own.unwrap_or(self.scrape_interval).times(self.tunables.stale_scrapes)
     }
 
     /// How long values only raise after their source restarted.

@@ -10,8 +10,8 @@ use crate::time::{Duration, Time};
 use crate::why::Why;
 use crate::window::Steps;
 
-/// More steps than any climb within an app's bounds can sensibly take; a bound on work, not a rule.
-const MAX_STEPS: u32 = 1000;
+/// More looks at the policies than any sensible climb takes; a bound on work, not a rule.
+const MAX_LOOKS: u32 = 10_000;
 
 /// Floor and count over the longest period of the behaviour.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -35,6 +35,13 @@ impl Pace {
     /// The floor is `floor` from now on.
     pub(crate) fn wrote(&mut self, now: Time, floor: u32) {
         self.floor.set(now, floor);
+    }
+
+    /// How much earlier than it is due `full` must be asked for, from now on, for the floor to be there in time. What the
+    /// floor's last changes have used up of the policies is not there for the climb; that it was higher of late may be over
+    /// when the climb begins.
+    pub(crate) fn lead(&self, tick: &Tick<'_>, full: u32) -> Duration {
+        lead(tick, self.floor.at_most(tick.floor), full)
     }
 
     /// Stage "ramp": toward the floor.
@@ -74,24 +81,40 @@ impl Pace {
     }
 }
 
-/// How long raising from `from` to `to` takes by `rules`, with ticks every `interval`; zero where they forbid raising.
-pub(crate) fn climb(rules: &ScalingRules, from: u32, to: u32, interval: Duration) -> Duration {
-    let by = |policy: &ScalingPolicy| {
-        let (mut count, mut steps) = (from, 0);
-        while count < to && steps < MAX_STEPS {
-            count = raised(policy, count);
-            steps += 1;
+/// [`Pace::lead`] of a floor that has long been `count`.
+pub(crate) fn lead_from(tick: &Tick<'_>, count: u32, full: u32) -> Duration {
+    lead(tick, Steps::new(tick.now, count), full)
+}
+
+fn lead(tick: &Tick<'_>, floor: Steps, full: u32) -> Duration {
+    let (policy, tunables) = (tick.policy, &tick.policy.tunables);
+    let to = full.min(policy.max_replicas);
+    climb(&policy.behavior.up, floor, tick.now, to, tunables.evaluation_interval).min(tunables.schedule_lead_max)
+}
+
+/// How long raising `floor` to `to` takes at most by `rules`, asked for from `now` on, with ticks every `interval`; zero where
+/// they forbid raising.
+fn climb(rules: &ScalingRules, mut floor: Steps, now: Time, to: u32, interval: Duration) -> Duration {
+    if rules.select == SelectPolicy::Disabled || floor.at(now) >= to {
+        return Duration::ZERO;
+    }
+    let mut look = now.plus(rules.stabilization_window);
+    let mut step = look;
+    for _ in 0..MAX_LOOKS {
+        let count = highest(rules, |period| floor.at(look.minus(period))).unwrap_or(0);
+        if count > floor.at(step) {
+            floor.set(step, count);
         }
-        // The first step needs no waiting; every other waits for its period and the tick after it.
-        policy.period.plus(interval).times(steps.max(1) - 1)
-    };
-    let times = rules.policies.iter().map(by);
-    let slowest = match rules.select {
-        SelectPolicy::Disabled => return Duration::ZERO,
-        SelectPolicy::Max => times.min(),
-        SelectPolicy::Min => times.max(),
-    };
-    slowest.unwrap_or_default().plus(rules.stabilization_window)
+        if count >= to {
+            break;
+        }
+        // More is allowed once a change has left the period of a policy, and the tick that sees it comes after that.
+        let after = |policy: &ScalingPolicy| Some(floor.next_change(look.minus(policy.period))?.plus(policy.period));
+        let Some(next) = rules.policies.iter().filter_map(after).min() else { break };
+        look = next;
+        step = next.plus(interval);
+    }
+    step.since(now)
 }
 
 /// The greatest count that `rules` allow from what `base` says of the start of a period; `None` where they allow nothing.
@@ -187,20 +210,48 @@ mod tests {
         };
         let one_a_minute = ScalingPolicy::pods(1, MINUTE);
         let double = ScalingPolicy::percent(100, Duration::from_secs(15));
+        let tenth = ScalingPolicy::percent(10, MINUTE);
+        let four_in_half_an_hour = ScalingPolicy::pods(4, Duration::from_mins(30));
+        let fifth = ScalingPolicy::percent(20, MINUTE);
+        let two = ScalingPolicy::pods(2, MINUTE);
         let table = [
             (rules(SelectPolicy::Max, &[one_a_minute], 0), 3, 12, 8 * 65),
             (rules(SelectPolicy::Max, &[one_a_minute], 60), 3, 12, 8 * 65 + 60),
             (rules(SelectPolicy::Max, &[double], 0), 3, 12, 20),
             (rules(SelectPolicy::Max, &[one_a_minute, double], 0), 3, 12, 20),
             (rules(SelectPolicy::Min, &[one_a_minute, double], 0), 3, 12, 8 * 65),
+            // 4, 5, 6, 8, 10, ... 20: the slower policy changes on the way.
+            (rules(SelectPolicy::Min, &[fifth, two], 0), 3, 20, 9 * 65),
+            // 7 by the one, 8, 9, 10, 11, 13, 15, 17, 19 and 21 by the other.
+            (rules(SelectPolicy::Max, &[tenth, four_in_half_an_hour], 0), 3, 20, 9 * 65),
             (rules(SelectPolicy::Disabled, &[one_a_minute], 60), 3, 12, 0),
             (rules(SelectPolicy::Max, &[one_a_minute], 0), 3, 4, 0),
-            (rules(SelectPolicy::Max, &[one_a_minute], 30), 12, 3, 30),
+            (rules(SelectPolicy::Max, &[one_a_minute], 30), 12, 3, 0),
             (rules(SelectPolicy::Max, &[], 30), 3, 12, 30),
-            (rules(SelectPolicy::Max, &[ScalingPolicy::pods(0, MINUTE)], 0), 3, 12, 999 * 65),
+            (rules(SelectPolicy::Max, &[ScalingPolicy::pods(0, MINUTE)], 30), 3, 12, 30),
         ];
         for (rules, from, to, seconds) in table {
-            assert_eq!(climb(&rules, from, to, tick), Duration::from_secs(seconds), "{rules:?} from {from} to {to}");
+            let (now, floor) = (Time::from_secs(5000), Steps::new(Time::from_secs(0), from));
+            let time = climb(&rules, floor, now, to, tick);
+            assert_eq!(time, Duration::from_secs(seconds), "{rules:?} from {from} to {to}");
         }
+    }
+
+    #[test]
+    fn what_was_climbed_of_late_is_used_up() {
+        let minutes = |minutes: u64| Duration::from_mins(minutes);
+        let rules = ScalingRules {
+            stabilization_window: Duration::ZERO,
+            select: SelectPolicy::Max,
+            policies: vec![ScalingPolicy::pods(4, minutes(30))],
+        };
+        let mut floor = Steps::new(Time::from_secs(0), 3);
+        floor.set(Time::from_secs(6000), 7);
+        let after = |passed: Duration| {
+            climb(&rules, floor.clone(), Time::from_secs(6000).plus(passed), 11, Duration::from_secs(5))
+        };
+        assert_eq!(after(Duration::ZERO), Duration::from_secs(1805));
+        assert_eq!(after(minutes(20)), Duration::from_secs(605));
+        assert_eq!(after(minutes(30)), Duration::ZERO);
     }
 }

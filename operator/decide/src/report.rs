@@ -72,7 +72,8 @@ pub(crate) fn metrics(
     if signals.is_empty() && judged.is_none() {
         return None;
     }
-    let demand = signals.iter().map(|signal| (&signal.demand.name, &signal.state));
+    let demand =
+        signals.iter().map(|signal| (&signal.demand.name, signal.stood_in_for.as_ref().unwrap_or(&signal.state)));
     let latency = judged
         .filter(|(_, verdict)| verdict.blind)
         .zip(budget)
@@ -190,13 +191,11 @@ pub(crate) fn signals(tick: &Tick<'_>, signals: Vec<Signal<'_>>, k: f64) -> Vec<
 }
 
 impl MetricsAvailable {
-    /// What has to be mended, where that is the source's settings: our own words, which change only when another thing
-    /// has to. A server's words may differ from answer to answer.
-    fn misconfiguration(&self) -> Option<&str> {
-        match &self.signal {
-            Some((_, SignalState::Error(SourceErrorKind::Setup, message))) => Some(message),
-            _ => None,
-        }
+    /// Which server fails; and what has to be mended, where that is the source's settings: our own words, which change
+    /// only when another thing has to. A server's words may differ from answer to answer.
+    fn failing(&self) -> [Option<&str>; 2] {
+        let Some((_, SignalState::Error(error))) = &self.signal else { return [None, None] };
+        [error.server.as_deref(), (error.kind == SourceErrorKind::Setup).then_some(&*error.message)]
     }
 }
 
@@ -204,8 +203,8 @@ impl Decision {
     /// Whether status has anything new to tell: what is written, the count's bounds, or a condition. Values, ages and
     /// sentences change all the time and count for nothing here, so that a steady app causes no writes.
     pub fn differs_in_meaning(&self, previous: &Self) -> bool {
-        fn metrics(decision: &Decision) -> Option<(bool, MetricsReason, Option<&str>)> {
-            decision.metrics.as_ref().map(|metrics| (metrics.status, metrics.reason, metrics.misconfiguration()))
+        fn metrics(decision: &Decision) -> Option<(bool, MetricsReason, [Option<&str>; 2])> {
+            decision.metrics.as_ref().map(|metrics| (metrics.status, metrics.reason, metrics.failing()))
         }
         let same_findings = self.findings.len() == previous.findings.len()
             && self.findings.iter().zip(&previous.findings).all(|(a, b)| a.reason() == b.reason());

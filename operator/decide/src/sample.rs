@@ -27,6 +27,11 @@ pub enum Sample {
     /// As `NoData`, and the selector matched nothing for [`series_never_seen`](crate::Tunables::series_never_seen)
     /// either: most likely a misspelt name.
     SeriesNeverSeen,
+    /// The series exists, but holds fewer than two samples in the range of the query, so that it has no rate.
+    TooFewSamples {
+        /// The range.
+        range: Duration,
+    },
     /// The answer is not a number that can be sized on.
     NotANumber(NotANumber),
     /// The newest raw sample behind the answer is too old. [`decide`](crate::decide) finds this by itself from
@@ -44,6 +49,7 @@ pub enum Sample {
 pub struct Value {
     v: f64,
     at: Option<Time>,
+    scrape_interval: Option<Duration>,
     trust: Trust,
 }
 
@@ -87,6 +93,8 @@ pub enum NotANumber {
 pub struct SourceError {
     /// What kind of failure.
     pub kind: SourceErrorKind,
+    /// The server that failed, as a person knows it; none where none could be asked. Never a credential.
+    pub server: Option<Arc<str>>,
     /// What a person needs to mend it, such as the position of a syntax error. Never a credential.
     pub message: Arc<str>,
 }
@@ -110,6 +118,19 @@ pub enum SourceErrorKind {
     Query,
 }
 
+impl SourceError {
+    /// A failure of no server in particular.
+    pub fn new(kind: SourceErrorKind, message: impl Into<Arc<str>>) -> Self {
+        Self { kind, server: None, message: message.into() }
+    }
+
+    /// The same failure, of `server`.
+    #[must_use]
+    pub fn of(self, server: Arc<str>) -> Self {
+        Self { server: Some(server), ..self }
+    }
+}
+
 impl SourceErrorKind {
     /// Whether a person has to change something; otherwise waiting may help.
     pub fn is_misconfiguration(self) -> bool {
@@ -128,13 +149,23 @@ impl Sample {
         match NotANumber::of(v) {
             Some(not) => Self::NotANumber(not),
             // Adding zero turns -0.0 into 0.0, so that equal values print alike.
-            None => Self::Value(Value { v: v + 0.0, at, trust: Trust::Full }),
+            None => Self::Value(Value { v: v + 0.0, at, scrape_interval: None, trust: Trust::Full }),
         }
     }
 
     /// A failed query.
     pub fn error(kind: SourceErrorKind, message: impl Into<Arc<str>>) -> Self {
-        Self::Error(SourceError { kind, message: message.into() })
+        Self::Error(SourceError::new(kind, message))
+    }
+
+    /// The same sample; if a value, then one whose source scrapes at this interval, which is what makes it stale. Of other
+    /// values the policy's counts.
+    #[must_use]
+    pub fn scraped_every(mut self, interval: Duration) -> Self {
+        if let Self::Value(value) = &mut self {
+            value.scrape_interval = Some(interval);
+        }
+        self
     }
 
     /// The same sample; if a value, then one that may only raise, because of `doubt`.
@@ -156,6 +187,11 @@ impl Value {
     /// The time of the newest raw sample behind it, where known.
     pub fn at(&self) -> Option<Time> {
         self.at
+    }
+
+    /// How often its source scrapes, where known.
+    pub fn scrape_interval(&self) -> Option<Duration> {
+        self.scrape_interval
     }
 
     /// What it may be used for.

@@ -35,6 +35,8 @@ pub(crate) struct SignalMemory {
 pub(crate) struct Signal<'a> {
     pub(crate) demand: &'a Demand,
     pub(crate) state: SignalState,
+    /// What the first source says while the constant stands in for it.
+    pub(crate) stood_in_for: Option<SignalState>,
     /// Over the long range.
     pub(crate) value: Option<f64>,
     /// The greater of both ranges.
@@ -60,6 +62,8 @@ pub(crate) struct LatencySignal {
     pub(crate) state: SignalState,
     pub(crate) value: Option<f64>,
     pub(crate) age: Option<Duration>,
+    /// A silence of this length is no mere missed poll.
+    pub(crate) stale_after: Duration,
 }
 
 /// A sample in its state, with its number if it has one.
@@ -113,6 +117,8 @@ impl SignalMemory {
         }
 
         let source = chosen.unwrap_or(if constant.is_some() { self.sources.len() } else { 0 });
+        let long = |source: usize| readings.get(source).map_or(&NO_DATA, |reading| &reading.long);
+        let stood_in_for = constant.map(|_| classify(tick, long(0)).state);
         let (classified, short) = match constant {
             Some(value) => {
                 let state = SignalState::RaiseOnly(Doubt::Constant);
@@ -120,7 +126,7 @@ impl SignalMemory {
             }
             None => {
                 let reading = readings.get(source);
-                let long = self.classify(tick, source, reading.map_or(&NO_DATA, |reading| &reading.long));
+                let long = self.classify(tick, source, long(source));
                 let short =
                     reading.and_then(|reading| reading.short.as_ref()).and_then(|short| fresh_value(tick, short).ok());
                 (long, short)
@@ -143,6 +149,7 @@ impl SignalMemory {
         let signal = Signal {
             demand,
             state: classified.state,
+            stood_in_for,
             value: classified.value,
             raise_value,
             age: classified.age,
@@ -233,14 +240,15 @@ pub(crate) fn observe_latency(
     if let Some(trust) = trust_of(&classified.state) {
         classified.state = state_of(health.trust(tick.now, trust));
     }
-    LatencySignal { state: classified.state, value: classified.value, age: classified.age }
+    let stale_after = tick.policy.stale_after(sample);
+    LatencySignal { state: classified.state, value: classified.value, age: classified.age, stale_after }
 }
 
 /// The value of a sample, or the age that makes it too old. `Err(None)` where there is no value at all.
 fn fresh_value(tick: &Tick<'_>, sample: &Sample) -> Result<Value, Option<Duration>> {
     let Sample::Value(value) = sample else { return Err(None) };
     match value.at().map(|at| tick.now.since(at)) {
-        Some(age) if age > tick.policy.stale_after() => Err(Some(age)),
+        Some(age) if age > tick.policy.stale_after(sample) => Err(Some(age)),
         _ => Ok(*value),
     }
 }
@@ -248,10 +256,11 @@ fn fresh_value(tick: &Tick<'_>, sample: &Sample) -> Result<Value, Option<Duratio
 fn classify(tick: &Tick<'_>, sample: &Sample) -> Classified {
     let without_value = |state| Classified { state, value: None, age: None };
     match sample {
-        Sample::Error(error) => without_value(SignalState::Error(error.kind, error.message.clone())),
+        Sample::Error(error) => without_value(SignalState::Error(error.clone())),
         Sample::Ambiguous { series, label } => without_value(SignalState::Ambiguous(*series, label.clone())),
         Sample::NoData => without_value(SignalState::NoData),
         Sample::SeriesNeverSeen => without_value(SignalState::SeriesNeverSeen),
+        Sample::TooFewSamples { range } => without_value(SignalState::TooFewSamples(*range)),
         Sample::NotANumber(what) => without_value(SignalState::NotANumber(*what)),
         Sample::Stale { age } => Classified { state: SignalState::Stale(*age), value: None, age: Some(*age) },
         Sample::Value(_) => match fresh_value(tick, sample) {

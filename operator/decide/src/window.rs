@@ -72,6 +72,18 @@ impl Steps {
         known.map_or(0, |(_, count)| *count)
     }
 
+    /// The same, but never above `count`.
+    pub(crate) fn at_most(&self, count: u32) -> Self {
+        Self { entries: self.entries.iter().map(|(from, known)| (*from, *known.min(&count))).collect() }
+    }
+
+    /// When the count first changes after `time`.
+    pub(crate) fn next_change(&self, time: Time) -> Option<Time> {
+        // The very first entry stands for all time before it and is no change.
+        let next = self.entries.partition_point(|(from, _)| *from <= time).max(1);
+        self.entries.get(next).map(|(from, _)| *from)
+    }
+
     /// Forgets what no question about `cutoff` or later needs.
     pub(crate) fn expire(&mut self, cutoff: Time) {
         while self.entries.get(1).is_some_and(|(from, _)| *from <= cutoff) {
@@ -119,6 +131,9 @@ mod tests {
         steps.set(at(20), 8);
         for (time, count) in [(-5, 3), (0, 3), (9, 3), (10, 6), (19, 6), (20, 8), (99, 8)] {
             assert_eq!(steps.at(at(time)), count, "at {time} s");
+        }
+        for (time, change) in [(-5, Some(10)), (0, Some(10)), (10, Some(20)), (19, Some(20)), (20, None)] {
+            assert_eq!(steps.next_change(at(time)), change.map(at), "after {time} s");
         }
         steps.expire(at(19));
         assert_eq!((steps.entries.len(), steps.at(at(19))), (2, 6));

@@ -163,7 +163,7 @@ impl Group {
                     }
                 }
                 () = sleep_until(deadline) => {
-                    let late = SourceError { kind: SourceErrorKind::Timeout, message: "no answer within the evaluation interval".into() };
+                    let late = SourceError::new(SourceErrorKind::Timeout, "no answer within the evaluation interval");
                     decisions.extend(round.give_up(&late).into_iter().chain(waiting.drain(..)).map(|entry| decide(deps, &entry, now)));
                     return decisions;
                 }

@@ -67,6 +67,13 @@ pub struct SourcePlan {
     pub role: Role,
     /// Which server; or why there is none.
     pub server: Result<Arc<SourceKey>, String>,
+    /// How messages call that server.
+    pub called: Arc<str>,
+    /// How often that server scrapes.
+    pub scrape_interval: Duration,
+    /// The range over which the value is a rate, which takes two samples; none where it is no rate, or the user's own
+    /// expression.
+    pub rate_over: Option<Duration>,
     /// Asked at every tick.
     pub always: Vec<(Part, Ask)>,
     /// Asked while the value is missing.
@@ -183,6 +190,9 @@ impl Planner<'_> {
         let mut plan = SourcePlan {
             role,
             server: self.server(server, source.server.is_some()).map(Arc::new),
+            called: called(source.server.as_deref(), server),
+            scrape_interval: interval,
+            rate_over: None,
             always: Vec::new(),
             seen: None,
             bounds: None,
@@ -259,6 +269,7 @@ impl Planner<'_> {
         ];
         let questions = questions.into_iter().filter(|(_, question)| template.answers(*question));
         plan.always.extend(questions.map(|(part, question)| (part, ask(&template, question))));
+        plan.rate_over = (signal != Signal::InFlight).then_some(long);
         if plan.absent_is_zero {
             plan.always.push((Part::Live, ask(&template, Question::Live)));
         }
@@ -303,5 +314,16 @@ impl Planner<'_> {
         let url =
             address::checked(url, &self.settings.allowed).map_err(|problem| format!("spec.prometheus: {problem}"))?;
         Ok(SourceKey { url, headers, credentials })
+    }
+}
+
+/// How messages call a server: where several have the same address, their names tell them apart.
+fn called(name: Option<&str>, server: Option<&Server>) -> Arc<str> {
+    let Some(url) = server.and_then(|server| server.url.as_deref()) else {
+        return "the operator's default server".into();
+    };
+    match (name, address::told(url).unwrap_or_default()) {
+        (Some(name), address) => format!("{name} ({address})").into(),
+        (None, address) => address.into(),
     }
 }

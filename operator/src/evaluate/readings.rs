@@ -3,7 +3,8 @@
 use super::plan::{AppPlan, Part, Role, SourcePlan};
 use crate::prometheus::{api::differing_label, batch::Reply};
 use decide::{
-    DemandInput, Doubt, Duration, Latency, LatencyInput, Policy, Sample, SourceErrorKind, SourceReading, Time,
+    DemandInput, Doubt, Duration, Latency, LatencyInput, Policy, Sample, SourceError, SourceErrorKind, SourceReading,
+    Time,
 };
 use std::collections::BTreeMap;
 
@@ -84,14 +85,14 @@ pub fn inputs(
     let (mut latency, mut error_share) = (None, None);
     for (i, source) in plan.sources.iter().enumerate() {
         let readings = readings.get(i).unwrap_or(&none);
-        let sample = long(source, readings, now, patience);
+        let sample = long(source, readings, now, patience).scraped_every(source.scrape_interval);
         match source.role {
             Role::Demand(index) => {
                 if error_share.is_none() {
                     error_share = share(readings, &sample);
                 }
                 if let Some(demand) = demand.get_mut(index) {
-                    let short = short(readings, &sample, serving);
+                    let short = short(readings, &sample, serving).map(|s| s.scraped_every(source.scrape_interval));
                     demand.sources.push(SourceReading { long: sample, short, started: readings.started });
                 }
             }
@@ -112,7 +113,7 @@ fn long(source: &SourcePlan, readings: &Readings, now: Time, patience: Duration)
     let Some(reply) =
         readings.replies.get(&Part::Long).filter(|_| readings.at.is_some_and(|at| now.since(at) <= patience))
     else {
-        return Sample::error(SourceErrorKind::Timeout, "no answer yet");
+        return failed(source, SourceError::new(SourceErrorKind::Timeout, "no answer yet"));
     };
     let at = match freshness(source, readings) {
         Ok(at) => at,
@@ -120,8 +121,14 @@ fn long(source: &SourcePlan, readings: &Readings, now: Time, patience: Duration)
         Err(_) => None,
     };
     match reply {
-        Err(error) => Sample::Error(error.clone()),
+        Err(error) => failed(source, error.clone()),
         Ok(vector) => match vector.series.as_slice() {
+            // Before zero: what is there is not absent.
+            [] if at.is_some()
+                && let Some(range) = rate_over(source, readings) =>
+            {
+                Sample::TooFewSamples { range }
+            }
             [] if source.absent_is_zero && is_live(readings) => Sample::value(0.0, Some(now)),
             [] if readings.seen.is_some_and(|(seen, _)| !seen) => Sample::SeriesNeverSeen,
             [] => Sample::NoData,
@@ -135,6 +142,17 @@ fn long(source: &SourcePlan, readings: &Readings, now: Time, patience: Duration)
     }
 }
 
+/// The range over which the value is a rate of series that are there; buckets are not there of every histogram.
+fn rate_over(source: &SourcePlan, readings: &Readings) -> Option<Duration> {
+    let has_buckets = readings.bounds.as_ref().is_some_and(|(bounds, _)| !bounds.is_empty());
+    source.rate_over.filter(|_| source.bounds.is_none() || has_buckets)
+}
+
+/// A failure, with the server that it is of.
+fn failed(source: &SourcePlan, error: SourceError) -> Sample {
+    Sample::Error(error.of(source.called.clone()))
+}
+
 /// The time of the newest raw sample; none where the user names no freshness selector.
 fn freshness(source: &SourcePlan, readings: &Readings) -> Result<Option<Time>, Sample> {
     if !source.always.iter().any(|(part, _)| *part == Part::Freshness) {
@@ -142,7 +160,7 @@ fn freshness(source: &SourcePlan, readings: &Readings) -> Result<Option<Time>, S
     }
     match readings.replies.get(&Part::Freshness) {
         None => Ok(None),
-        Some(Err(error)) => Err(Sample::Error(error.clone())),
+        Some(Err(error)) => Err(failed(source, error.clone())),
         Some(Ok(vector)) => match vector.series.first().and_then(|series| Time::from_secs_f64(series.value)) {
             Some(at) => Ok(Some(at)),
             // The series has ended, while its rate goes on for the length of its range.
@@ -197,4 +215,99 @@ fn resolves(source: &SourcePlan, readings: &Readings, latency: &Latency) -> bool
     let unit = if source.milliseconds { 1000.0 } else { 1.0 };
     let seconds: Vec<f64> = bounds.iter().map(|bound| bound / unit).collect();
     seconds.is_empty() || latency.resolves(&seconds)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        evaluate::plan::{ServerSettings, plan},
+        naming::AppKey,
+        prometheus::{Series, Vector},
+    };
+    use decide::Tunables;
+    use serde_json::{Value, json};
+
+    const NOW: Time = Time::from_secs(1_800_000_000);
+
+    /// The plan of an app with these signals, where the server `slow` scrapes once a minute.
+    fn planned(autoscaling: Value) -> AppPlan {
+        let slow = json!([{"name": "slow", "url": "http://slow", "scrapeInterval": "1m"}]);
+        let prometheus = serde_json::from_value(json!({"url": "http://fast", "servers": slow})).unwrap();
+        let mut spec = json!({"minReplicas": 1, "maxReplicas": 9});
+        spec.as_object_mut().unwrap().extend(autoscaling.as_object().unwrap().clone());
+        let spec = serde_json::from_value(spec).unwrap();
+        let key = AppKey { namespace: "learning".into(), platform: "story".into(), app: "web".into() };
+        plan(&key, &spec, Some(&prometheus), &ServerSettings::default(), &Tunables::default()).unwrap()
+    }
+
+    fn answered(parts: &[(Part, Option<f64>)]) -> Readings {
+        let reply = |value: Option<f64>| {
+            Ok(Vector::from(value.map(|value| Series::new([], value)).into_iter().collect::<Vec<_>>()))
+        };
+        let replies = parts.iter().map(|(part, value)| (*part, reply(*value))).collect();
+        Readings { at: Some(NOW), replies, ..Readings::default() }
+    }
+
+    fn interval(sample: &Sample) -> u64 {
+        let Sample::Value(value) = sample else { panic!("{sample:?}") };
+        value.scrape_interval().unwrap().as_millis() / 1000
+    }
+
+    #[test]
+    fn every_value_carries_the_interval_of_its_own_server() {
+        let plan = planned(json!({
+            "requestRate": {"perPod": 10, "alternatives": [{"server": "slow"}]},
+            "latency": {"percentile": 95, "budget": "200ms", "server": "slow"},
+        }));
+        let now = NOW.as_millis() as f64 / 1000.0;
+        let readings =
+            vec![answered(&[(Part::Long, Some(5.0)), (Part::Short, Some(6.0)), (Part::Freshness, Some(now))]); 3];
+        let mut policy = Policy::new(1, 9);
+        policy.demand = vec![decide::Demand::request_rate(10.0)];
+        let serving = Serving { ready: 1, added: 0 };
+        let (demand, latency, _) = inputs(&plan, &readings, &policy, NOW, Duration::ZERO, serving);
+        let of_demand: Vec<_> = demand[0]
+            .sources
+            .iter()
+            .map(|reading| (interval(&reading.long), reading.short.as_ref().map(interval)))
+            .collect();
+        assert_eq!(of_demand, [(15, Some(15)), (60, Some(60))]);
+        assert_eq!(interval(&latency.unwrap().sample), 60);
+    }
+
+    #[test]
+    fn a_series_with_too_few_samples_for_a_rate_is_told_from_none() {
+        let now = Some(NOW.as_millis() as f64 / 1000.0);
+        let rate = |source: Value| json!({"requestRate": source});
+        let latency =
+            |how: &str| json!({"latency": {how: if how == "mean" { json!(true) } else { json!(95) }, "budget": "1s"}});
+        let too_few = |seconds| Sample::TooFewSamples { range: Duration::from_secs(seconds) };
+        let buckets = Some((vec![0.1], NOW));
+        let table = [
+            (rate(json!({"perPod": 1})), now, None, too_few(60)),
+            (rate(json!({"perPod": 1, "server": "slow"})), now, None, too_few(240)),
+            (rate(json!({"perPod": 1})), None, None, Sample::NoData),
+            // What is there is not absent, so it is not zero either.
+            (rate(json!({"perPod": 1, "absentMeans": "Zero"})), now, None, too_few(60)),
+            (rate(json!({"perPod": 1, "absentMeans": "Zero"})), None, None, Sample::value(0.0, Some(NOW))),
+            // What an expression of the user's own takes is not known.
+            (rate(json!({"perPod": 1, "query": "sum(x)", "freshness": "x"})), now, None, Sample::NoData),
+            (json!({"concurrency": {"perPod": 1}}), now, None, Sample::NoData),
+            (latency("percentile"), now, buckets, too_few(60)),
+            (latency("percentile"), now, None, Sample::NoData),
+            (latency("mean"), now, None, too_few(60)),
+        ];
+        for (spec, newest, bounds, expected) in table {
+            let mut readings = answered(&[(Part::Long, None), (Part::Freshness, newest), (Part::Live, Some(1.0))]);
+            readings.bounds = bounds;
+            let sample = long(&planned(spec.clone()).sources[0], &readings, NOW, Duration::ZERO);
+            assert_eq!(sample, expected, "{spec}, newest sample {newest:?}");
+        }
+        // That nothing had ever been seen was true a minute ago.
+        let mut readings = answered(&[(Part::Long, None), (Part::Freshness, now)]);
+        readings.seen = Some((false, NOW));
+        let plan = planned(rate(json!({"perPod": 1})));
+        assert_eq!(long(&plan.sources[0], &readings, NOW, Duration::ZERO), too_few(60));
+    }
 }

@@ -15,10 +15,19 @@ pub fn checked(url: &str, allowed: &[String]) -> Result<String, String> {
     if allowed.is_empty() || allowed.iter().any(|prefix| permits(prefix, &parsed)) {
         return Ok(parsed.as_str().trim_end_matches('/').to_owned());
     }
-    let origin = parsed.origin().ascii_serialization();
+    let origin = origin(&parsed);
     Err(format!(
         "the operator's setting --allowed-prometheus-url does not permit {origin}: ask for it to be added, or name a permitted server"
     ))
+}
+
+/// As much of an address as messages repeat: scheme, host and port. None of one that [`checked`] refuses for its form.
+pub fn told(url: &str) -> Option<String> {
+    parsed(url).ok().as_ref().map(origin)
+}
+
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
 }
 
 fn parsed(url: &str) -> Result<Url, String> {
@@ -89,5 +98,7 @@ mod tests {
         let refusal = checked("http://other:9090/secret-path", &["http://a".to_owned()]).unwrap_err();
         assert!(refusal.contains("--allowed-prometheus-url") && refusal.contains("http://other:9090"), "{refusal}");
         assert!(!refusal.contains("secret-path"), "{refusal}");
+        assert_eq!(told("http://other:9090/secret-path").as_deref(), Some("http://other:9090"));
+        assert_eq!(told("http://user:secret@other:9090"), None);
     }
 }

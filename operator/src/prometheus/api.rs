@@ -45,7 +45,7 @@ pub struct QueryError {
 impl QueryError {
     /// An error that is neither about size nor about credentials.
     pub fn new(kind: SourceErrorKind, message: impl Into<String>) -> Self {
-        let error = SourceError { kind, message: message.into().into() };
+        let error = SourceError::new(kind, message.into());
         Self { error, too_large: false, unauthorized: matches!(kind, SourceErrorKind::Http(401 | 403)) }
     }
 

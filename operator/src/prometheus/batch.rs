@@ -132,3 +132,112 @@ impl Batch {
         members.iter().map(|(member, workload)| (*member, Ok(Vector { series: own(workload), partial }))).collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prometheus::query::Signal;
+    use crds::tiers::autoscaling::Preset;
+    use decide::{Duration, SourceErrorKind};
+    use proptest::prelude::*;
+
+    /// The values of each app's series, by namespace and name.
+    type Fleet = BTreeMap<(String, String), Vec<f64>>;
+
+    fn fleet() -> impl Strategy<Value = Fleet> {
+        // One may begin as another does, and several namespaces have apps of one name.
+        let any = |names: [&str; 3]| prop::sample::select(names.map(str::to_owned).to_vec());
+        let namespace = any(["lab", "lab-2", "school"]);
+        let name = prop_oneof![3 => any(["web", "web-admin", "api"]), 1 => Just("long".repeat(13))];
+        prop::collection::btree_map((namespace, name), prop::collection::vec(prop::num::f64::ANY, 0..3), 1..12)
+    }
+
+    /// What a server that holds `fleet` answers. Its matchers are for namespaces and for names, so that it answers for apps
+    /// that nobody asked for, too; a query about the app `heavy` is too large.
+    fn serve(batch: &Batch, fleet: &Fleet, heavy: &Workload, turned: usize) -> Result<Vector, QueryError> {
+        let (template, members) = match batch {
+            Batch::Alone { expression, .. } => return Ok(vec![Series::new([("asked", &**expression)], 1.0)].into()),
+            Batch::Workloads { template, members, .. } => (template, members),
+        };
+        if members.iter().any(|(_, workload)| workload == heavy) {
+            return Err(QueryError::new(SourceErrorKind::Query, "too many samples").too_large());
+        }
+        let of_any = |part: fn(&Workload) -> &String, text: &String| members.iter().any(|(_, w)| part(w) == text);
+        let matched = fleet.iter().filter(|((namespace, name), _)| {
+            of_any(|workload| &workload.namespace, namespace) && of_any(|workload| &workload.name, name)
+        });
+        let mut series: Vec<Series> = matched
+            .flat_map(|((namespace, name), values)| {
+                let own = Workload { namespace: namespace.clone(), name: name.clone() };
+                let whole = identity(template.preset, &own);
+                values.iter().map(move |value| match template.preset {
+                    Preset::EnvoyGateway | Preset::Traefik => Series::new([("workload", whole.as_str())], *value),
+                    _ => Series::new([("namespace", namespace.as_str()), ("workload", name.as_str())], *value),
+                })
+            })
+            .collect();
+        let turned = turned % series.len().max(1);
+        series.rotate_left(turned);
+        Ok(series.into())
+    }
+
+    /// The replies to `asks`, as text in which NaN equals itself; batches that are too large are halved.
+    fn replies(asks: &[Ask], most: usize, server: impl Fn(&Batch) -> Result<Vector, QueryError>) -> Vec<String> {
+        let mut found = vec![String::new(); asks.len()];
+        let mut open = batches(asks, most);
+        while let Some(batch) = open.pop() {
+            let answer = server(&batch);
+            let too_large = answer.as_ref().is_err_and(|error| error.too_large);
+            if let Some(halves) = batch.clone().halves().filter(|_| too_large) {
+                open.extend(halves);
+                continue;
+            }
+            for (member, reply) in batch.replies(answer) {
+                let mut told: Vec<String> = match reply {
+                    Ok(vector) => vector.series.iter().map(|series| format!("{series:?}")).collect(),
+                    Err(error) => vec![format!("{error:?}")],
+                };
+                told.sort();
+                assert_eq!(std::mem::replace(&mut found[member], told.join(" ")), "", "one reply each");
+            }
+        }
+        found
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// INV-ISOLATION, where many apps share an answer: each is told what it would be told alone, whatever the others'
+        /// series are, and whichever query of theirs fails.
+        #[test]
+        fn inv_isolation(
+            fleet in fleet(),
+            preset in prop::sample::select(vec![Preset::App, Preset::EnvoyGateway, Preset::Istio, Preset::Traefik]),
+            most in 1..6_usize,
+            heavy in any::<prop::sample::Index>(),
+            turned in 0..9_usize,
+        ) {
+            let workloads: Vec<Workload> =
+                fleet.keys().map(|(namespace, name)| Workload { namespace: namespace.clone(), name: name.clone() }).collect();
+            let heavy = &workloads[heavy.index(workloads.len())];
+            let metric = "requests_total".to_owned();
+            let template = Arc::new(Template { signal: Signal::Rate, preset, metric, matchers: BTreeMap::new() });
+            let question = Question::Value(Duration::from_mins(1));
+            let asks: Vec<Ask> = workloads
+                .iter()
+                .enumerate()
+                .flat_map(|(number, workload)| {
+                    let own = Ask::Own(format!("own_{number}").into());
+                    [Ask::Workload(template.clone(), question, workload.clone()), own]
+                })
+                .collect();
+            let together = replies(&asks, most, |batch| serve(batch, &fleet, heavy, turned));
+            for (ask, told) in asks.iter().zip(&together) {
+                let alone = replies(std::slice::from_ref(ask), most, |batch| serve(batch, &fleet, heavy, 0));
+                prop_assert_eq!(&alone[0], told, "{:?}", ask);
+                let is_heavy = matches!(ask, Ask::Workload(.., workload) if workload == heavy);
+                prop_assert_eq!(is_heavy, told.contains("too many samples"), "{:?}", ask);
+            }
+        }
+    }
+}

@@ -12,12 +12,13 @@ const MESSAGE: usize = 300;
 struct Body {
     status: String,
     data: Option<Data>,
-    #[serde(default, rename = "errorType")]
-    error_type: String,
-    #[serde(default)]
-    error: String,
-    #[serde(default)]
-    warnings: Vec<String>,
+    #[serde(rename = "errorType")]
+    error_type: Option<String>,
+    error: Option<String>,
+    warnings: Option<Vec<String>>,
+    /// VictoriaMetrics warns by this alone.
+    #[serde(rename = "isPartial")]
+    is_partial: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -44,10 +45,13 @@ pub fn instant(code: u16, body: &[u8]) -> Result<Vector, QueryError> {
     let parsed = serde_json::from_slice::<Body>(body);
     let success = (200..300).contains(&code);
     match parsed {
-        Ok(Body { status, data: Some(data), warnings, .. }) if success && status == "success" => {
-            Ok(Vector { series: series(data)?, partial: warnings.iter().any(|warning| is_about_missing_data(warning)) })
+        Ok(Body { status, data: Some(data), warnings, is_partial, .. }) if success && status == "success" => {
+            let warned = warnings.iter().flatten().any(|warning| is_about_missing_data(warning));
+            Ok(Vector { series: series(data)?, partial: warned || is_partial == Some(true) })
         }
-        Ok(body) if body.status == "error" => Err(reported(code, &body.error_type, &body.error)),
+        Ok(body) if body.status == "error" => {
+            Err(reported(code, &body.error_type.unwrap_or_default(), &body.error.unwrap_or_default()))
+        }
         Ok(_) | Err(_) if success => Err(QueryError::new(
             SourceErrorKind::Parse,
             "the answer is not of Prometheus' query API; check the address and its path",
@@ -188,16 +192,20 @@ mod tests {
     }
 
     #[test]
-    fn only_warnings_about_data_make_an_answer_partial() {
-        let with = |warning: &str| {
-            let body = format!(
-                r#"{{"status":"success","data":{{"resultType":"vector","result":[]}},"warnings":["{warning}"]}}"#
-            );
-            instant(200, body.as_bytes()).unwrap().partial
-        };
-        assert!(with("fetch series for store 10.0.0.7: connection refused"));
-        assert!(!with("PromQL info: metric might not be a counter, name does not end in _total"));
-        assert!(!with("PromQL warning: bucket label is missing"));
+    fn only_what_is_about_data_makes_an_answer_partial() {
+        let table = [
+            (r#""warnings":["fetch series for store 10.0.0.7: connection refused"]"#, true),
+            (r#""warnings":["PromQL info: metric might not be a counter, name does not end in _total"]"#, false),
+            (r#""warnings":["PromQL warning: bucket label is missing"]"#, false),
+            (r#""warnings":null,"errorType":null,"error":null,"isPartial":null"#, false),
+            // As VictoriaMetrics' vmselect writes it.
+            (r#""isPartial":true,"stats":{"seriesFetched":"1"}"#, true),
+            (r#""isPartial":false"#, false),
+        ];
+        for (more, partial) in table {
+            let body = format!(r#"{{"status":"success",{more},"data":{{"resultType":"vector","result":[]}}}}"#);
+            assert_eq!(instant(200, body.as_bytes()).unwrap().partial, partial, "{more}");
+        }
     }
 
     #[test]

@@ -101,6 +101,13 @@ const BOTH: &[&str] = &["namespace", "workload"];
 /// precedes the last random part at 58 characters, of which a template hash with its dashes may take 12.
 const LONGEST_UNCUT: usize = 46;
 
+/// What a template hash is written in: a decimal number of 32 bits, each digit as a letter of [`RANDOM`]. So few letters are
+/// hardly another workload's name.
+const HASH: &str = "[4-9bcdf]";
+
+/// What the API server makes random parts of names from: letters and digits without vowels and what looks alike.
+const RANDOM: &str = "[b-df-hj-np-tv-xz24-9]";
+
 /// How the exporter's series name `workloads`; more than one shape where installations differ.
 pub fn shapes(preset: Preset, workloads: &[&Workload]) -> Vec<Shape> {
     let namespaces = || workloads.iter().map(|w| w.namespace.as_str());
@@ -167,13 +174,14 @@ pub fn identity(preset: Preset, workload: &Workload) -> String {
 
 /// Names of the workloads' pods, the first group being the workload's: `<workload>-<template hash>-<random>`. The
 /// names themselves stand in the expression, because from the name of a pod alone nobody can tell where the
-/// workload's ends.
+/// workload's ends; and the other parts are as narrow as Kubernetes makes them, because other workloads' names may begin
+/// with the same words.
 fn pods_of(workloads: &[&Workload]) -> String {
     let names = any_of(workloads.iter().map(|w| w.name.as_str()));
     if workloads.iter().all(|w| !is_cut(w)) {
-        format!("({names})-[a-z0-9]+-[a-z0-9]+")
+        format!("({names})-{HASH}{{1,10}}-{RANDOM}{{5}}")
     } else {
-        format!("({names})-[a-z0-9]+(?:-[a-z0-9]+)?")
+        format!("({names})-{HASH}{{0,10}}-?{RANDOM}{{5}}")
     }
 }
 

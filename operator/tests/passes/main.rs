@@ -1,11 +1,16 @@
 //! Passes against an API server in memory: a second pass writes nothing, a crash anywhere ends in the same state, what is
-//! changed by hand comes back, what is no longer wanted goes, and what belongs to somebody else stays.
+//! changed by hand comes back, what is no longer wanted goes, what belongs to somebody else stays, and what turns is told
+//! once.
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 mod api;
+mod discovery;
 mod drift;
 mod faults;
 mod refusals;
 mod settling;
+#[path = "../support/mod.rs"]
+mod support;
+mod transitions;
 mod world;

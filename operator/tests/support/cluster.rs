@@ -189,10 +189,15 @@ pub fn tunables() -> Tunables {
 impl Lab {
     /// With real servers and the real clock.
     pub fn start() -> Self {
+        Self::ticking(Duration::from_millis(500))
+    }
+
+    /// The same with this interval between two ticks.
+    pub fn ticking(interval: Duration) -> Self {
         let vault = Arc::new(Vault::default());
         let secrets: Arc<dyn Secrets> = vault.clone();
-        let settings =
-            Settings { evaluation_interval: Duration::from_millis(500), tunables: tunables(), ..Settings::default() };
+        let tunables = Tunables { evaluation_interval: interval.into(), ..tunables() };
+        let settings = Settings { evaluation_interval: interval, tunables, ..Settings::default() };
         let patience = settings.evaluation_interval.mul_f64(0.8);
         let open = move |key: &SourceKey| -> Arc<dyn PromApi> {
             Arc::new(Source::new(key.clone(), secrets.clone(), patience))

@@ -28,6 +28,10 @@ pub struct Script {
     pub delay: Mutex<Duration>,
     /// Answers are partial.
     pub partial: Mutex<bool>,
+    /// When the server's process started.
+    pub started: Mutex<Time>,
+    /// Why nothing connects, while nothing does.
+    pub down: Mutex<Option<String>>,
 }
 
 impl Script {
@@ -37,6 +41,9 @@ impl Script {
 
     fn answer(&self, expression: &str, at: Time) -> Result<Vector, QueryError> {
         self.asked.lock().unwrap().push(expression.to_owned());
+        if let Some(why) = &*self.down.lock().unwrap() {
+            return Err(QueryError::new(SourceErrorKind::Connect, why));
+        }
         if expression.contains("clamp_min(") {
             let begun = self.begun.lock().unwrap();
             let series =
@@ -79,7 +86,7 @@ impl PromApi for Script {
     }
 
     fn started(&self) -> BoxFuture<'_, Option<Time>> {
-        async { Some(Time::from_secs(1)) }.boxed()
+        async { self.down.lock().unwrap().is_none().then_some(*self.started.lock().unwrap()) }.boxed()
     }
 }
 

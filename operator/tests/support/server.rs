@@ -52,10 +52,11 @@ impl Prometheus {
         self.directory.path().join(name)
     }
 
-    /// Stops it and starts it again at the same address, with what it has stored.
+    /// Stops it and starts it again at the same address; what it has stored is lost.
     pub async fn restart(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+        std::fs::remove_dir_all(self.file("data")).unwrap();
         self.child = spawn(self.directory.path(), self.port, self.tls);
         self.ready().await;
     }

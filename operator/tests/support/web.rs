@@ -1,7 +1,7 @@
 //! Small HTTP servers: a scrape target, and a proxy with faults.
 
+use reqwest::Url;
 use std::{
-    collections::BTreeMap,
     sync::{Arc, Mutex},
     time::Instant,
 };
@@ -80,13 +80,34 @@ pub enum Mode {
     Body(String),
 }
 
+/// A request that came through a proxy.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Its first line and headers.
+    pub head: String,
+    /// Its body.
+    pub body: String,
+}
+
+impl Request {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        header(&self.head, name)
+    }
+
+    /// The PromQL that it asks.
+    pub fn query(&self) -> Option<String> {
+        let form = Url::parse(&format!("http://form/?{}", self.body)).unwrap();
+        form.query_pairs().find(|(name, _)| name == "query").map(|(_, query)| query.into_owned())
+    }
+}
+
 /// A proxy in front of a server on loopback. It closes each connection after one exchange.
 pub struct Proxy {
     pub port: u16,
     behind: u16,
     mode: Arc<Mutex<Mode>>,
-    /// Requests by their path.
-    pub seen: Arc<Mutex<BTreeMap<String, usize>>>,
+    /// Every request.
+    pub seen: Arc<Mutex<Vec<Request>>>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -141,10 +162,9 @@ impl Proxy {
     }
 }
 
-async fn exchange(mut stream: TcpStream, mode: Mode, behind: u16, seen: Arc<Mutex<BTreeMap<String, usize>>>) {
+async fn exchange(mut stream: TcpStream, mode: Mode, behind: u16, seen: Arc<Mutex<Vec<Request>>>) {
     let Some((head, body)) = request(&mut stream).await else { return };
-    let path = head.split_whitespace().nth(1).unwrap_or_default().to_owned();
-    *seen.lock().unwrap().entry(path).or_default() += 1;
+    seen.lock().unwrap().push(Request { head: head.clone(), body: String::from_utf8_lossy(&body).into_owned() });
     let answer = |status: &str, body: &str| {
         format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",

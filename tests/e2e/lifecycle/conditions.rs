@@ -128,13 +128,14 @@ async fn an_invalid_spec_stalls_and_what_runs_goes_on() {
     ns.apply("school", json!({"apps": [app("web")]})).await;
     ready(&ns, "school").await;
     let before = versions(&ns).await;
-    // No schema knows the ports of an app by name.
-    let invalid = with(app("web"), json!({"health": {"path": "/api/health", "port": "admin"}}));
+    // An overlay is free of any schema: only merged with the rest it shows that a container of its own has no image.
+    let sidecar = json!({"spec": {"containers": [{"name": "sidecar"}]}});
+    let invalid = with(app("web"), json!({"podTemplate": sidecar}));
     ns.apply("school", json!({"apps": [invalid]})).await;
     let stalled = || ns.condition("school", "Stalled");
     let (_, reason, message) = eventually("it stalls", SOON, stalled, Option::is_some).await.expect("Stalled");
     assert_eq!(reason, "InvalidSpec");
-    assert!(message.contains("spec.apps[web].health.port") && message.contains("admin"), "{message}");
+    assert!(message.contains("spec.apps[web].podTemplate") && message.contains("without image"), "{message}");
     let (status, reason, _) = ns.condition("school", "Ready").await.expect("Ready");
     assert_eq!((status.as_str(), reason.as_str()), ("False", "InvalidSpec"));
     assert_eq!(ns.condition("school", "Reconciling").await, None);

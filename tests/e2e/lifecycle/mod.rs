@@ -1,6 +1,7 @@
 //! The life of a platform on a real API server: what is missing and heals, what is edited by hand, what fails half way,
 //! what is taken away, and what is never written.
 
+mod chart;
 mod classes;
 mod conditions;
 mod deletion;
@@ -93,10 +94,14 @@ async fn remove(ns: &TestNamespace, api_version: &str, kind: &str, name: &str) {
 fn dynamic(ns: &TestNamespace, api_version: &str, kind: &str) -> Api<DynamicObject> {
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
     let gvk = kube::core::GroupVersionKind::gvk(group, version, kind);
-    // An Ingress is the one kind here whose plural is not formed with an s.
-    let plural = if kind == "Ingress" { "ingresses".to_owned() } else { format!("{}s", kind.to_lowercase()) };
-    let resource = kube::core::ApiResource::from_gvk_with_plural(&gvk, &plural);
+    let resource = kube::core::ApiResource::from_gvk_with_plural(&gvk, &plural(kind));
     Api::namespaced_with(ns.client.clone(), &ns.name, &resource)
+}
+
+/// A kind as URLs and the audit log name it.
+fn plural(kind: &str) -> String {
+    // An Ingress is the one kind here whose plural is not formed with an s.
+    if kind == "Ingress" { "ingresses".to_owned() } else { format!("{}s", kind.to_lowercase()) }
 }
 
 /// Sets an annotation of a platform, or takes it away.

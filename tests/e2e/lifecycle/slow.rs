@@ -63,7 +63,7 @@ async fn a_prometheus_that_hangs_holds_no_other_platform_up() {
     let spec = |url: &str| json!({"prometheus": {"url": url, "scrapeInterval": "1s"}, "apps": [web]});
     load.set(&ns.name, "good-web", 50.0, 0.05);
     ns.apply("stuck", spec(&hanging)).await;
-    names(&ns, "stuck", "web", "MetricsAvailable", "SourceUnavailable", &[]).await;
+    names(&ns, "stuck", "web", "MetricsAvailable", "SourceUnavailable", &[&hanging]).await;
     ns.apply("good", spec(&prometheus.url)).await;
     eventually("its own floor", SOON, || floor(&ns, "good-web"), |floor| *floor == Some(1)).await;
     let good = || ns.app_condition("good", "web", "MetricsAvailable");

@@ -17,7 +17,7 @@ async fn a_prometheus_that_is_dead_is_named_and_heals_when_it_serves() {
     prometheus.stop();
     load.set(&ns.name, "school-web", 50.0, 0.05);
     ns.apply("school", scaled(&prometheus.url, json!({}))).await;
-    names(&ns, "school", "web", "MetricsAvailable", "SourceUnavailable", &[]).await;
+    names(&ns, "school", "web", "MetricsAvailable", "SourceUnavailable", &[&prometheus.url]).await;
     let gone = Instant::now();
     prometheus.restart().await;
     heals(&ns, "school", "web", "MetricsAvailable", gone).await;
@@ -37,7 +37,8 @@ async fn an_address_that_is_not_permitted_names_the_setting_and_others_are_not_h
     ns.apply("good", scaled(&prometheus.url, json!({}))).await;
     let good = || ns.app_condition("good", "web", "MetricsAvailable");
     eventually("the other platform has its metrics", SOON, good, |c| c.as_ref().is_some_and(|c| c.0 == "True")).await;
-    names(&ns, "school", "web", "MetricsAvailable", "SourceMisconfigured", &["--allowed-prometheus-url"]).await;
+    let refused = ["--allowed-prometheus-url", "http://127.0.0.1:1"];
+    names(&ns, "school", "web", "MetricsAvailable", "SourceMisconfigured", &refused).await;
     let gone = Instant::now();
     ns.apply("school", scaled(&prometheus.url, json!({}))).await;
     heals(&ns, "school", "web", "MetricsAvailable", gone).await;
@@ -52,7 +53,7 @@ async fn a_missing_secret_of_a_prometheus_is_named_and_heals_when_it_comes() {
     load.set(&ns.name, "school-web", 50.0, 0.05);
     let auth = json!({"auth": {"bearerToken": {"name": "prometheus-token", "key": "token"}}});
     ns.apply("school", scaled(&prometheus.url, auth)).await;
-    let missing = ["Secret prometheus-token"];
+    let missing = ["Secret prometheus-token", &prometheus.url];
     names(&ns, "school", "web", "MetricsAvailable", "SourceMisconfigured", &missing).await;
     put_secret(&ns, "prometheus-token", "other", "x").await;
     names(&ns, "school", "web", "MetricsAvailable", "SourceMisconfigured", &["prometheus-token", "key token"]).await;

@@ -6,13 +6,16 @@ use kube::{
     Api, Client,
     api::{DeleteParams, PostParams},
 };
-use learningplatform_tests::harness::{DISCOVERY, Seen, Traffic, eventually};
+use learningplatform_tests::harness::{DISCOVERY, Need, Seen, Traffic, eventually};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn cpu_above_the_fallback_wins_in_an_outage() {
+    if Need::PodRoute.is_missing() {
+        return;
+    }
     let mut scene = Scene::with("cpu-fallback", None, &[ALONE, "--tunable=failure_span=15s"]).await;
     // Cpu in small: 5m per pod is the target, and all pods together burn more than 20m, whichever of them answers.
     let scaling = with(by_rate(1, 4), json!({"cpu": {"averageValue": "5m"}, "fallback": {"replicas": 2}}));

@@ -1,8 +1,12 @@
 //! Planned floors at their times.
 
 use super::{PLATFORM, SOON, Scene, behavior, numbers, pending};
-use k8s_openapi::jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use learningplatform_tests::harness::TestNamespace;
+use k8s_openapi::{
+    api::core::v1::ConfigMap,
+    jiff::{SignedDuration, Timestamp, tz::TimeZone},
+};
+use kube::api::PostParams;
+use learningplatform_tests::harness::{TestNamespace, eventually};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -75,6 +79,62 @@ async fn windows_open_by_their_ramp_overlap_and_end() {
     assert_eq!(at(exam.1 - 1), Some(10), "the greater of both while they overlap: {numbers:?}");
     assert_eq!(at(lesson.1 - 1), Some(6), "the lesson alone: {numbers:?}");
     assert_eq!(numbers.last(), Some(&1), "{numbers:?}");
+    scene.end().await;
+}
+
+/// A timetable with an exam that is held now, until `end`, and a trip of the day before yesterday.
+fn timetable(end: Timestamp) -> ConfigMap {
+    let utc = |time: Timestamp| time.strftime("%Y%m%dT%H%M%SZ").to_string();
+    let event = |summary: &str, end: Timestamp| {
+        let (begin, end) = (utc(end - SignedDuration::from_hours(2)), utc(end));
+        let lines = [
+            "BEGIN:VEVENT",
+            &format!("UID:{summary}"),
+            &format!("DTSTAMP:{begin}"),
+            &format!("SUMMARY:{summary} of class 7"),
+            &format!("DTSTART:{begin}"),
+            &format!("DTEND:{end}"),
+            "END:VEVENT",
+        ];
+        lines.join("\r\n")
+    };
+    let (exam, trip) = (event("Exam", end), event("Trip", end - SignedDuration::from_hours(48)));
+    let head = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//campus//timetable//EN";
+    let text = format!("{head}\r\n{exam}\r\n{trip}\r\nEND:VCALENDAR\r\n");
+    serde_json::from_value(json!({"metadata": {"name": "timetable"}, "data": {"term.ics": text}})).expect("a ConfigMap")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calendar_that_comes_opens_its_window_and_ends_it() {
+    let scene = Scene::start("calendar").await;
+    let calendar =
+        |summary: &str| json!({"configMap": {"name": "timetable", "key": "term.ics"}, "summaryContains": summary});
+    let scaling = json!({
+        "minReplicas": 1, "maxReplicas": 20,
+        "schedules": [
+            {"name": "exams", "calendar": calendar("Exam"), "timeZone": "UTC", "minReplicas": 5, "ramp": "0s"},
+            {"name": "trips", "calendar": calendar("Trip"), "timeZone": "UTC", "minReplicas": 9, "ramp": "0s"},
+        ],
+        "behavior": behavior((0, "Percent", 2000, 1), (0, "Percent", 100, 1)),
+    });
+    scene.apply(&[pending("web", scaling)]).await;
+    let web = scene.record("web").await;
+    let condition = || async { scene.ns.app_condition(PLATFORM, "web", "AutoscalingReady").await };
+    let missing = |told: &Option<(String, String, String)>| {
+        told.as_ref().is_some_and(|c| c.0 == "False" && c.1 == "NotFound" && c.2.contains("timetable"))
+    };
+    eventually("the missing timetable is named", SOON, condition, missing).await;
+    web.until("without it there is the minimum", SOON, |seen| seen.floor() == Some(1)).await;
+
+    let came = Instant::now();
+    // Whole seconds, as a calendar has them.
+    let end = Timestamp::from_second(Timestamp::now().as_second() + 45).expect("a time");
+    scene.ns.api::<ConfigMap>().create(&PostParams::default(), &timetable(end)).await.expect("a ConfigMap");
+    web.until("the exam's floor", SOON, |seen| seen.floor() == Some(5)).await;
+    eventually("nothing is missing any more", SOON, condition, |c| c.as_ref().is_some_and(|c| c.0 == "True")).await;
+    web.until("the exam is over", SOON, |seen| seen.floor() == Some(1)).await;
+    assert!(Timestamp::now() >= end, "the floor fell before the exam was over");
+    assert_eq!(numbers(&web.floors(came)), [1, 5, 1], "the exam alone, from the calendar's coming to its end");
     scene.end().await;
 }
 

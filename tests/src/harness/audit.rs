@@ -17,7 +17,7 @@ impl AuditLog {
     /// From now on. `LP_STATUS` holds what `cluster status -o json` prints.
     ///
     /// # Panics
-    /// Where the cluster has no audit log that can be read: what the API server saw cannot be proven without it.
+    /// Where the cluster has no audit log that can be read: ask [`Need::AuditLog`](super::Need) first.
     pub fn from_now() -> Self {
         let status = super::cluster_status();
         let path = status["auditLog"].as_str().filter(|path| !path.is_empty());

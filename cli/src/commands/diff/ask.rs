@@ -18,7 +18,7 @@ use operator::{
     kinds::{Kind, ObjectId},
     naming::{FieldManager, Owner, children_of},
     reconcile,
-    tiers::Step,
+    tiers::{Step, app::keep_annotations},
     validate,
 };
 use serde_json::Value;
@@ -107,7 +107,14 @@ async fn children(
     let live = live(cluster, namespace, &valid.key.name, served, errors).await;
     let writer = Writer::new(cluster.client.clone(), Mode::DryRun);
     let mut planned = Vec::new();
-    for step in steps(reconcile::render(&valid, served), &live) {
+    let mut rendered = reconcile::render(&valid, served);
+    for step in &mut rendered {
+        let live = ObjectId::of(&step.object).filter(|id| id.kind == Kind::Deployment).and_then(|id| live.get(&id));
+        if let (Some(live), Some(app), FieldManager::Main) = (live, valid.app(&step.item), step.manager) {
+            keep_annotations(app, &mut step.object, live);
+        }
+    }
+    for step in steps(rendered, &live) {
         let Some(id) = ObjectId::of(&step.object) else { continue };
         let before = live.get(&id);
         match after(&writer, &valid.owner, &step, before).await {

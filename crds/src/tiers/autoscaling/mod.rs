@@ -130,7 +130,8 @@ pub struct ResourceTarget {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Fallback {
-    /// Fewest pods while a demand signal has failed three times over at least a minute. It only ever raises.
+    /// Fewest pods while a demand signal without a `constant` has failed three times over at least a minute. It only ever
+    /// raises.
     #[schemars(range(min = 0, max = 10000))]
     pub replicas: i32,
 }

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
     "autoscaling.schedules[]: set exactly one of start and end (once), weekly, and calendar"
 ))]
 #[x_kube(validation = Rule::new("has(self.start) == has(self.end)").message(
-    "autoscaling.schedules[]: a one-time window needs both start and end"
+    "autoscaling.schedules[]: a one-time window needs both start and end: set both"
 ))]
-#[x_kube(validation = Rule::new("!has(self.start) || !has(self.end) || self.start < self.end").message(
+#[x_kube(validation = Rule::new("!has(self.start) || !has(self.end) || self.start + (size(self.start) == 16 ? ':00' : '') < self.end + (size(self.end) == 16 ? ':00' : '')").message(
     "autoscaling.schedules[].end must be after start"
 ))]
 #[x_kube(validation = Rule::new("has(self.minReplicas) || has(self.maxReplicas) || has(self.expected)").message(
@@ -48,12 +48,12 @@ pub struct Schedule {
     /// Windows that are the events of an iCalendar file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calendar: Option<Calendar>,
-    /// IANA name of the zone of the local times: `Europe/Berlin`. For a calendar: the zone of times without one.
-    /// A local time that a clock change skips moves to the first moment after the gap; of one that comes twice, a floor
-    /// takes the longer window and a cap the shorter.
+    /// IANA name of the zone of the local times: `Europe/Berlin`. For a calendar: the zone of all-day events and of times
+    /// without one. Default: the calendar's `X-WR-TIMEZONE`, else UTC. A local time that a clock change skips moves to the
+    /// first moment after the gap; of one that comes twice, a floor takes the longer window and a cap the shorter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 64), regex(pattern = "^([A-Za-z_]+(/[A-Za-z0-9_+-]+)+|UTC)$"))]
-    #[x_kube(validation = Rule::new("timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0").message(
+    #[schemars(length(max = 64), regex(pattern = "^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$"))]
+    #[x_kube(validation = Rule::new("self != '' && self != 'Local' && timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0").message(
         "autoscaling.schedules[].timeZone is not in the IANA database: write it as Europe/Berlin or UTC"
     ))]
     pub time_zone: Option<String>,
@@ -80,7 +80,7 @@ pub struct Schedule {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("self.start != self.end").message(
-    "autoscaling.schedules[].weekly: start and end are equal; an end before the start means the next day, a whole day is 00:00 to 24:00"
+    "autoscaling.schedules[].weekly: start and end are equal: change one of them; an end before the start means the next day, a whole day is 00:00 to 24:00"
 ))]
 #[x_kube(validation = Rule::new("!has(self.from) || !has(self.until) || self.from <= self.until").message(
     "autoscaling.schedules[].weekly: until must not be before from"

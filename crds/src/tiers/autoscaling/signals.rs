@@ -33,11 +33,22 @@ pub struct RequestRate {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub alternatives: Vec<Source>,
+    /// Requests per second to assume while every source has failed three times over at least a minute. It may raise the
+    /// floor, never lower it, and stands in for `fallback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub constant: Option<Quantity>,
 }
 
 /// Demand in requests in flight.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.preset) || has(self.metric) || has(self.query) || self.preset in ['App', 'EnvoyGateway']").message(
+    "autoscaling.concurrency.preset: only App and EnvoyGateway export requests in flight per app: set metric (with labels) or query, or use one of them"
+))]
+#[x_kube(validation = Rule::new("!has(self.alternatives) || self.alternatives.all(s, !has(s.preset) || has(s.metric) || has(s.query) || s.preset in ['App', 'EnvoyGateway'])").message(
+    "autoscaling.concurrency.alternatives[].preset: only App and EnvoyGateway export requests in flight per app: set metric (with labels) or query, or use one of them"
+))]
 pub struct Concurrency {
     /// Requests in flight that one pod is to carry.
     #[schemars(schema_with = "schema::quantity")]
@@ -60,6 +71,11 @@ pub struct Concurrency {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 4))]
     pub alternatives: Vec<Source>,
+    /// Requests in flight to assume while every source has failed three times over at least a minute. It may raise the
+    /// floor, never lower it, and stands in for `fallback`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::quantity")]
+    pub constant: Option<Quantity>,
 }
 
 /// A latency budget.
@@ -114,7 +130,7 @@ pub struct Source {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::short_strings")]
     #[x_kube(validation = Rule::new("self.all(k, k.matches('^[a-zA-Z_][a-zA-Z0-9_]*$'))").message(
-        "autoscaling signals: label names are letters, digits and '_', not starting with a digit"
+        "autoscaling signals: labels: a name is letters, digits and '_', not starting with a digit: correct the name"
     ))]
     pub labels: BTreeMap<String, String>,
     /// Kind of the histogram behind a latency. Default `Classic`.

@@ -35,7 +35,8 @@ impl Steps {
     }
 }
 
-/// The occurrences of `rule` from `after` until `before`.
+/// The occurrences of `rule` from `after` until `before`. The start is the first of them whether the rule hits it or not, and
+/// the first that its `COUNT` counts (RFC 5545, 3.3.10 and 3.8.5.3).
 ///
 /// # Errors
 /// What is wrong with the rule and how to mend it.
@@ -65,13 +66,16 @@ pub(super) fn occurrences(
     let days = u32::try_from(before.date().since(start.date()).map_or(0, |span| span.get_days())).unwrap_or(0);
     steps.take(EACH + days / u32::from(rule.get_interval().max(1)))?;
 
-    let (mut found, mut seen) = (Vec::new(), 0);
-    let count = rule.get_count();
+    let mut found = Vec::new();
+    if (after..=before).contains(&start) {
+        found.push(start);
+    }
+    let (count, mut seen) = (rule.get_count(), 1);
     for date in &RRuleSet::new(first).limit().rrule(rule) {
         steps.take(1)?;
+        let Some(date) = from_chrono(date.naive_utc()).filter(|date| *date != start) else { continue };
         seen += 1;
-        let Some(date) = from_chrono(date.naive_utc()) else { continue };
-        if date > before {
+        if date > before || count.is_some_and(|count| seen > count) {
             return Ok(found);
         }
         if date >= after {
@@ -82,7 +86,11 @@ pub(super) fn occurrences(
         }
     }
     // Whatever ends before its time has been looked for in vain until the end of the calendar.
-    if count == Some(seen) { Ok(found) } else { Err("its RRULE names days that never come; correct it".into()) }
+    if count.is_some_and(|count| seen >= count) {
+        Ok(found)
+    } else {
+        Err("its RRULE names days that never come; correct it".into())
+    }
 }
 
 fn as_utc(local: civil::DateTime) -> Option<DateTime<Tz>> {

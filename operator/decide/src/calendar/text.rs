@@ -22,9 +22,15 @@ pub(super) struct Component {
 #[derive(Debug)]
 pub(super) struct Property {
     pub(super) name: String,
-    /// Its `TZID`.
-    pub(super) zone: Option<String>,
+    /// Such as `TZID`.
+    parameters: Vec<(String, String)>,
     pub(super) value: String,
+}
+
+impl Property {
+    pub(super) fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
 }
 
 impl Component {
@@ -56,7 +62,8 @@ pub(super) fn components(text: &str) -> Result<Vec<Component>, CalendarError> {
     }
     let error = |line: &str, problem: &str| CalendarError::Syntax(format!("{:?} {problem}", short(line)));
     let (mut done, mut open) = (Vec::new(), Vec::<Component>::new());
-    for line in unfolded(text) {
+    // Windows programs begin a file with a byte order mark.
+    for line in unfolded(text.strip_prefix('\u{feff}').unwrap_or(text)) {
         let Some(property) = property(&line) else { return Err(error(&line, "is no property such as SUMMARY:Exam")) };
         match property.name.as_str() {
             "BEGIN" if open.len() == MAX_DEPTH => {
@@ -90,11 +97,11 @@ fn property(line: &str) -> Option<Property> {
     let (head, value) = (&line[..colon], &line[colon + 1..]);
     let mut parts = head.split(';');
     let name = parts.next().unwrap_or_default().trim().to_ascii_uppercase();
-    let zone = parts.find_map(|part| {
-        let (key, zone) = part.split_once('=')?;
-        key.trim().eq_ignore_ascii_case("TZID").then(|| zone.trim_matches('"').to_owned())
+    let parameters = parts.filter_map(|part| {
+        let (key, value) = part.split_once('=')?;
+        Some((key.trim().to_owned(), value.trim_matches('"').to_owned()))
     });
-    Some(Property { name, zone, value: value.trim_end().to_owned() })
+    Some(Property { name, parameters: parameters.collect(), value: value.trim_end().to_owned() })
 }
 
 /// Logical lines: a line that begins with a space or tab goes on where the one before ended.

@@ -56,16 +56,19 @@ fn steady_is_no_news_and_every_change_of_meaning_is() {
     assert!(changed(&|decision| decision.metrics.as_mut().unwrap().reason = MetricsReason::Settling));
     assert!(changed(&|decision| decision.metrics = None));
     assert!(changed(&|decision| decision.findings.push(Finding::RolloutStuck)));
-    let failed = |kind, message: &str| {
+    let failed = |kind, server: &str, message: &str| {
         let mut other = base.clone();
-        other.metrics.as_mut().unwrap().signal = Some(("requestRate".into(), SignalState::Error(kind, message.into())));
+        let error = SourceError::new(kind, message).of(server.into());
+        other.metrics.as_mut().unwrap().signal = Some(("requestRate".into(), SignalState::Error(error)));
         other
     };
-    let setup = |message: &str| failed(SourceErrorKind::Setup, message);
+    let setup = |message: &str| failed(SourceErrorKind::Setup, "http://one", message);
     assert!(setup("no Secret").differs_in_meaning(&setup("no key")), "another thing has to be mended");
     assert!(!setup("no Secret").differs_in_meaning(&setup("no Secret")));
-    let server = |message: &str| failed(SourceErrorKind::Connect, message);
-    assert!(!server("port 1").differs_in_meaning(&server("port 2")), "a server's words are no news");
+    let server = |server: &str, message: &str| failed(SourceErrorKind::Connect, server, message);
+    let known = server("http://one", "port 1");
+    assert!(!server("http://one", "port 2").differs_in_meaning(&known), "a server's words are no news");
+    assert!(server("http://two", "port 1").differs_in_meaning(&known), "another server fails");
     let stuck = |findings: Vec<Finding>| Decision { findings, ..base.clone() };
     assert!(
         stuck(vec![Finding::RolloutStuck])
@@ -271,6 +274,11 @@ fn every_word_of_a_condition_is_a_word_and_every_state_a_sentence() {
             "SeriesNeverSeen",
             "the query has matched no series for a long time; check the metric's name and labels",
         ),
+        (
+            TooFewSamples(secs(60)),
+            "NoSeries",
+            "the series exists, but has fewer than two samples in 1m: if that lasts, set prometheus.scrapeInterval to the job's scrape_interval",
+        ),
         (NotANumber(learningplatform_decide::NotANumber::Nan), "NotANumber", "the answer is NaN"),
         (NotANumber(learningplatform_decide::NotANumber::PositiveInfinity), "NotANumber", "the answer is +Inf"),
         (NotANumber(learningplatform_decide::NotANumber::NegativeInfinity), "NotANumber", "the answer is -Inf"),
@@ -281,8 +289,16 @@ fn every_word_of_a_condition_is_a_word_and_every_state_a_sentence() {
             "AmbiguousResult",
             "the query returns 2 series that differ in the label pod; aggregate it away or match one value",
         ),
-        (Error(SourceErrorKind::Setup, "no Secret".into()), "SourceMisconfigured", "the query failed: no Secret"),
-        (Error(SourceErrorKind::Timeout, "slow".into()), "SourceUnavailable", "the query failed: slow"),
+        (
+            Error(SourceError::new(SourceErrorKind::Setup, "no Secret")),
+            "SourceMisconfigured",
+            "the query failed: no Secret",
+        ),
+        (
+            Error(SourceError::new(SourceErrorKind::Timeout, "slow").of("http://one".into())),
+            "SourceUnavailable",
+            "the query to http://one failed: slow",
+        ),
     ];
     for (state, word, sentence) in table {
         assert_eq!((state.metrics_reason().as_str(), state.to_string().as_str()), (word, sentence));

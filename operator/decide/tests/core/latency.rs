@@ -98,16 +98,24 @@ fn a_missed_poll_does_not_start_the_breach_anew_and_a_long_silence_does() {
     }
     assert!(k(&tick(&mut world, 300.0, 0.3)) < 1.0, "35 s after the first");
 
-    // With short scrapes the same silence is too long.
-    let mut world = World::new(policy(4, 20), 4);
-    world.policy.scrape_interval = secs(4);
-    ticks(&mut world, 4, 300.0, 0.3);
-    for _ in 0..2 {
-        world.input.latency.as_mut().unwrap().sample = Sample::NoData;
-        world.tick(300.0);
+    // With short scrapes the same silence is too long, whatever the other sources do.
+    for own in [None, Some(secs(4))] {
+        let mut world = World::new(policy(4, 20), 4);
+        world.policy.scrape_interval = if own.is_some() { secs(60) } else { secs(4) };
+        let over = |world: &mut World| {
+            let sample = Sample::value(0.3, Some(world.now));
+            let sample = own.map_or(sample.clone(), |interval| sample.scraped_every(interval));
+            world.input.latency = Some(LatencyInput { sample, resolvable: true, started: None });
+            k(&world.tick(300.0))
+        };
+        assert!((0..4).all(|_| close(over(&mut world), 1.0)));
+        for _ in 0..2 {
+            world.input.latency.as_mut().unwrap().sample = Sample::NoData;
+            world.tick(300.0);
+        }
+        assert!((0..6).all(|_| close(over(&mut world), 1.0)));
+        assert!(over(&mut world) < 1.0);
     }
-    assert!(close(k(&ticks(&mut world, 6, 300.0, 0.3)), 1.0));
-    assert!(k(&tick(&mut world, 300.0, 0.3)) < 1.0);
 }
 
 #[test]

@@ -22,6 +22,7 @@ fn s09_to_s13_no_kind_of_missing_answer_lowers_or_raises_and_each_has_its_reason
     let table = [
         (Sample::NoData, MetricsReason::NoSeries),
         (Sample::SeriesNeverSeen, MetricsReason::SeriesNeverSeen),
+        (Sample::TooFewSamples { range: secs(60) }, MetricsReason::NoSeries),
         (Sample::value(f64::NAN, None), MetricsReason::NotANumber),
         (Sample::value(f64::INFINITY, None), MetricsReason::NotANumber),
         (Sample::value(f64::NEG_INFINITY, None), MetricsReason::NotANumber),
@@ -197,6 +198,8 @@ fn s16_a_chain_of_sources_and_a_constant_that_may_not_lower() {
     assert_eq!(chain(&mut world, 120, None, None), (Some(4), 6, 2), "the constant may not");
     let decision = world.step();
     assert_eq!(reason(&decision), MetricsReason::SourceUnavailable, "a constant is no measurement");
+    let told = decision.metrics.as_ref().unwrap().to_string();
+    assert_eq!(told, "requestRate: the query failed: connection refused", "what the constant stands in for");
     assert_eq!(decision.signals[0].failure, FailureState::Fallback);
     assert_eq!(chain(&mut world, 5, Some(800.0), None), (Some(8), 8, 0), "a raise needs no recovery");
     assert_eq!(chain(&mut world, 120, Some(800.0), Some(590.0)), (Some(8), 8, 0));
@@ -263,6 +266,43 @@ fn s18_a_value_older_than_three_scrapes_is_no_data() {
     world.input.demand = vec![DemandInput::single(Sample::value(90.0, None), None)];
     let decision = world.step();
     assert_eq!((decision.floor, decision.signals[0].age), (1, None));
+}
+
+#[test]
+fn s18_every_sample_is_judged_by_the_interval_of_its_own_source() {
+    // The slowest source scrapes once a minute, and so does a sample that tells nothing.
+    let table = [
+        (Some(15), 45, true),
+        (Some(15), 46, false),
+        (Some(60), 180, true),
+        (Some(60), 181, false),
+        (None, 180, true),
+        (None, 181, false),
+    ];
+    let mut policy = eager_policy(1, 20);
+    (policy.scrape_interval, policy.longest_range) = (secs(60), secs(240));
+    policy.latency = Some(Latency::new("latency p95", 0.2));
+    let first = |long, short, latency| {
+        let mut world = World::new(policy.clone(), 5);
+        world.input.demand = vec![DemandInput::single(long, Some(short))];
+        world.input.latency = Some(LatencyInput { sample: latency, resolvable: true, started: None });
+        world.step()
+    };
+    for (interval, age, fresh) in table {
+        let new = |value| Sample::value(value, Some(START));
+        let old = |value| {
+            let sample = Sample::value(value, Some(START.minus(secs(age))));
+            interval.map_or(sample.clone(), |interval| sample.scraped_every(secs(interval)))
+        };
+        let case = format!("{age} s old of {interval:?}");
+        let decision = first(old(90.0), new(90.0), new(0.1));
+        assert_eq!((decision.signals[0].state.is_full(), decision.floor), (fresh, if fresh { 1 } else { 5 }), "{case}");
+        let decision = first(new(90.0), new(90.0), old(0.1));
+        let latency = decision.latency.as_ref().unwrap();
+        assert_eq!((latency.state.is_full(), decision.floor), (fresh, if fresh { 1 } else { 5 }), "{case}");
+        let decision = first(new(90.0), old(900.0), new(0.1));
+        assert_eq!(decision.signals[0].raise_value, Some(if fresh { 900.0 } else { 90.0 }), "{case}");
+    }
 }
 
 #[test]

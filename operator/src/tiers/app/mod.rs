@@ -25,8 +25,9 @@ use crate::{
 };
 use crds::status::{ConditionType, Reason};
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::ResourceExt;
-use std::collections::BTreeMap;
+use kube::{ResourceExt, core::DynamicObject};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
 use trouble::Trouble;
 
 /// The app room.
@@ -52,6 +53,8 @@ pub struct SeenApp {
     pub missing: Vec<Missing>,
     /// What keeps its pods from being ready, each cause once.
     pub troubles: Vec<Trouble>,
+    /// Names of the annotations that its live pod template carries; none while there is no Deployment.
+    pub annotations: Option<BTreeSet<String>>,
 }
 
 impl Tier for Apps {
@@ -69,6 +72,7 @@ impl Tier for Apps {
                 floor: ctx.scaling.get(&app.key).map(|view| view.floor),
                 missing: missing.remove(name).unwrap_or_default(),
                 troubles: troubles.remove(name).unwrap_or_default(),
+                annotations: live.map(annotations),
             };
             (name.clone(), seen)
         });
@@ -97,14 +101,15 @@ impl Tier for Apps {
 
 /// The objects of one app, in the order of application.
 pub fn desired(app: &ValidApp, seen: &SeenApp, served: Served) -> Plan {
+    let annotated = pod_monitor::annotated(app, seen.annotations.as_ref(), served);
     let built = [
-        Some((FieldManager::Main, deployment::deployment(app))),
+        Some((FieldManager::Main, deployment::deployment(app, annotated))),
         pods_wanted(app, seen).map(|n| (FieldManager::Scale, deployment::replicas(app, n))),
         service::service(app).map(|o| (FieldManager::Main, o)),
         disruption_budget::disruption_budget(app).map(|o| (FieldManager::Main, o)),
         http_route::http_route(app, served).map(|o| (FieldManager::Main, o)),
         ingress::ingress(app).map(|o| (FieldManager::Main, o)),
-        // Without the API there are still the annotations on the pods.
+        // Without the API there are the annotations on the pods.
         pod_monitor::pod_monitor(app).filter(|_| served.pod_monitor).map(|o| (FieldManager::Main, o)),
     ];
     let steps = built.into_iter().flatten().filter_map(|(manager, object)| {
@@ -114,6 +119,24 @@ pub fn desired(app: &ValidApp, seen: &SeenApp, served: Served) -> Plan {
             .map(|object| Step { item: app.key.app.clone(), manager, object })
     });
     steps.collect()
+}
+
+/// Lets a Deployment that was rendered without a cluster keep the scrape annotations of the live one, as a pass would.
+pub fn keep_annotations(app: &ValidApp, rendered: &mut DynamicObject, live: &DynamicObject) {
+    let template = &mut rendered.data["spec"]["template"];
+    if pod_monitor::annotated(app, Some(&annotations(live)), Served::ALL) {
+        for (name, value) in pod_monitor::annotations(app) {
+            if template["metadata"]["annotations"].get(&name).is_none() {
+                template["metadata"]["annotations"][name] = value.into();
+            }
+        }
+    }
+}
+
+/// Names of the annotations that the pod template of a Deployment carries.
+fn annotations(deployment: &DynamicObject) -> BTreeSet<String> {
+    let all = deployment.data.pointer("/spec/template/metadata/annotations").and_then(Value::as_object);
+    all.into_iter().flatten().map(|(name, _)| name.clone()).collect()
 }
 
 /// The number of pods to set: always without autoscaling; with it once, while nobody has set any.

@@ -66,7 +66,7 @@ pub(crate) fn check(app: &ValidApp) -> Result<(), String> {
         return Err(format!("metadata.{field} must be an object of names and values"));
     }
     unkeyed(&Value::Object(overlay.clone()), "", "")?;
-    let merged = apply(app, serde_json::to_value(pod::generated(app)).unwrap_or_default());
+    let merged = apply(app, serde_json::to_value(pod::generated(app, true)).unwrap_or_default());
     let typed: PodTemplateSpec = serde_json::from_value(merged).map_err(|e| {
         format!("with this overlay the pod template is none: {e}; see the Pod API for the field's type")
     })?;

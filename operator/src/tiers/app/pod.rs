@@ -1,15 +1,12 @@
-//! The pod template: nothing in it depends on time, on the cluster or on the operator's version, because a changed
-//! template restarts every pod.
+//! The pod template: nothing in it depends on time or on the operator's version, because a changed template restarts
+//! every pod; and on the cluster nothing but how Prometheus finds the pods, see [`super::pod_monitor::annotated`].
 
 use super::{overlay, probes::probes};
 use crate::{
     naming::{labels, selector},
     validate::ValidApp,
 };
-use crds::tiers::{
-    app::ImagePullPolicy,
-    pod::{Discovery, Scratch},
-};
+use crds::tiers::{app::ImagePullPolicy, pod::Scratch};
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, Lifecycle, LifecycleHandler,
@@ -30,17 +27,17 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// The pod template with its overlay, as JSON: an overlay may carry fields that this build's types do not know.
-pub(super) fn template(app: &ValidApp) -> Value {
-    let generated = serde_json::to_value(generated(app)).unwrap_or_default();
+pub(super) fn template(app: &ValidApp, annotated: bool) -> Value {
+    let generated = serde_json::to_value(generated(app, annotated)).unwrap_or_default();
     overlay::apply(app, generated)
 }
 
 /// The pod template before the overlay.
-pub(super) fn generated(app: &ValidApp) -> PodTemplateSpec {
+pub(super) fn generated(app: &ValidApp, annotated: bool) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels(app)),
-            annotations: some_map(annotations(app)),
+            annotations: some_map(annotations(app, annotated)),
             ..ObjectMeta::default()
         }),
         spec: Some(spec(app)),
@@ -54,16 +51,8 @@ fn pod_labels(app: &ValidApp) -> BTreeMap<String, String> {
     all
 }
 
-fn annotations(app: &ValidApp) -> BTreeMap<String, String> {
-    let mut all = BTreeMap::new();
-    // Written whether or not a PodMonitor is: an API that appears later must not change the template.
-    if let (Some(metrics), Some(port)) = (&app.spec.metrics, super::pod_monitor::port(app))
-        && metrics.discovery != Some(Discovery::PodMonitor)
-    {
-        all.insert("prometheus.io/scrape".to_owned(), "true".to_owned());
-        all.insert("prometheus.io/path".to_owned(), metrics.path.clone().unwrap_or_else(|| "/metrics".to_owned()));
-        all.insert("prometheus.io/port".to_owned(), port.container.to_string());
-    }
+fn annotations(app: &ValidApp, annotated: bool) -> BTreeMap<String, String> {
+    let mut all = if annotated { super::pod_monitor::annotations(app) } else { BTreeMap::new() };
     all.extend(app.spec.pod_annotations.clone());
     all
 }

@@ -16,11 +16,12 @@ pub const HORIZON: Duration = Duration::from_mins(35 * 24 * 60);
 
 const BACK: Duration = Duration::from_mins(24 * 60);
 
-/// The windows of an iCalendar text around `now`, of the events whose summary contains `summary`.
+/// The windows of an iCalendar text around `now`, of the events whose summary contains `summary`. Where `zone` is silent, the
+/// calendar names the zone of times without one.
 ///
 /// # Errors
 /// A text that cannot be used; the message names the event and the remedy.
-pub fn windows(text: &str, zone: &str, summary: Option<&str>, now: Time) -> Result<Expansion, CalendarError> {
+pub fn windows(text: &str, zone: Option<&str>, summary: Option<&str>, now: Time) -> Result<Expansion, CalendarError> {
     decide::calendar::windows(text, zone, summary, now.minus(BACK), now.plus(HORIZON))
 }
 

@@ -96,10 +96,9 @@ pub fn map(
     policy.fallback_replicas = autoscaling.fallback.as_ref().map(|fallback| count(fallback.replicas));
     policy.pause = pause(autoscaling.pause);
 
-    let intervals = reader.intervals(prometheus, autoscaling);
-    policy.scrape_interval = intervals.first().copied().unwrap_or(DEFAULT_SCRAPE_INTERVAL);
-    policy.longest_range =
-        intervals.into_iter().max().unwrap_or(policy.scrape_interval).times(tunables.long_range_scrapes);
+    let slowest = reader.intervals(prometheus, autoscaling).into_iter().max();
+    policy.scrape_interval = slowest.unwrap_or(DEFAULT_SCRAPE_INTERVAL);
+    policy.longest_range = policy.scrape_interval.times(tunables.long_range_scrapes);
 
     if let Some(rate) = &autoscaling.request_rate {
         let demand = reader.request_rate(rate);
@@ -181,7 +180,7 @@ impl Reader {
         FieldError { field: field.to_owned(), problem: problem.to_owned() }
     }
 
-    /// Scrape intervals of the servers in use, the primary demand's first.
+    /// Scrape intervals of the servers in use.
     fn intervals(&mut self, prometheus: Option<&Prometheus>, autoscaling: &Autoscaling) -> Vec<Duration> {
         let mut intervals = Vec::new();
         for (field, source) in sources(autoscaling) {
@@ -216,13 +215,19 @@ impl Reader {
     }
 
     fn request_rate(&mut self, rate: &RequestRate) -> Demand {
-        let demand = Demand::request_rate(self.positive("requestRate.perPod", &rate.per_pod));
+        let mut demand = Demand::request_rate(self.positive("requestRate.perPod", &rate.per_pod));
+        demand.constant = self.constant("requestRate", rate.constant.as_ref());
         self.demand(demand, "requestRate", rate.utilization, rate.activation.as_ref())
     }
 
     fn concurrency(&mut self, signal: &Concurrency) -> Demand {
-        let demand = Demand::concurrency(self.positive("concurrency.perPod", &signal.per_pod));
+        let mut demand = Demand::concurrency(self.positive("concurrency.perPod", &signal.per_pod));
+        demand.constant = self.constant("concurrency", signal.constant.as_ref());
         self.demand(demand, "concurrency", signal.utilization, signal.activation.as_ref())
+    }
+
+    fn constant(&mut self, name: &str, constant: Option<&Quantity>) -> Option<f64> {
+        constant.map(|constant| self.number(&format!("{name}.constant"), constant))
     }
 
     fn demand(
@@ -245,7 +250,7 @@ impl Reader {
         now: Time,
     ) -> Result<(When, Option<FieldError>), Missing> {
         let field = format!("schedules[{}]", schedule.name);
-        let zone = schedule.time_zone.as_deref().unwrap_or("UTC");
+        let zone = schedule.time_zone.as_deref();
         let spec = |problem: &str| Missing::Spec(self.error(&field, problem));
         if let Some(calendar) = &schedule.calendar {
             let reference = &calendar.config_map;
@@ -265,13 +270,17 @@ impl Reader {
                     found.windows.len()
                 )
             });
-            let unusable = found.problems.first().map(|problem| match found.problems.len() {
-                1 => format!("{problem}; the other events count"),
-                many => format!("{problem} (and {} more); the other events count", many - 1),
+            let unusable = found.problems.first().map(|problem| {
+                let more = match found.problems.len() {
+                    1 => String::new(),
+                    many => format!(" (and {} more)", many - 1),
+                };
+                format!("{problem}{more}{}", if problem.leaves_out() { "; the other events count" } else { "" })
             });
             let told = unusable.or(too_many).map(|problem| error(&problem));
             return Ok((When::windows(found.windows), told));
         }
+        let zone = zone.unwrap_or("UTC");
         if let Some(weekly) = &schedule.weekly {
             return weekly_window(weekly, zone).map(|when| (when, None)).map_err(|error| spec(&error.to_string()));
         }

@@ -43,6 +43,7 @@ pub struct Write {
 struct State {
     objects: BTreeMap<String, Value>,
     writes: Vec<Write>,
+    events: Vec<String>,
     version: u64,
     fault: Option<(usize, Fault)>,
     denied: Vec<(String, String)>,
@@ -146,11 +147,14 @@ impl Api {
         stripped.collect()
     }
 
-    /// Takes the writes recorded so far, events aside.
+    /// Takes the writes recorded so far; events are no part of them.
     pub fn writes(&self) -> Vec<Write> {
-        let mut writes = std::mem::take(&mut self.0.lock().unwrap().writes);
-        writes.retain(|w| !w.path.contains("events.k8s.io"));
-        writes
+        std::mem::take(&mut self.0.lock().unwrap().writes)
+    }
+
+    /// Takes the events written so far, as `condition reason type`.
+    pub fn events(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().events)
     }
 
     /// Every (verb, plural) that was asked for, for a test of the RBAC table.
@@ -243,7 +247,10 @@ impl Api {
             return Ok(state.objects.get(&path).map_or_else(|| not_found(&path), |o| (200, o.clone())));
         }
         let mut lost = false;
-        if !dry && !group_version.starts_with("events") {
+        if group_version.starts_with("events") {
+            let words = ["action", "reason", "type"].map(|field| body[field].as_str().unwrap_or_default());
+            state.events.push(words.join(" "));
+        } else if !dry {
             state.writes.push(Write { verb: verb.to_owned(), path: uri.path().to_owned() });
             match &mut state.fault {
                 Some((0, fault)) => {

@@ -61,6 +61,9 @@ func (k *Kind) Up() error {
 	if err := k.metricsServer(); err != nil {
 		return fmt.Errorf("install metrics-server: %w", err)
 	}
+	if err := k.routeToPods(); err != nil {
+		return fmt.Errorf("find the way to the pods: %w", err)
+	}
 	return monitor(k, k.source)
 }
 
@@ -133,6 +136,7 @@ patches:
 
 // Down implements Cluster.
 func (k *Kind) Down() error {
+	removeRoute()
 	if err := k.run(nil, "delete", "cluster", "--name", kindName, "--kubeconfig", k.Kubeconfig()); err != nil {
 		return err
 	}
@@ -177,6 +181,9 @@ func (k *Kind) Status() Status {
 		if index := slices.IndexFunc(addresses, func(a string) bool { return strings.Contains(a, ".") }); index >= 0 {
 			status.HostAddress = addresses[index]
 		}
+	}
+	if node, err := nodeAddress(); err == nil {
+		status.PodCIDR = routed(node)
 	}
 	return outsideStatus(k, status)
 }

@@ -56,7 +56,7 @@ type Status struct {
 	AuditLog string `json:"auditLog"`
 	// HostAddress is where a pod reaches a server that listens on the host.
 	HostAddress string `json:"hostAddress"`
-	// PodCIDR and ServiceCIDR are reachable from the host.
+	// PodCIDR and ServiceCIDR are the networks that the host reaches.
 	PodCIDR     string `json:"podCIDR"`
 	ServiceCIDR string `json:"serviceCIDR"`
 	// Netns is the file of the network namespace that all of it is in.

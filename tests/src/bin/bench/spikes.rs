@@ -201,7 +201,7 @@ async fn apply_ours(client: &Client) -> Result<()> {
             "apps": [{
                 "name": "web", "image": "learningplatform/sample-app:dev", "port": 3000,
                 "env": container["env"], "resources": container["resources"],
-                "health": {"path": "/api/health"}, "metrics": {"path": "/api/metrics"},
+                "health": {"path": "/api/health"}, "metrics": {"path": "/api/metrics", "discovery": "Annotations"},
                 "autoscaling": {
                     "minReplicas": 1, "maxReplicas": 20, "cpu": {"utilization": 1000}, "requestRate": {"perPod": 100},
                     "behavior": {"scaleUp": {"policies": [{"type": "Pods", "value": 20, "periodSeconds": 15}]}},

@@ -2,6 +2,7 @@
 //! Every tick checks the invariants that hold for any single decision.
 use learningplatform_decide::*;
 
+pub mod chain;
 pub mod script;
 
 pub const START: Time = Time::from_secs(1_800_000_000);

@@ -20,11 +20,19 @@ pub enum Mood {
     Restarted(f64),
 }
 
+/// What one source of a demand signal says over its two ranges.
+#[derive(Clone, Debug)]
+pub struct Ranges {
+    pub long: Mood,
+    pub short: Option<Mood>,
+}
+
 #[derive(Clone, Debug)]
 pub struct Phase {
     pub ticks: usize,
     pub interval: Duration,
-    pub demand: Vec<Mood>,
+    /// Per signal, per source.
+    pub demand: Vec<Vec<Ranges>>,
     pub latency: Mood,
     pub resolvable: bool,
     /// Pods that are not Ready.
@@ -41,6 +49,8 @@ pub struct Phase {
 #[derive(Clone, Debug)]
 pub struct Script {
     pub policy: Policy,
+    /// How many sources each signal has.
+    pub sources: Vec<usize>,
     pub pods: u32,
     pub phases: Vec<Phase>,
 }
@@ -67,7 +77,7 @@ impl Script {
         for (index, phase) in self.phases.iter().enumerate() {
             policy.max_replicas = phase.max.max(policy.min_replicas).max(1);
             for _ in 0..phase.ticks {
-                let input = phase.input(&policy, now, count, index, replicas);
+                let input = phase.input(&policy, &self.sources, now, count, index, replicas);
                 let (decision, next) = decide(&policy, &state, &input);
                 check(Seen {
                     policy: &policy,
@@ -88,13 +98,15 @@ impl Script {
 }
 
 impl Phase {
-    fn input(&self, policy: &Policy, now: Time, count: usize, index: usize, replicas: u32) -> Input {
-        let reading = |mood: &Mood| {
-            let (sample, started) = mood.sample(now, count, index);
-            SourceReading { long: sample.clone(), short: Some(sample), started }
+    fn input(&self, policy: &Policy, sources: &[usize], now: Time, count: usize, index: usize, replicas: u32) -> Input {
+        let reading = |ranges: &Ranges| {
+            let (long, started) = ranges.long.sample(now, count, index);
+            let short = ranges.short.as_ref().map(|mood| mood.sample(now, count, index).0);
+            SourceReading { long, short, started }
         };
-        let demand =
-            self.demand.iter().take(policy.demand.len()).map(|mood| DemandInput { sources: vec![reading(mood)] });
+        let signals = self.demand.iter().zip(sources).take(policy.demand.len());
+        let demand = signals
+            .map(|(ranges, sources)| DemandInput { sources: ranges.iter().take(*sources).map(reading).collect() });
         let (latency, started) = self.latency.sample(now, count, index);
         let until = START.plus(secs(100_000));
         Input {
@@ -170,10 +182,22 @@ pub fn demand_value() -> impl Strategy<Value = f64> + Clone {
     prop_oneof![1 => Just(0.0), 1 => 0.0..10.0, 8 => 0.0..3000.0]
 }
 
+/// Mostly both ranges show the same load, but they may be as unlike as they like.
+fn ranges() -> impl Strategy<Value = Ranges> {
+    (mood(demand_value()), mood(demand_value()), 0..6_u32).prop_map(|(long, other, alike)| {
+        let short = match alike {
+            0..3 => Some(long.clone()),
+            3..5 => Some(other),
+            _ => None,
+        };
+        Ranges { long, short }
+    })
+}
+
 pub fn phase() -> impl Strategy<Value = Phase> {
     let times = (1..70_usize, prop_oneof![9 => Just(5), 1 => Just(14), 1 => Just(40)]);
     let signals = (
-        prop::collection::vec(mood(demand_value()), 2),
+        prop::collection::vec(prop::collection::vec(ranges(), 2), 2),
         mood(0.01..0.6_f64),
         prop::bool::weighted(0.9),
         prop::option::weighted(0.2, 0.0..0.5_f64),
@@ -235,10 +259,12 @@ pub fn policy() -> impl Strategy<Value = Policy> {
     let signals = (1..3_usize, 20.0..200.0_f64, 50..101_u32, prop_oneof![Just(0.0), Just(5.0)], prop::bool::ANY);
     let bounds = (0..5_u32, prop::option::of(1..30_u32), prop::option::weighted(0.3, plan()));
     let history = (prop_oneof![Just(0_u64), Just(60), Just(900)], prop_oneof![Just(30_u64), Just(300)]);
-    (bounds, signals, rules(0), rules(0), history).prop_map(
+    let constants = prop::collection::vec(prop::option::weighted(0.3, demand_value()), 2);
+    (bounds, signals, constants, rules(0), rules(0), history).prop_map(
         |(
             (min, fallback, schedule),
             (signals, per_pod, utilization, activation, latency),
+            constants,
             up,
             down,
             (collapse, rollout),
@@ -247,6 +273,7 @@ pub fn policy() -> impl Strategy<Value = Policy> {
             let mut first = Demand::request_rate(per_pod);
             (first.utilization_percent, first.activation) = (utilization, activation);
             policy.demand = vec![first, Demand::concurrency(per_pod / 2.0)];
+            policy.demand.iter_mut().zip(constants).for_each(|(demand, constant)| demand.constant = constant);
             policy.demand.truncate(signals);
             policy.latency = latency.then(|| Latency::new("latency p95", 0.2));
             policy.behavior = Behavior { up, down };
@@ -278,9 +305,7 @@ fn plan() -> impl Strategy<Value = Schedule> {
 }
 
 pub fn script() -> impl Strategy<Value = Script> {
-    (policy(), 1..40_u32, prop::collection::vec(phase(), 1..6)).prop_map(|(policy, pods, phases)| Script {
-        policy,
-        pods,
-        phases,
-    })
+    let sources = prop::collection::vec(1..3_usize, 2);
+    (policy(), sources, 1..40_u32, prop::collection::vec(phase(), 1..6))
+        .prop_map(|(policy, sources, pods, phases)| Script { policy, sources, pods, phases })
 }
