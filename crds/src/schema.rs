@@ -57,6 +57,27 @@ pub(crate) fn hosts(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// `host` or `host:port`; an IPv6 address in brackets.
+const ADDRESS: &str = r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?)(:[0-9]{1,5})?$";
+
+pub(crate) fn address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 259, "pattern": ADDRESS })
+}
+
+pub(crate) fn addresses(generate: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "maxItems": 16, "items": address(generate) })
+}
+
+/// The name of an environment variable that every shell can read.
+const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+
+pub(crate) fn variable_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 64,
+        "additionalProperties": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": VARIABLE },
+    })
+}
+
 pub(crate) fn free_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }

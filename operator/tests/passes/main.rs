@@ -8,4 +8,5 @@ mod drift;
 mod faults;
 mod refusals;
 mod settling;
+mod stores;
 mod world;

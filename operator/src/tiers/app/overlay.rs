@@ -1,7 +1,7 @@
 //! The user's overlay on the pod template, merged as server-side apply merges: maps field by field, lists of named items
 //! by their key, other lists as a whole; null takes a field away.
 
-use super::pod;
+use super::{connections::Connections, pod};
 use crate::{naming::labels, validate::ValidApp};
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value, json};
@@ -66,7 +66,7 @@ pub(crate) fn check(app: &ValidApp) -> Result<(), String> {
         return Err(format!("metadata.{field} must be an object of names and values"));
     }
     unkeyed(&Value::Object(overlay.clone()), "", "")?;
-    let merged = apply(app, serde_json::to_value(pod::generated(app)).unwrap_or_default());
+    let merged = apply(app, serde_json::to_value(pod::generated(app, &Connections::default())).unwrap_or_default());
     let typed: PodTemplateSpec = serde_json::from_value(merged).map_err(|e| {
         format!("with this overlay the pod template is none: {e}; see the Pod API for the field's type")
     })?;

@@ -1,7 +1,11 @@
 //! The pod template: nothing in it depends on time, on the cluster or on the operator's version, because a changed
 //! template restarts every pod.
 
-use super::{overlay, probes::probes};
+use super::{
+    connections::{self, Connections},
+    overlay,
+    probes::probes,
+};
 use crate::{
     naming::{labels, selector},
     validate::ValidApp,
@@ -30,17 +34,17 @@ const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
 /// The pod template with its overlay, as JSON: an overlay may carry fields that this build's types do not know.
-pub(super) fn template(app: &ValidApp) -> Value {
-    let generated = serde_json::to_value(generated(app)).unwrap_or_default();
+pub(super) fn template(app: &ValidApp, connections: &Connections) -> Value {
+    let generated = serde_json::to_value(generated(app, connections)).unwrap_or_default();
     overlay::apply(app, generated)
 }
 
 /// The pod template before the overlay.
-pub(super) fn generated(app: &ValidApp) -> PodTemplateSpec {
+pub(super) fn generated(app: &ValidApp, connections: &Connections) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels(app)),
-            annotations: some_map(annotations(app)),
+            annotations: some_map(annotations(app, connections)),
             ..ObjectMeta::default()
         }),
         spec: Some(spec(app)),
@@ -54,7 +58,7 @@ fn pod_labels(app: &ValidApp) -> BTreeMap<String, String> {
     all
 }
 
-fn annotations(app: &ValidApp) -> BTreeMap<String, String> {
+fn annotations(app: &ValidApp, connections: &Connections) -> BTreeMap<String, String> {
     let mut all = BTreeMap::new();
     // Written whether or not a PodMonitor is: an API that appears later must not change the template.
     if let (Some(metrics), Some(port)) = (&app.spec.metrics, super::pod_monitor::port(app))
@@ -65,6 +69,9 @@ fn annotations(app: &ValidApp) -> BTreeMap<String, String> {
         all.insert("prometheus.io/port".to_owned(), port.container.to_string());
     }
     all.extend(app.spec.pod_annotations.clone());
+    if let Some(revision) = connections.revision() {
+        all.insert(connections::REVISION.to_owned(), revision.to_owned());
+    }
     all
 }
 
@@ -72,6 +79,7 @@ fn spec(app: &ValidApp) -> PodSpec {
     let account = app.spec.service_account.as_ref();
     let draining = app.spec.draining.as_ref();
     let grace = draining.and_then(|d| d.grace_period).map_or(GRACE_PERIOD, Duration::from);
+    let authorities = connections::authorities(app);
     PodSpec {
         service_account_name: account.map(|a| a.name.clone()),
         automount_service_account_token: Some(account.and_then(|a| a.mount_token).unwrap_or(false)),
@@ -83,7 +91,7 @@ fn spec(app: &ValidApp) -> PodSpec {
         tolerations: some_list(app.spec.tolerations.clone()),
         topology_spread_constraints: some_list(spread(app)),
         affinity: affinity(app),
-        volumes: some_list(app.spec.scratch.iter().map(volume).collect()),
+        volumes: some_list(app.spec.scratch.iter().map(volume).chain(authorities.map(|(volume, _)| volume)).collect()),
         containers: vec![container(app)],
         ..PodSpec::default()
     }
@@ -115,7 +123,7 @@ fn container(app: &ValidApp) -> Container {
                 .collect(),
         ),
         env: some_list(app.spec.env.clone()),
-        env_from: some_list(app.spec.env_from.clone()),
+        env_from: some_list(connections::env_from(app).into_iter().chain(app.spec.env_from.clone()).collect()),
         resources: app.spec.resources.as_ref().map(|r| ResourceRequirements {
             requests: some_map(r.requests.clone()),
             limits: some_map(r.limits.clone()),
@@ -135,6 +143,7 @@ fn container(app: &ValidApp) -> Container {
                     mount_path: s.mount_path.clone(),
                     ..VolumeMount::default()
                 })
+                .chain(connections::authorities(app).map(|(_, mount)| mount))
                 .collect(),
         ),
         ..Container::default()
