@@ -81,8 +81,10 @@ pub struct ValidApp {
 /// A port of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Name, on container and Service.
+    /// Name, on the Service and in the spec.
     pub name: String,
+    /// Name on the container: of several ports with one number the first one's, because a container has each but once.
+    pub target: String,
     /// Number on the container.
     pub container: i32,
     /// Number on the Service.
@@ -94,12 +96,9 @@ pub struct Port {
 }
 
 impl ValidApp {
-    /// The port of a name, or the first one; `None` where there is no such port.
+    /// The port of a name, or the first one that speaks TCP, as routes, probes and scrapes do; `None` where there is none.
     pub fn port(&self, name: Option<&str>) -> Option<&Port> {
-        match name {
-            Some(name) => self.ports.iter().find(|p| p.name == name),
-            None => self.ports.first(),
-        }
+        self.ports.iter().find(|p| name.map_or(p.protocol == "TCP", |name| p.name == name))
     }
 }
 
@@ -257,6 +256,7 @@ fn join(prefix: &str, field: &str) -> String {
 fn ports(app: &App) -> Vec<Port> {
     let of = |port: &AppPort| Port {
         name: port.name.clone(),
+        target: port.name.clone(),
         container: port.port,
         service: port.service_port.unwrap_or(port.port),
         protocol: match port.protocol {
@@ -267,19 +267,34 @@ fn ports(app: &App) -> Vec<Port> {
     };
     match app.port {
         Some(port) => vec![of(&AppPort { name: "http".into(), port, ..AppPort::default() })],
-        None => app.ports.iter().map(of).collect(),
+        None => {
+            let mut ports: Vec<Port> = Vec::new();
+            for port in app.ports.iter().map(of) {
+                let same = |p: &&Port| (p.container, p.protocol) == (port.container, port.protocol);
+                let target = ports.iter().find(same).map_or_else(|| port.name.clone(), |first| first.name.clone());
+                ports.push(Port { target, ..port });
+            }
+            ports
+        }
     }
 }
 
 fn check_ports(path: &str, app: &ValidApp, problems: &mut Vec<Problem>) {
     let known = || app.ports.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
     let mut check = |field: String, name: Option<&str>| {
-        if app.port(name).is_none() {
-            let wanted = name.unwrap_or("(the first)");
-            problems.push(Problem::new(
+        match (app.port(name), name) {
+            (Some(port), _) if port.protocol != "TCP" => problems.push(Problem::new(
+                field,
+                format!("port {} speaks {}, but HTTP needs TCP: name another port", port.name, port.protocol),
+            )),
+            (Some(_), _) => {}
+            (None, None) => {
+                problems.push(Problem::new(field, format!("the app has no TCP port ({}): add one", known())));
+            }
+            (None, Some(wanted)) => problems.push(Problem::new(
                 field,
                 format!("there is no port {wanted} among the app's ports ({}): name one of them, or add it", known()),
-            ));
+            )),
         }
     };
     if let Some(health) = &app.spec.health

@@ -300,3 +300,45 @@ fn everything_referred_to_is_found_and_the_optional_is_not_asked_for() {
         ]
     );
 }
+
+#[test]
+fn a_container_has_each_port_once_and_the_service_may_have_it_twice() {
+    let ports = json!([
+        { "name": "http", "port": 8080, "servicePort": 80 },
+        { "name": "admin", "port": 8080, "servicePort": 8081 },
+        { "name": "dns", "port": 8080, "protocol": "UDP" },
+    ]);
+    let app = json!({ "ports": ports, "health": { "path": "/", "port": "admin" } });
+    let container = container(app.clone());
+    let names: Vec<_> = container["ports"].as_array().unwrap().iter().map(|p| p["name"].clone()).collect();
+    assert_eq!(names, ["http", "dns"]);
+    assert_eq!(container["readinessProbe"]["httpGet"]["port"], "http");
+    let service = object(app, "Service");
+    let targets: Vec<_> = service["spec"]["ports"].as_array().unwrap().iter().map(|p| p["targetPort"].clone()).collect();
+    assert_eq!(targets, ["http", "http", "dns"]);
+}
+
+#[test]
+fn http_goes_to_the_first_port_that_speaks_tcp() {
+    let ports = json!([{ "name": "dns", "port": 53, "protocol": "UDP" }, { "name": "http", "port": 8080 }]);
+    let app = json!({
+        "ports": ports, "health": { "path": "/" }, "metrics": { "discovery": "Annotations" },
+        "exposure": { "gateway": { "parentRefs": [{ "name": "public" }], "hosts": ["a.example"] } },
+    });
+    assert_eq!(container(app.clone())["readinessProbe"]["httpGet"]["port"], "http");
+    let annotations = object(app.clone(), "Deployment")["spec"]["template"]["metadata"]["annotations"].clone();
+    assert_eq!(annotations["prometheus.io/port"], "8080");
+    assert_eq!(object(app, "HTTPRoute")["spec"]["rules"][0]["backendRefs"][0]["port"], 8080);
+
+    let udp = json!([{ "name": "dns", "port": 53, "protocol": "UDP" }]);
+    let said = problem(json!({ "ports": udp, "health": { "path": "/" } }));
+    assert!(said.contains("spec.apps[web].health.port") && said.contains("no TCP port"), "{said}");
+    let said = problem(json!({ "ports": udp, "health": { "path": "/", "port": "dns" } }));
+    assert!(said.contains("port dns speaks UDP"), "{said}");
+}
+
+#[test]
+fn an_overlay_without_the_pods_form_names_the_field() {
+    let said = problem(json!({ "podTemplate": { "spec": { "hostNetwork": "yes" } } }));
+    assert!(said.contains("spec.apps[web].podTemplate") && said.contains("spec.hostNetwork"), "{said}");
+}

@@ -67,8 +67,8 @@ pub(crate) fn check(app: &ValidApp) -> Result<(), String> {
     }
     unkeyed(&Value::Object(overlay.clone()), "", "")?;
     let merged = apply(app, serde_json::to_value(pod::generated(app, &Connections::default())).unwrap_or_default());
-    let typed: PodTemplateSpec = serde_json::from_value(merged).map_err(|e| {
-        format!("with this overlay the pod template is none: {e}; see the Pod API for the field's type")
+    let typed: PodTemplateSpec = serde_path_to_error::deserialize(merged).map_err(|e| {
+        format!("{} does not have its form: {}; see the Pod API for the field's type", e.path(), e.inner())
     })?;
     let containers = typed.spec.map(|s| s.containers).unwrap_or_default();
     if containers.iter().any(|c| c.image.as_deref().unwrap_or_default().is_empty()) {

@@ -12,13 +12,14 @@ use serde_json::{Value, json};
 /// Where the app's metrics are: one of its ports, or a port of its own on the container.
 pub(super) fn port(app: &ValidApp) -> Option<Port> {
     let metrics = app.spec.metrics.as_ref()?;
-    let Some(number) = metrics.port else { return app.ports.first().cloned() };
+    let Some(number) = metrics.port else { return app.port(None).cloned() };
     if let Some(port) = app.ports.iter().find(|p| p.container == number && p.protocol == "TCP") {
         return Some(port.clone());
     }
     let free = |name: &&str| app.ports.iter().all(|p| p.name != **name);
     let name = ["metrics", "lp-metrics"].into_iter().find(free).unwrap_or("prometheus");
-    Some(Port { name: name.to_owned(), container: number, service: number, protocol: "TCP", app_protocol: None })
+    let (name, target) = (name.to_owned(), name.to_owned());
+    Some(Port { name, target, container: number, service: number, protocol: "TCP", app_protocol: None })
 }
 
 /// The monitor. Prometheus' operator gives every series `namespace` and `pod`, which the default queries read; platform
@@ -33,7 +34,7 @@ pub(super) fn pod_monitor(app: &ValidApp) -> Option<Result<DynamicObject, serde_
         "spec": {
             "selector": { "matchLabels": selector(&app.key.platform, &app.key.app) },
             "podMetricsEndpoints": [{
-                "port": port.name,
+                "port": port.target,
                 "path": metrics.path.as_deref().unwrap_or("/metrics"),
                 "interval": metrics.interval.map(|i| prometheus_duration(i.into())),
                 "relabelings": [
