@@ -193,6 +193,7 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&scaling("/collapseHold"), json!("25h"))], "collapseHold");
     for resource in ["/cpu", "/memory"] {
         case(&[(&scaling(&format!("{resource}/averageValue")), json!("1"))], "exactly one of utilization");
+        case(&[(&scaling(resource), json!({"averageValue": 0}))], "averageValue must be above 0");
     }
     for signal in ["/requestRate", "/concurrency"] {
         case(&[(&scaling(&format!("{signal}/perPod")), json!("0"))], "perPod must be above 0");
