@@ -81,10 +81,8 @@ pub struct ValidApp {
 /// A port of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Port {
-    /// Name, on the Service and in the spec.
+    /// Name, on container and Service.
     pub name: String,
-    /// Name on the container: of several ports with one number the first one's, because a container has each but once.
-    pub target: String,
     /// Number on the container.
     pub container: i32,
     /// Number on the Service.
@@ -256,7 +254,6 @@ fn join(prefix: &str, field: &str) -> String {
 fn ports(app: &App) -> Vec<Port> {
     let of = |port: &AppPort| Port {
         name: port.name.clone(),
-        target: port.name.clone(),
         container: port.port,
         service: port.service_port.unwrap_or(port.port),
         protocol: match port.protocol {
@@ -267,35 +264,25 @@ fn ports(app: &App) -> Vec<Port> {
     };
     match app.port {
         Some(port) => vec![of(&AppPort { name: "http".into(), port, ..AppPort::default() })],
-        None => {
-            let mut ports: Vec<Port> = Vec::new();
-            for port in app.ports.iter().map(of) {
-                let same = |p: &&Port| (p.container, p.protocol) == (port.container, port.protocol);
-                let target = ports.iter().find(same).map_or_else(|| port.name.clone(), |first| first.name.clone());
-                ports.push(Port { target, ..port });
-            }
-            ports
-        }
+        None => app.ports.iter().map(of).collect(),
     }
 }
 
 fn check_ports(path: &str, app: &ValidApp, problems: &mut Vec<Problem>) {
     let known = || app.ports.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
-    let mut check = |field: String, name: Option<&str>| {
-        match (app.port(name), name) {
-            (Some(port), _) if port.protocol != "TCP" => problems.push(Problem::new(
-                field,
-                format!("port {} speaks {}, but HTTP needs TCP: name another port", port.name, port.protocol),
-            )),
-            (Some(_), _) => {}
-            (None, None) => {
-                problems.push(Problem::new(field, format!("the app has no TCP port ({}): add one", known())));
-            }
-            (None, Some(wanted)) => problems.push(Problem::new(
-                field,
-                format!("there is no port {wanted} among the app's ports ({}): name one of them, or add it", known()),
-            )),
+    let mut check = |field: String, name: Option<&str>| match (app.port(name), name) {
+        (Some(port), _) if port.protocol != "TCP" => problems.push(Problem::new(
+            field,
+            format!("port {} speaks {}, but HTTP needs TCP: name another port", port.name, port.protocol),
+        )),
+        (Some(_), _) => {}
+        (None, None) => {
+            problems.push(Problem::new(field, format!("the app has no TCP port ({}): add one", known())));
         }
+        (None, Some(wanted)) => problems.push(Problem::new(
+            field,
+            format!("there is no port {wanted} among the app's ports ({}): name one of them, or add it", known()),
+        )),
     };
     if let Some(health) = &app.spec.health
         && health.path.is_some()
@@ -315,8 +302,15 @@ fn check_ports(path: &str, app: &ValidApp, problems: &mut Vec<Problem>) {
     {
         check(format!("{path}.metrics.port"), None);
     }
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut listened) = (BTreeSet::new(), BTreeSet::new());
     for port in &app.ports {
+        if !listened.insert((port.container, port.protocol)) {
+            let problem = format!(
+                "another port of the app is {}/{}, too, and a container has each but once: remove one of them",
+                port.container, port.protocol
+            );
+            problems.push(Problem::new(format!("{path}.ports[{}]", port.name), problem));
+        }
         if !seen.insert((port.service, port.protocol)) {
             problems.push(Problem::new(
                 format!("{path}.ports[{}]", port.name),

@@ -114,7 +114,6 @@ fn container(app: &ValidApp) -> Container {
         ports: some_list(
             ports
                 .into_iter()
-                .filter(|p| p.target == p.name)
                 .map(|p| ContainerPort {
                     name: Some(p.name),
                     container_port: p.container,

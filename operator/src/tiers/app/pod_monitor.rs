@@ -18,8 +18,7 @@ pub(super) fn port(app: &ValidApp) -> Option<Port> {
     }
     let free = |name: &&str| app.ports.iter().all(|p| p.name != **name);
     let name = ["metrics", "lp-metrics"].into_iter().find(free).unwrap_or("prometheus");
-    let (name, target) = (name.to_owned(), name.to_owned());
-    Some(Port { name, target, container: number, service: number, protocol: "TCP", app_protocol: None })
+    Some(Port { name: name.to_owned(), container: number, service: number, protocol: "TCP", app_protocol: None })
 }
 
 /// The monitor. Prometheus' operator gives every series `namespace` and `pod`, which the default queries read; platform
@@ -34,7 +33,7 @@ pub(super) fn pod_monitor(app: &ValidApp) -> Option<Result<DynamicObject, serde_
         "spec": {
             "selector": { "matchLabels": selector(&app.key.platform, &app.key.app) },
             "podMetricsEndpoints": [{
-                "port": port.target,
+                "port": port.name,
                 "path": metrics.path.as_deref().unwrap_or("/metrics"),
                 "interval": metrics.interval.map(|i| prometheus_duration(i.into())),
                 "relabelings": [

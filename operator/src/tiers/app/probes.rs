@@ -36,7 +36,7 @@ fn short_form(app: &ValidApp, health: &Health) -> Probes {
     let (Some(path), Some(port)) = (&health.path, app.port(health.port.as_deref())) else {
         return Probes { readiness: None, liveness: None, startup: None };
     };
-    let port = IntOrString::String(port.target.clone());
+    let port = IntOrString::String(port.name.clone());
     let open = || Some(TCPSocketAction { port: port.clone(), host: None });
     let startup_timeout: Duration = health.startup_timeout.map_or(STARTUP_TIMEOUT, Duration::from);
     let attempts = startup_timeout.as_secs_f64() / f64::from(STARTUP_PERIOD);

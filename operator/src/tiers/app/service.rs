@@ -20,7 +20,7 @@ pub(super) fn service(app: &ValidApp) -> Option<Result<DynamicObject, serde_json
         .iter()
         .map(|port| {
             json!({
-                "name": port.name, "port": port.service, "targetPort": port.target, "protocol": port.protocol,
+                "name": port.name, "port": port.service, "targetPort": port.name, "protocol": port.protocol,
                 "appProtocol": port.app_protocol,
             })
         })
