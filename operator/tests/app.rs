@@ -217,7 +217,7 @@ fn what_only_the_whole_spec_can_tell_is_refused_with_field_and_remedy() {
             "name one of them",
         ),
         (
-            json!({ "ports": [{ "name": "a", "port": 80 }, { "name": "b", "port": 80 }] }),
+            json!({ "ports": [{ "name": "a", "port": 80 }, { "name": "b", "port": 81, "servicePort": 80 }] }),
             "spec.apps[web].ports[b]",
             "servicePort",
         ),
