@@ -1,6 +1,10 @@
 //! The root of the resource and the rules that need more than one item.
 
-use crate::{prometheus::Prometheus, status::LearningPlatformStatus, tiers::app::App};
+use crate::{
+    prometheus::Prometheus,
+    status::LearningPlatformStatus,
+    tiers::{app::App, cache::Cache, database::Database},
+};
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -42,6 +46,24 @@ use serde::{Deserialize, Serialize};
     ),
     validation = Rule::new("!has(self.spec.apps) || self.spec.apps.all(a, size(self.metadata.name) + size(a.name) <= 51)").message(
         "metadata.name and spec.apps[].name together may have at most 51 characters, because children are called <platform>-<app>: shorten one of them"
+    ),
+    validation = Rule::new("!has(self.spec.caches) || self.spec.caches.all(c, (!has(self.spec.apps) || !self.spec.apps.exists(a, a.name == c.name)) && (!has(self.spec.databases) || !self.spec.databases.exists(d, d.name == c.name)))").message(
+        "spec.caches[].name: an app or a database has the same name, and what is made for them would be called alike: rename one of them"
+    ),
+    validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !self.spec.apps.exists(a, a.name == d.name))").message(
+        "spec.databases[].name: an app has the same name, and what is made for them would be called alike: rename one of them"
+    ),
+    validation = Rule::new("!has(self.spec.apps) || self.spec.apps.all(a, !has(a.uses) || !has(a.uses.databases) || a.uses.databases.all(u, has(self.spec.databases) && self.spec.databases.exists(d, d.name == u.name)))").message(
+        "spec.apps[].uses.databases[].name: there is no such item in spec.databases: add it there, or correct the name"
+    ),
+    validation = Rule::new("!has(self.spec.apps) || self.spec.apps.all(a, !has(a.uses) || !has(a.uses.caches) || a.uses.caches.all(u, has(self.spec.caches) && self.spec.caches.exists(c, c.name == u.name)))").message(
+        "spec.apps[].uses.caches[].name: there is no such item in spec.caches: add it there, or correct the name"
+    ),
+    validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !has(d.connectionBudget) || self.spec.apps.all(a, !has(a.uses) || !has(a.uses.databases) || a.uses.databases.all(u, u.name != d.name || (has(u.pool) && has(u.pool.max)))))").message(
+        "spec.apps[].uses.databases[].pool.max is missing, and the database has a connectionBudget: set pool.max to the connections that each pool may open"
+    ),
+    validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !has(d.connectionBudget) || self.spec.apps.map(a, (!has(a.uses) || !has(a.uses.databases)) ? 0 : a.uses.databases.filter(u, u.name == d.name && has(u.pool) && has(u.pool.max)).map(u, u.pool.max * (has(u.pool.poolsPerPod) ? u.pool.poolsPerPod : 1)).sum() * ((has(a.autoscaling) ? a.autoscaling.maxReplicas : (has(a.replicas) ? a.replicas : 1)) + ((!has(a.rollout) || !has(a.rollout.maxSurge)) ? 1 : (string(a.rollout.maxSurge).endsWith('%') ? ((has(a.autoscaling) ? a.autoscaling.maxReplicas : (has(a.replicas) ? a.replicas : 1)) * int(string(a.rollout.maxSurge).replace('%', '')) + 99) / 100 : int(string(a.rollout.maxSurge)))))).sum() <= d.connectionBudget)").message(
+        "spec.databases[].connectionBudget: the apps that use the database could open more connections, each (most pods + maxSurge) x pool.poolsPerPod x pool.max: lower one of them, or raise the budget if the server takes more"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -65,6 +87,18 @@ pub struct LearningPlatformSpec {
     #[schemars(length(max = 50))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub apps: Vec<App>,
+
+    /// Redis and Valkey servers for the apps, a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub caches: Vec<Cache>,
+
+    /// PostgreSQL servers for the apps, a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub databases: Vec<Database>,
 }
 
 /// The rule that every server which a signal names, or one of its `alternatives`, is in `spec.prometheus.servers`.

@@ -27,7 +27,7 @@ pub(crate) fn duration(_: &mut SchemaGenerator) -> Schema {
 }
 
 pub(crate) fn quantity(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "x-kubernetes-int-or-string": true, "pattern": QUANTITY, "maxLength": 32 })
+    json_schema!({ "x-kubernetes-int-or-string": true, "minimum": 0, "pattern": QUANTITY, "maxLength": 32 })
 }
 
 pub(crate) fn quantities(generate: &mut SchemaGenerator) -> Schema {
@@ -54,6 +54,27 @@ pub(crate) fn hosts(_: &mut SchemaGenerator) -> Schema {
             "type": "string", "minLength": 1, "maxLength": 253,
             "pattern": r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$",
         },
+    })
+}
+
+/// `host` or `host:port`; an IPv6 address in brackets.
+const ADDRESS: &str = r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?)(:[0-9]{1,5})?$";
+
+pub(crate) fn address(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 259, "pattern": ADDRESS })
+}
+
+pub(crate) fn addresses(generate: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "array", "maxItems": 16, "items": address(generate) })
+}
+
+/// The name of an environment variable that every shell can read.
+const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+
+pub(crate) fn variable_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 64,
+        "additionalProperties": { "type": "string", "minLength": 1, "maxLength": 128, "pattern": VARIABLE },
     })
 }
 
@@ -99,9 +120,10 @@ fn finish(schema: &mut Value, path: &mut Vec<String>) {
     let is_quantity = matches!(key.as_str(), "averageValue" | "sizeLimit" | "divisor" | "tolerance")
         || (key == "value" && owner == "target");
     let Some(object) = schema.as_object_mut() else { return };
-    if is_quantity && object.get("type") == Some(&json!("string")) {
+    if is_quantity {
         object.remove("type");
         object.insert("x-kubernetes-int-or-string".into(), json!(true));
+        object.insert("minimum".into(), json!(0));
         object.insert("pattern".into(), json!(QUANTITY));
         object.insert("maxLength".into(), json!(32));
     }
@@ -241,6 +263,29 @@ mod tests {
                 assert!(schema.pattern.is_some() && schema.max_length.is_some(), "{path}");
             }
         }
+    }
+
+    #[test]
+    fn what_may_be_a_number_or_a_text_is_bounded_as_both() {
+        fn walk(schema: &Value, path: &str, found: &mut usize) {
+            if schema["x-kubernetes-int-or-string"] == json!(true) {
+                *found += 1;
+                for bound in ["minimum", "pattern", "maxLength"] {
+                    assert!(!schema[bound].is_null(), "{path} has no {bound}");
+                }
+            }
+            for (field, inner) in schema["properties"].as_object().into_iter().flatten() {
+                walk(inner, &format!("{path}.{field}"), found);
+            }
+            for holder in ["items", "additionalProperties"] {
+                if schema[holder].is_object() {
+                    walk(&schema[holder], &format!("{path}[]"), found);
+                }
+            }
+        }
+        let mut found = 0;
+        walk(&SCHEMA["properties"]["spec"], "spec", &mut found);
+        assert!(found > 30, "the walk found only {found}");
     }
 
     #[test]

@@ -24,6 +24,14 @@ pub struct LearningPlatformStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub apps: Vec<AppStatus>,
+    /// The caches, a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub caches: Vec<StoreStatus>,
+    /// The databases, a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub databases: Vec<StoreStatus>,
     /// What the operator has applied for this platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Inventory>,
@@ -61,6 +69,21 @@ pub struct AppStatus {
     /// Why the app has as many pods as it has; absent without autoscaling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+}
+
+/// State of a cache or a database.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreStatus {
+    /// Name of the item.
+    pub name: String,
+    /// Where it is reached: `host:port`; of a database the primary.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// `CacheReady` or `DatabaseReady`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
 }
 
 /// Numbers of pods.
@@ -196,6 +219,10 @@ names! {
         AppReady,
         /// The bounds of the apps are computed and written.
         AutoscalingReady,
+        /// The caches can be used.
+        CacheReady,
+        /// The databases can be used.
+        DatabaseReady,
         /// The signals that scaling reads have values. Never part of `Ready`.
         MetricsAvailable,
     }

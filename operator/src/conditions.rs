@@ -72,7 +72,7 @@ pub fn worst<'a>(type_: ConditionType, items: impl IntoIterator<Item = (&'a str,
     let alike = found.iter().filter(|(_, v)| v.state == verdict.state && v.state != State::True).count();
     let mut merged = verdict.clone();
     if verdict.state == State::True && severity(verdict.reason) == 0 && count > 1 {
-        merged.message = format!("{count} of {count} apps: {}", verdict.message);
+        merged.message = format!("{count} of {count} {}: {}", items_of(type_), verdict.message);
     } else if count > 1 {
         merged.message = format!("{name}: {}", verdict.message);
         if alike > 1 {
@@ -80,6 +80,14 @@ pub fn worst<'a>(type_: ConditionType, items: impl IntoIterator<Item = (&'a str,
         }
     }
     Some(merged)
+}
+
+fn items_of(type_: ConditionType) -> &'static str {
+    match type_ {
+        ConditionType::CacheReady => "caches",
+        ConditionType::DatabaseReady => "databases",
+        _ => "apps",
+    }
 }
 
 /// The conditions that `verdicts` make, sorted by type; where a condition of `before` has the same value, its transition

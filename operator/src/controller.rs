@@ -5,6 +5,7 @@ use crate::{
     kinds::Kind,
     naming::{MANAGED, PlatformKey},
     reconcile::{after_error, reconcile},
+    references::{self, Referred},
     stores::StoreWriters,
     tiers::app::trouble,
     wake::Wake,
@@ -21,7 +22,7 @@ use k8s_openapi::{
 };
 use kube::{
     Resource, ResourceExt,
-    core::{DeserializeGuard, NamespaceResourceScope},
+    core::{DeserializeGuard, DynamicObject, NamespaceResourceScope, PartialObjectMeta},
     runtime::{Controller, controller, reflector::store::Writer},
 };
 use parking_lot::Mutex;
@@ -67,6 +68,7 @@ pub fn watch_all(ctx: &Context, writers: StoreWriters, wake: &Wake) -> JoinSet<(
             tasks.spawn(others(ctx.clone(), kind, wake.clone()));
         }
     }
+    tasks.spawn(store_secrets(ctx.clone(), wake.clone()));
     tasks.spawn(capabilities(ctx.clone(), wake.clone()));
     tasks
 }
@@ -179,7 +181,20 @@ async fn others(ctx: Context, kind: Kind, wake: Wake) {
     }
     let apis = watch::metadata_apis(&ctx.client, &ctx.settings.watch_namespaces, &kind.resource());
     let (config, metrics) = (watch::config(Some(MANAGED)), ctx.metrics.clone());
-    Watch { apis, config, kind: kind.as_str(), metrics, wake }.notice().await;
+    Watch { apis, config, kind: kind.as_str(), metrics, wake }.notice(PlatformKey::of_child).await;
+}
+
+/// The Secrets with the credentials of stores are the users' own and carry no label of ours. Of all others nothing is kept.
+async fn store_secrets(ctx: Context, wake: Wake) {
+    let seen = LastSeen::new();
+    let apis = watch::metadata_apis(&ctx.client, &ctx.settings.watch_namespaces, &Referred::Secret.resource());
+    let (config, metrics, stores) = (watch::config(None), ctx.metrics.clone(), ctx.stores.clone());
+    let touched = move |secret: &PartialObjectMeta<DynamicObject>| -> Vec<PlatformKey> {
+        let users = references::users_of_secret(&stores, &secret.namespace().unwrap_or_default(), &secret.name_any());
+        let what = (secret.resource_version(), secret.metadata.deletion_timestamp.is_some());
+        if users.is_empty() || !seen.changed(secret, what) { Vec::new() } else { users }
+    };
+    Watch { apis, config, kind: "Secret of a store", metrics, wake }.notice(touched).await;
 }
 
 /// An API that appears can heal any platform.

@@ -11,6 +11,8 @@ use std::fmt;
 /// A kind of child.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
+    /// v1; those that the operator writes
+    Secret,
     /// apps/v1
     Deployment,
     /// v1
@@ -28,8 +30,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// Every kind, in the order of application: pods before what sends requests to them.
-    pub const ALL: [Self; 7] = [
+    /// Every kind, in the order of application: what pods need before them, what sends requests to them after.
+    pub const ALL: [Self; 8] = [
+        Self::Secret,
         Self::Deployment,
         Self::Service,
         Self::PodDisruptionBudget,
@@ -42,6 +45,7 @@ impl Kind {
     /// Group, version, kind, plural.
     fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
+            Self::Secret => ("", "v1", "Secret", "secrets"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::Service => ("", "v1", "Service", "services"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),

@@ -22,6 +22,7 @@ pub mod rbac;
 pub mod reconcile;
 pub mod references;
 pub mod runtime;
+pub mod secrets;
 pub mod shallow;
 pub mod status;
 pub mod stores;

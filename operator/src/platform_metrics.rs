@@ -7,7 +7,7 @@ use crate::{
 };
 use crds::{
     LearningPlatform,
-    status::{ConditionType, Reason},
+    status::{ConditionType, Reason, StoreStatus},
 };
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{ResourceExt, core::error_boundary::InvalidObject};
@@ -37,6 +37,17 @@ struct AppCondition {
     namespace: String,
     platform: String,
     app: String,
+    r#type: String,
+    status: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreCondition {
+    namespace: String,
+    platform: String,
+    tier: &'static str,
+    store: String,
     r#type: String,
     status: String,
     reason: String,
@@ -72,6 +83,13 @@ impl Collector for PlatformMetrics {
         family(&mut encoder, "platform_condition", "1 for each condition of a platform as it is now", conditions)?;
         let conditions = platforms.iter().flat_map(|platform| of_apps(platform)).map(|labels| (labels, 1));
         family(&mut encoder, "app_condition", "1 for each condition of an app as it is now", conditions)?;
+        let conditions = platforms.iter().flat_map(|platform| of_stores(platform)).map(|labels| (labels, 1));
+        family(
+            &mut encoder,
+            "store_condition",
+            "1 for each condition of a cache or database as it is now",
+            conditions,
+        )?;
         let pods = self.stores.pods.state();
         let counts = unschedulable(pods.iter().map(AsRef::as_ref));
         family(&mut encoder, "app_pods_unschedulable", "Pods for which the scheduler finds no node", counts)
@@ -133,6 +151,25 @@ fn of_apps(platform: &LearningPlatform) -> Vec<AppCondition> {
     conditions.map(labels).collect()
 }
 
+fn of_stores(platform: &LearningPlatform) -> Vec<StoreCondition> {
+    let status = platform.status.iter();
+    let stores = status.flat_map(|status| {
+        let databases = status.databases.iter().map(|store| ("database", store));
+        status.caches.iter().map(|store| ("cache", store)).chain(databases)
+    });
+    let conditions = stores.flat_map(|(tier, store)| store.conditions.iter().map(move |c| (tier, store, c)));
+    let labels = |(tier, store, condition): (&'static str, &StoreStatus, &Condition)| StoreCondition {
+        namespace: platform.namespace().unwrap_or_default(),
+        platform: platform.name_any(),
+        tier,
+        store: store.name.clone(),
+        r#type: condition.type_.clone(),
+        status: condition.status.clone(),
+        reason: condition.reason.clone(),
+    };
+    conditions.map(labels).collect()
+}
+
 /// Pods without a node, by app; apps whose pods all have one are counted as 0.
 fn unschedulable<'a>(pods: impl Iterator<Item = &'a Pod>) -> BTreeMap<App, i64> {
     let mut counts = BTreeMap::new();
@@ -185,6 +222,7 @@ mod tests {
             "status": {
                 "conditions": [condition("Ready", "False", "DependencyNotReady")],
                 "apps": [{"name": "web", "conditions": [condition("MetricsAvailable", "False", "NoSeries")]}],
+                "databases": [{"name": "main", "conditions": [condition("DatabaseReady", "False", "NotFound")]}],
             },
         }))
         .unwrap();
@@ -197,6 +235,7 @@ mod tests {
         for line in [
             r#"learningplatform_operator_platform_condition{namespace="school",platform="story",type="Ready",status="False",reason="DependencyNotReady"} 1"#,
             r#"learningplatform_operator_app_condition{namespace="school",platform="story",app="web",type="MetricsAvailable",status="False",reason="NoSeries"} 1"#,
+            r#"learningplatform_operator_store_condition{namespace="school",platform="story",tier="database",store="main",type="DatabaseReady",status="False",reason="NotFound"} 1"#,
             r#"learningplatform_operator_app_pods_unschedulable{namespace="school",platform="story",app="web"} 1"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

@@ -21,7 +21,8 @@ pub fn rules() -> Vec<PolicyRule> {
         rules.push(rule(kind.group(), &[kind.plural()], &["create", "delete", "get", "list", "patch", "watch"]));
     }
     for referred in Referred::ALL {
-        if referred != Referred::IngressClass {
+        // Secrets are written, too.
+        if !matches!(referred, Referred::IngressClass | Referred::Secret) {
             let resource = referred.resource();
             rules.push(rule(&resource.group, &[&resource.plural], &["get"]));
         }

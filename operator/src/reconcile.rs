@@ -7,7 +7,14 @@ use crate::{
     metrics::Outcome,
     naming::{PlatformKey, children_of},
     status::{self, Findings},
-    tiers::{self, Children, Tier, app::Apps, autoscaling::Autoscaling},
+    tiers::{
+        self, Children, Plan, Tier,
+        app::{Apps, connections},
+        autoscaling::Autoscaling,
+        binding::Bindings,
+        cache::Caches,
+        database::Databases,
+    },
     transitions,
     validate::{ValidPlatform, validate},
 };
@@ -164,14 +171,18 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     ctx.registry.sync(lp);
     let step = ctx.metrics.step("observe");
     let children = children(ctx, lp).await?;
+    let (caches, databases) =
+        futures::try_join!(Caches.observe(ctx, lp, &children), Databases.observe(ctx, lp, &children))?;
+    let app_room = Apps { bindings: Bindings { caches: caches.clone(), databases: databases.clone() } };
     let (apps, scaling) =
-        futures::try_join!(Apps.observe(ctx, lp, &children), Autoscaling.observe(ctx, lp, &children))?;
+        futures::try_join!(app_room.observe(ctx, lp, &children), Autoscaling.observe(ctx, lp, &children))?;
     drop(step);
 
-    let app_plan = Apps.plan(lp, &apps);
-    let scaling_plan = Autoscaling.plan(lp, &scaling);
-    let wanted: BTreeSet<ObjectId> =
-        app_plan.iter().chain(&scaling_plan).filter_map(|step| ObjectId::of(&step.object)).collect();
+    let app_plan = app_room.plan(lp, &apps);
+    let runs = |item: &str| app_plan.iter().any(|step| step.item == item && is_deployment(&step.object));
+    let scaling_plan: Plan = Autoscaling.plan(lp, &scaling).into_iter().filter(|step| runs(&step.item)).collect();
+    let planned = app_plan.iter().chain(&scaling_plan).filter_map(|step| ObjectId::of(&step.object));
+    let wanted: BTreeSet<ObjectId> = planned.chain(app_room.kept(lp, &apps)).collect();
     let orphans: Vec<_> = children
         .0
         .iter()
@@ -183,7 +194,7 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let (hpas, others): (Vec<_>, Vec<_>) =
         orphans.into_iter().partition(|(id, _)| id.kind == Kind::HorizontalPodAutoscaler);
     let mut errors = prune(ctx, &hpas).await;
-    let app_outcome = Apps.apply(ctx, lp, &children, &app_plan).await;
+    let app_outcome = app_room.apply(ctx, lp, &children, &app_plan).await;
     // Under the name of a Deployment that is somebody else's nothing of ours may scale.
     let (taken, scaling_plan): (Vec<_>, Vec<_>) =
         scaling_plan.into_iter().partition(|step| app_outcome.failures.get(&step.item).is_some_and(is_taken));
@@ -212,9 +223,18 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
         ctx.metrics.error(error);
         tracing::info!(%error, "a step failed");
     }
-    let rooms = vec![Apps.status(lp, &apps, &after), Autoscaling.status(lp, &scaling, &after)];
+    let rooms = vec![
+        app_room.status(lp, &apps, &after),
+        Autoscaling.status(lp, &scaling, &after),
+        Caches.status(lp, &caches, &after),
+        Databases.status(lp, &databases, &after),
+    ];
     let findings = Findings { rooms, failures, pending, errors, children: &after, wanted };
     Ok(status::status(lp, findings, Timestamp::now()))
+}
+
+fn is_deployment(object: &DynamicObject) -> bool {
+    Kind::of(object) == Some(Kind::Deployment)
 }
 
 /// Whether the error is that the app's Deployment belongs to somebody else.
@@ -324,10 +344,16 @@ async fn tell(platform: &LearningPlatform, error: &Error, ctx: &Context) -> Resu
     Ok(())
 }
 
-/// What a pass would apply, without a cluster: every object of a platform, in order, as it would be sent, owner aside.
+/// What a pass would apply, without a cluster: every object of a platform, in order, as it would be sent, owner aside. What
+/// Secrets hold is not known then: `SECRET-<name>-<key>` stands for it.
 pub fn render(lp: &ValidPlatform, served: crate::capabilities::Served) -> Vec<tiers::Step> {
-    let seen = tiers::app::Observed { served, ..tiers::app::Observed::default() };
-    let mut plan = Apps.plan(lp, &seen);
+    let room = Apps { bindings: Bindings::placeholders(&lp.caches, &lp.databases) };
+    let apps = lp.apps.iter().map(|app| {
+        let connections = connections::offline(app, &room.bindings);
+        (app.key.app.clone(), tiers::app::SeenApp { connections, ..Default::default() })
+    });
+    let seen = tiers::app::Observed { served, apps: apps.collect() };
+    let mut plan = room.plan(lp, &seen);
     plan.extend(Autoscaling.plan(lp, &Default::default()));
     plan
 }

@@ -3,16 +3,19 @@
 
 use crate::{
     context::Context,
+    naming::PlatformKey,
+    stores::Stores,
     validate::{ValidApp, ValidPlatform},
 };
+use crds::{LearningPlatformSpec, tiers::endpoint::StoreTls};
 use futures::future::join_all;
 use kube::{
-    Api,
+    Api, ResourceExt,
     core::{ApiResource, DynamicObject, GroupVersionKind},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
+    fmt, iter,
 };
 
 /// A kind that a spec refers to.
@@ -123,6 +126,31 @@ pub fn references(app: &ValidApp) -> BTreeMap<Reference, String> {
         add(Referred::Gateway, namespace, &parent.name, "exposure.gateway.parentRefs".to_owned());
     }
     found
+}
+
+/// The Secrets that a platform's stores name.
+fn secrets_of_stores(spec: &LearningPlatformSpec) -> impl Iterator<Item = &str> {
+    let external = spec.caches.iter().filter_map(|cache| cache.external.as_ref());
+    let caches = external.flat_map(|cache| (cache.secret.iter().map(|s| &s.name)).chain(authority(cache.tls.as_ref())));
+    let external = spec.databases.iter().filter_map(|database| database.external.as_ref());
+    let databases =
+        external.flat_map(|database| iter::once(&database.secret.name).chain(authority(database.tls.as_ref())));
+    caches.chain(databases).map(String::as_str)
+}
+
+fn authority(tls: Option<&StoreTls>) -> Option<&String> {
+    Some(&tls?.ca.as_ref()?.name)
+}
+
+/// The platforms whose stores name a Secret.
+pub fn users_of_secret(stores: &Stores, namespace: &str, secret: &str) -> Vec<PlatformKey> {
+    let platforms = stores.platforms.state();
+    let here = platforms.iter().filter_map(|guarded| guarded.0.as_ref().ok());
+    let users = here.filter(|platform| {
+        platform.namespace().as_deref() == Some(namespace)
+            && secrets_of_stores(&platform.spec).any(|name| name == secret)
+    });
+    users.map(PlatformKey::of).collect()
 }
 
 /// What the platform's apps refer to and is not there, by app. What cannot be read, because the operator may not or the

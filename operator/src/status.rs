@@ -11,8 +11,10 @@ use crate::{
 };
 use crds::status::{
     AppStatus,
-    ConditionType::{self, AppReady, AutoscalingReady, MetricsAvailable, Ready, Reconciling, Stalled},
-    Inventory, InventoryEntry, LearningPlatformStatus, Reason, Summary,
+    ConditionType::{
+        self, AppReady, AutoscalingReady, CacheReady, DatabaseReady, MetricsAvailable, Ready, Reconciling, Stalled,
+    },
+    Inventory, InventoryEntry, LearningPlatformStatus, Reason, StoreStatus, Summary,
 };
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,12 +39,13 @@ pub struct Findings<'a> {
 pub fn status(lp: &ValidPlatform, findings: Findings<'_>, now: Timestamp) -> (LearningPlatformStatus, Outcome) {
     let before = &lp.status;
     let failed = findings.failures.values().map(|(_, e)| e).chain(&findings.errors).any(|e| e.class() == Class::Retry);
-    let items = merge(lp, &findings);
-    let verdicts: Vec<Verdict> = [AppReady, AutoscalingReady, MetricsAvailable]
+    let items = merge(lp.apps.iter().map(|app| app.key.app.as_str()), &findings);
+    let caches = merge(lp.caches.iter().map(|cache| cache.name.as_str()), &findings);
+    let databases = merge(lp.databases.iter().map(|database| database.name.as_str()), &findings);
+    let all = || items.iter().chain(&caches).chain(&databases);
+    let verdicts: Vec<Verdict> = [AppReady, AutoscalingReady, CacheReady, DatabaseReady, MetricsAvailable]
         .into_iter()
-        .filter_map(|type_| {
-            worst(type_, items.iter().flat_map(|(name, item)| item.verdicts.iter().map(move |v| (*name, v))))
-        })
+        .filter_map(|type_| worst(type_, all().flat_map(|(name, item)| item.verdicts.iter().map(move |v| (*name, v)))))
         .collect();
     let ready = ready(lp, &verdicts, &findings);
     let summary = summary(&items);
@@ -71,6 +74,8 @@ pub fn status(lp: &ValidPlatform, findings: Findings<'_>, now: Timestamp) -> (Le
         conditions: conditions(ready, verdicts, lp.suspended(), &before.conditions, lp.generation, now),
         summary: Some(summary),
         apps,
+        caches: stores(caches, &before.caches, lp.generation, now),
+        databases: stores(databases, &before.databases, lp.generation, now),
         inventory: Some(inventory(&lp.owner, findings.children, &findings.wanted)),
         time_zone_database: time_zone_database(),
     };
@@ -111,14 +116,24 @@ pub fn first(generation: i64, now: Timestamp) -> LearningPlatformStatus {
     }
 }
 
-/// The rooms' words on each app, in the order of the spec; an error overrules them.
-fn merge<'a>(lp: &'a ValidPlatform, findings: &Findings<'_>) -> Vec<(&'a str, ItemStatus)> {
-    let items = lp.apps.iter().map(|app| {
-        let name = app.key.app.as_str();
+fn stores(items: Vec<(&str, ItemStatus)>, before: &[StoreStatus], generation: i64, now: Timestamp) -> Vec<StoreStatus> {
+    let status = |(name, item): (&str, ItemStatus)| {
+        let previous = before.iter().find(|store| store.name == name);
+        let carried = previous.map(|store| store.conditions.as_slice()).unwrap_or_default();
+        let conditions = render(item.verdicts, carried, generation, now);
+        StoreStatus { name: name.to_owned(), address: item.address, conditions }
+    };
+    items.into_iter().map(status).collect()
+}
+
+/// The rooms' words on each item, in the order given; an error overrules them.
+fn merge<'a>(names: impl Iterator<Item = &'a str>, findings: &Findings<'_>) -> Vec<(&'a str, ItemStatus)> {
+    let items = names.map(|name| {
         let mut item = ItemStatus::default();
         for room in &findings.rooms {
             let Some(said) = room.items.get(name).cloned() else { continue };
             item.verdicts.extend(said.verdicts);
+            item.address = item.address.or(said.address);
             item.image = item.image.or(said.image);
             item.replicas = item.replicas.or(said.replicas);
             item.scaling = item.scaling.or(said.scaling);

@@ -31,13 +31,20 @@ pub fn transitions(before: &LearningPlatformStatus, after: &LearningPlatformStat
             found.extend(transition("", condition, &before.conditions));
         }
     }
-    for app in &after.apps {
-        let previous = before.apps.iter().find(|a| a.name == app.name).map(|a| a.conditions.as_slice());
-        for condition in &app.conditions {
-            found.extend(transition(&format!("{}: ", app.name), condition, previous.unwrap_or_default()));
+    let (earlier, later): (Vec<_>, Vec<_>) = (items(before).collect(), items(after).collect());
+    for (name, conditions) in later {
+        let previous = earlier.iter().find(|(n, _)| *n == name).map(|(_, conditions)| *conditions);
+        for condition in conditions {
+            found.extend(transition(&format!("{name}: "), condition, previous.unwrap_or_default()));
         }
     }
     found
+}
+
+/// The items of all tiers, whose names are unique among them.
+fn items(status: &LearningPlatformStatus) -> impl Iterator<Item = (&str, &[Condition])> {
+    let stores = status.caches.iter().chain(&status.databases).map(|s| (s.name.as_str(), s.conditions.as_slice()));
+    status.apps.iter().map(|app| (app.name.as_str(), app.conditions.as_slice())).chain(stores)
 }
 
 fn transition(prefix: &str, condition: &Condition, before: &[Condition]) -> Option<Transition> {

@@ -6,13 +6,23 @@ use crate::{
     context::Settings,
     error::{Error, Result},
     naming::{AppKey, Owner, PlatformKey, object_name},
-    tiers::{app, autoscaling},
+    tiers::{
+        app::{self, connections::Authority},
+        autoscaling,
+        binding::{Address, Bindings},
+        cache::{self, ValidCache},
+        database::{self, ValidDatabase},
+    },
 };
 use crds::{
     LearningPlatform,
     prometheus::Prometheus,
     status::LearningPlatformStatus,
-    tiers::app::{App, AppPort, Protocol},
+    tiers::{
+        app::{App, AppPort, Protocol},
+        cache::Cache,
+        database::Database,
+    },
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,6 +41,10 @@ pub struct ValidPlatform {
     pub prometheus: Option<Prometheus>,
     /// The apps, in the order of the spec.
     pub apps: Vec<ValidApp>,
+    /// The caches, in the order of the spec.
+    pub caches: Vec<ValidCache>,
+    /// The databases, in the order of the spec.
+    pub databases: Vec<ValidDatabase>,
     /// The status that the resource carries.
     pub status: LearningPlatformStatus,
 }
@@ -58,6 +72,8 @@ pub struct ValidApp {
     pub spec: App,
     /// Its ports, the first one the default of routes, probes and metrics.
     pub ports: Vec<Port>,
+    /// The stores whose certificate authorities its pods need.
+    pub authorities: Vec<Authority>,
     /// Its scaling, if it has any.
     pub scaling: Option<autoscaling::ValidScaling>,
 }
@@ -78,12 +94,9 @@ pub struct Port {
 }
 
 impl ValidApp {
-    /// The port of a name, or the first one; `None` where there is no such port.
+    /// The port of a name, or the first one that speaks TCP, as routes, probes and scrapes do; `None` where there is none.
     pub fn port(&self, name: Option<&str>) -> Option<&Port> {
-        match name {
-            Some(name) => self.ports.iter().find(|p| p.name == name),
-            None => self.ports.first(),
-        }
+        self.ports.iter().find(|p| name.map_or(p.protocol == "TCP", |name| p.name == name))
     }
 }
 
@@ -112,13 +125,27 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
     let spec = &platform.spec;
     let mut problems = Vec::new();
     let mut names = BTreeSet::new();
-    let mut apps = Vec::new();
+    let mut take = |path: &str, name: &str, problems: &mut Vec<Problem>| {
+        if !names.insert(name.to_owned()) {
+            problems.push(Problem::new(path, "another item has the same name: rename one of them"));
+        }
+    };
+    let (mut caches, mut databases, mut apps) = (Vec::new(), Vec::new(), Vec::new());
+    for cache in &spec.caches {
+        let path = format!("spec.caches[{}]", cache.name);
+        take(&path, &cache.name, &mut problems);
+        caches.extend(validate_cache(&path, cache, &mut problems));
+    }
+    for database in &spec.databases {
+        let path = format!("spec.databases[{}]", database.name);
+        take(&path, &database.name, &mut problems);
+        databases.extend(validate_database(&path, database, &mut problems));
+    }
+    let stores = Bindings::placeholders(&caches, &databases);
     for app in &spec.apps {
         let path = format!("spec.apps[{}]", app.name);
-        if !names.insert(app.name.as_str()) {
-            problems.push(Problem::new(&path, "another app has the same name: rename one of them"));
-        }
-        apps.extend(validate_app(&key, &path, app, spec.prometheus.as_ref(), settings, &mut problems));
+        take(&path, &app.name, &mut problems);
+        apps.extend(validate_app(&key, &path, app, spec.prometheus.as_ref(), &stores, settings, &mut problems));
     }
     let mut problems = problems.into_iter();
     if let Some(Problem { field, mut problem }) = problems.next() {
@@ -134,6 +161,8 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         annotations: platform.metadata.annotations.clone().unwrap_or_default(),
         prometheus: spec.prometheus.clone(),
         apps,
+        caches,
+        databases,
         status: platform.status.clone().unwrap_or_default(),
         key,
     })
@@ -144,6 +173,7 @@ fn validate_app(
     path: &str,
     app: &App,
     prometheus: Option<&Prometheus>,
+    stores: &Bindings,
     settings: &Settings,
     problems: &mut Vec<Problem>,
 ) -> Option<ValidApp> {
@@ -167,7 +197,12 @@ fn validate_app(
             }
         }
     };
+    let authorities = app::connections::check(app.uses.as_ref(), stores).unwrap_or_else(|found| {
+        problems.extend(found.into_iter().map(|p| Problem { field: join(path, &p.field), ..p }));
+        Vec::new()
+    });
     let valid = ValidApp {
+        authorities,
         key: platform.app(&app.name),
         object_name: object_name(&platform.name, &app.name),
         ports: ports(app),
@@ -179,6 +214,37 @@ fn validate_app(
         problems.push(Problem::new(format!("{path}.podTemplate"), problem));
     }
     (problems.len() == before).then_some(valid)
+}
+
+fn validate_cache(path: &str, cache: &Cache, problems: &mut Vec<Problem>) -> Option<ValidCache> {
+    let Some(external) = &cache.external else {
+        problems.push(Problem::new(path, "nothing says where the cache runs: set external"));
+        return None;
+    };
+    let address = address(&format!("{path}.external.address"), &external.address, cache::PORT, problems)?;
+    let provider = cache::Provider::External(address, external.clone());
+    Some(ValidCache { name: cache.name.clone(), provider })
+}
+
+fn validate_database(path: &str, database: &Database, problems: &mut Vec<Problem>) -> Option<ValidDatabase> {
+    let Some(spec) = &database.external else {
+        problems.push(Problem::new(path, "nothing says where the database runs: set external"));
+        return None;
+    };
+    let primary = address(&format!("{path}.external.address"), &spec.address, database::PORT, problems)?;
+    let field = format!("{path}.external.replicas");
+    let replicas = spec.replicas.iter().map(|replica| address(&field, replica, database::PORT, problems));
+    let replicas = replicas.collect::<Option<Vec<_>>>()?;
+    let external = database::External { primary, replicas, spec: spec.clone() };
+    Some(ValidDatabase {
+        name: database.name.clone(),
+        connection_budget: database.connection_budget,
+        provider: database::Provider::External(external),
+    })
+}
+
+fn address(field: &str, text: &str, port: u16, problems: &mut Vec<Problem>) -> Option<Address> {
+    Address::parse(text, port).map_err(|problem| problems.push(Problem::new(field, format!("{text}: {problem}")))).ok()
 }
 
 fn join(prefix: &str, field: &str) -> String {
@@ -204,14 +270,19 @@ fn ports(app: &App) -> Vec<Port> {
 
 fn check_ports(path: &str, app: &ValidApp, problems: &mut Vec<Problem>) {
     let known = || app.ports.iter().map(|p| p.name.as_str()).collect::<Vec<_>>().join(", ");
-    let mut check = |field: String, name: Option<&str>| {
-        if app.port(name).is_none() {
-            let wanted = name.unwrap_or("(the first)");
-            problems.push(Problem::new(
-                field,
-                format!("there is no port {wanted} among the app's ports ({}): name one of them, or add it", known()),
-            ));
+    let mut check = |field: String, name: Option<&str>| match (app.port(name), name) {
+        (Some(port), _) if port.protocol != "TCP" => problems.push(Problem::new(
+            field,
+            format!("port {} speaks {}, but HTTP needs TCP: name another port", port.name, port.protocol),
+        )),
+        (Some(_), _) => {}
+        (None, None) => {
+            problems.push(Problem::new(field, format!("the app has no TCP port ({}): add one", known())));
         }
+        (None, Some(wanted)) => problems.push(Problem::new(
+            field,
+            format!("there is no port {wanted} among the app's ports ({}): name one of them, or add it", known()),
+        )),
     };
     if let Some(health) = &app.spec.health
         && health.path.is_some()
@@ -231,8 +302,15 @@ fn check_ports(path: &str, app: &ValidApp, problems: &mut Vec<Problem>) {
     {
         check(format!("{path}.metrics.port"), None);
     }
-    let mut seen = BTreeSet::new();
+    let (mut seen, mut listened) = (BTreeSet::new(), BTreeSet::new());
     for port in &app.ports {
+        if !listened.insert((port.container, port.protocol)) {
+            let problem = format!(
+                "another port of the app is {}/{}, too, and a container has each but once: remove one of them",
+                port.container, port.protocol
+            );
+            problems.push(Problem::new(format!("{path}.ports[{}]", port.name), problem));
+        }
         if !seen.insert((port.service, port.protocol)) {
             problems.push(Problem::new(
                 format!("{path}.ports[{}]", port.name),

@@ -108,14 +108,18 @@ where
         Box::pin(select_all(streams))
     }
 
-    /// Wakes the platforms whose children were touched; for a kind that is not stored.
-    pub async fn notice(self) {
+    /// Wakes whom `touched` names; for a kind that is not stored.
+    pub async fn notice<T>(self, mut touched: impl FnMut(&K) -> T + Send)
+    where
+        T: IntoIterator<Item = PlatformKey>,
+        T::IntoIter: Send,
+    {
         let wake = self.wake.clone();
         let mut events = self.events();
         while let Some((_, event)) = events.next().await {
             match event {
                 Event::Apply(object) | Event::InitApply(object) | Event::Delete(object) => {
-                    if let Some(key) = PlatformKey::of_child(&object) {
+                    for key in touched(&object) {
                         wake.wake(key).await;
                     }
                 }

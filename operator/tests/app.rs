@@ -279,7 +279,7 @@ fn what_only_the_whole_spec_can_tell_is_refused_with_field_and_remedy() {
             "name one of them",
         ),
         (
-            json!({ "ports": [{ "name": "a", "port": 80 }, { "name": "b", "port": 80 }] }),
+            json!({ "ports": [{ "name": "a", "port": 80 }, { "name": "b", "port": 81, "servicePort": 80 }] }),
             "spec.apps[web].ports[b]",
             "servicePort",
         ),
@@ -361,4 +361,38 @@ fn everything_referred_to_is_found_and_the_optional_is_not_asked_for() {
             "Gateway edge/public exposure.gateway.parentRefs",
         ]
     );
+}
+
+#[test]
+fn a_container_has_each_port_once() {
+    let twice = json!([{ "name": "http", "port": 8080, "servicePort": 80 }, { "name": "admin", "port": 8080 }]);
+    let said = problem(json!({ "ports": twice }));
+    assert!(said.contains("spec.apps[web].ports[admin]") && said.contains("8080/TCP"), "{said}");
+    let two = json!([{ "name": "dns", "port": 53 }, { "name": "dns-udp", "port": 53, "protocol": "UDP" }]);
+    assert_eq!(container(json!({ "ports": two }))["ports"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn http_goes_to_the_first_port_that_speaks_tcp() {
+    let ports = json!([{ "name": "dns", "port": 53, "protocol": "UDP" }, { "name": "http", "port": 8080 }]);
+    let app = json!({
+        "ports": ports, "health": { "path": "/" }, "metrics": { "discovery": "Annotations" },
+        "exposure": { "gateway": { "parentRefs": [{ "name": "public" }], "hosts": ["a.example"] } },
+    });
+    assert_eq!(container(app.clone())["readinessProbe"]["httpGet"]["port"], "http");
+    let annotations = object(app.clone(), "Deployment")["spec"]["template"]["metadata"]["annotations"].clone();
+    assert_eq!(annotations["prometheus.io/port"], "8080");
+    assert_eq!(object(app, "HTTPRoute")["spec"]["rules"][0]["backendRefs"][0]["port"], 8080);
+
+    let udp = json!([{ "name": "dns", "port": 53, "protocol": "UDP" }]);
+    let said = problem(json!({ "ports": udp, "health": { "path": "/" } }));
+    assert!(said.contains("spec.apps[web].health.port") && said.contains("no TCP port"), "{said}");
+    let said = problem(json!({ "ports": udp, "health": { "path": "/", "port": "dns" } }));
+    assert!(said.contains("port dns speaks UDP"), "{said}");
+}
+
+#[test]
+fn an_overlay_without_the_pods_form_names_the_field() {
+    let said = problem(json!({ "podTemplate": { "spec": { "hostNetwork": "yes" } } }));
+    assert!(said.contains("spec.apps[web].podTemplate") && said.contains("spec.hostNetwork"), "{said}");
 }

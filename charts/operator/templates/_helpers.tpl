@@ -57,8 +57,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [list, watch]
 # By name only, as a platform refers to them: no list, no watch.
 - apiGroups: [""]
-  resources: [configmaps, secrets, serviceaccounts]
+  resources: [configmaps, serviceaccounts]
   verbs: [get]
+# Credentials are read by name, and noticed when they change; each app's connections are written. Only metadata is watched.
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [gateways]
   verbs: [get]

@@ -80,6 +80,17 @@ where
             checks.push(if warning { check.warning() } else { check });
         }
     }
+    let caches = platform.spec.caches.iter().map(|cache| ("cache", &cache.name));
+    let databases = platform.spec.databases.iter().map(|database| ("database", &database.name));
+    for (tier, store) in caches.chain(databases) {
+        let name = store.clone();
+        let look = move |view: &PlatformView, _: Timestamp| {
+            let item = view.items.iter().find(|i| i.tier == tier && i.name == name);
+            item.map_or_else(|| Verdict::Note("it is gone".into()), |item| of_item(view, item))
+        };
+        let check = Check::new(format!("{tier} {store} can be used"), Topic::StoreNotReady, looking(Box::new(look)));
+        checks.push(check.retry());
+    }
     Category { name: format!("platform {namespace}/{name}"), checks, essential: false }
 }
 

@@ -39,11 +39,13 @@ pub enum Topic {
     AutoscalingNotReady,
     /// The app's signals have values.
     MetricsMissing,
+    /// The cache or the database can be used.
+    StoreNotReady,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::KubernetesApi,
         Self::KubernetesVersion,
         Self::Permissions,
@@ -62,6 +64,7 @@ impl Topic {
         Self::AppNotReady,
         Self::AutoscalingNotReady,
         Self::MetricsMissing,
+        Self::StoreNotReady,
     ];
 
     /// Its anchor in the README.
@@ -85,6 +88,7 @@ impl Topic {
             Self::AppNotReady => "app-not-ready",
             Self::AutoscalingNotReady => "autoscaling-not-ready",
             Self::MetricsMissing => "metrics-missing",
+            Self::StoreNotReady => "store-not-ready",
         }
     }
 }

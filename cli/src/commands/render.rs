@@ -7,9 +7,12 @@ use crate::{
     output::{self, Structured},
 };
 use anyhow::bail;
+use k8s_openapi::ByteString;
 use kube::core::DynamicObject;
-use operator::{capabilities::Served, context::Settings, naming::FieldManager, reconcile, tiers::Step, validate};
-use std::path::PathBuf;
+use operator::{
+    capabilities::Served, context::Settings, kinds::Kind, naming::FieldManager, reconcile, tiers::Step, validate,
+};
+use std::{collections::BTreeMap, path::PathBuf};
 
 /// Arguments of `render`.
 #[derive(clap::Args, Debug)]
@@ -84,8 +87,23 @@ pub fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
             manifests.iter().flat_map(|m| m.platform.spec.apps.iter().map(|a| a.name.as_str())).collect();
         bail!("{} has no app {app}; there is {}", args.file.display(), there.join(", "));
     }
+    objects.iter_mut().for_each(readable);
     output::emit(&output::stream(args.output, &objects)?)?;
     Ok(Exit::Good)
+}
+
+/// A Secret as its author would write it. What stands for the users' own Secrets is text.
+fn readable(object: &mut DynamicObject) {
+    if Kind::of(object) != Some(Kind::Secret) {
+        return;
+    }
+    let data = object.data["data"].take();
+    let data: BTreeMap<String, ByteString> = serde_json::from_value(data).unwrap_or_default();
+    let text = data.into_iter().map(|(key, value)| (key, String::from_utf8_lossy(&value.0).into_owned().into()));
+    object.data["stringData"] = serde_json::Value::Object(text.collect());
+    if let Some(fields) = object.data.as_object_mut() {
+        fields.remove("data");
+    }
 }
 
 fn found(text: &str) -> anyhow::Result<Exit> {
@@ -142,6 +160,20 @@ mod tests {
 
     fn kinds(objects: &[DynamicObject]) -> Vec<String> {
         objects.iter().map(|o| o.types.as_ref().map(|t| t.kind.clone()).unwrap_or_default()).collect()
+    }
+
+    #[test]
+    fn the_secret_of_the_connections_is_text_that_names_the_users_secrets() {
+        let wired = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/features/external-stores.yaml");
+        let manifests = manifests::read(&wired).expect("the example");
+        let mut objects = whole(render(&manifests[0], None, Served::ALL).expect("valid"));
+        objects.iter_mut().for_each(readable);
+        let secret = &objects[0].data;
+        assert_eq!(secret["data"], serde_json::Value::Null);
+        assert_eq!(
+            secret["stringData"]["REDIS_URL"],
+            "redis://SECRET-wired-redis-username:SECRET-wired-redis-password@redis.example:6379"
+        );
     }
 
     #[test]

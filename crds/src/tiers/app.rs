@@ -4,6 +4,7 @@ use super::{
     autoscaling::Autoscaling,
     exposure::{AppService, Exposure},
     pod::{Health, Metrics, Resources, Scratch, Security, ServiceAccount, Spread},
+    uses::Uses,
 };
 use crate::schema;
 use k8s_openapi::{
@@ -105,6 +106,10 @@ pub struct App {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     pub env_from: Vec<EnvFromSource>,
+
+    /// The caches and databases of this platform that the app is wired to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uses: Option<Uses>,
 
     /// What each pod asks for and may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]

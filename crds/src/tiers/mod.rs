@@ -2,5 +2,9 @@
 
 pub mod app;
 pub mod autoscaling;
+pub mod cache;
+pub mod database;
+pub mod endpoint;
 pub mod exposure;
 pub mod pod;
+pub mod uses;

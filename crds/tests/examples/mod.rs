@@ -29,8 +29,26 @@ pub fn good() -> Value {
                     "auth": {"basic": {"username": {"name": "a", "key": "u"}, "password": {"name": "a", "key": "p"}}},
                 }],
             },
+            "caches": [
+                {"name": "cache", "external": {"address": "redis.example:6379", "secret": {"name": "redis"}, "tls": {}}},
+                {"name": "limits", "external": {"address": "[fd00::7]:6380"}},
+            ],
+            "databases": [
+                {"name": "main", "connectionBudget": 500, "external": {
+                    "address": "pg.example", "replicas": ["pg-1.example:5433"], "database": "story",
+                    "secret": {"name": "pg", "usernameKey": "user"}, "tls": {"ca": {"name": "pg", "key": "ca.crt"}},
+                }},
+                {"name": "reports", "external": {"address": "pg.example", "database": "reports", "secret": {"name": "pg"}}},
+            ],
             "apps": [{
                 "name": "web", "image": "web:1", "port": 3000,
+                "uses": {
+                    "databases": [
+                        {"name": "main", "pool": {"min": 5, "max": 10, "poolsPerPod": 2, "queryTimeout": "30s"}},
+                        {"name": "reports", "prefix": "REPORTS_", "style": "Url", "names": {"DATABASE_URL": "REPORTS_DSN"}},
+                    ],
+                    "caches": [{"name": "cache"}, {"name": "limits", "prefix": "LIMITS_"}],
+                },
                 "resources": {"requests": {"cpu": 1, "memory": "512Mi"}, "limits": {"cpu": "2000m", "memory": "0.5Gi"}},
                 "health": {"path": "/api/health", "startupTimeout": "2m"},
                 "metrics": {"path": "/api/metrics", "interval": "5s"},
@@ -104,6 +122,25 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         case(&[(&at("/headers"), json!({"Authorization": "Bearer x"}))], "headers");
         case(&[(&at("/auth"), json!({}))], "auth");
     }
+    let cache = |path: &str| format!("/spec/caches/0{path}");
+    let database = |path: &str| format!("/spec/databases/0{path}");
+    let uses = |path: &str| app(&format!("/uses{path}"));
+    case(&[(&cache("/external"), none.clone())], "set external");
+    case(&[(&database("/external"), none.clone())], "set external");
+    case(&[(&cache("/name"), json!("web"))], "spec.caches[].name");
+    case(&[(&cache("/name"), json!("main"))], "spec.caches[].name");
+    case(&[(&database("/name"), json!("web"))], "spec.databases[].name");
+    case(&[(&cache("/name"), json!("other"))], "uses.caches[].name");
+    case(&[(&database("/name"), json!("other"))], "uses.databases[].name");
+    case(&[("/spec/databases", none.clone())], "uses.databases[].name");
+    case(&[(&uses("/databases/1/prefix"), none.clone())], "uses.databases: two of them");
+    case(&[(&uses("/caches/1/prefix"), none.clone())], "uses.caches: two of them");
+    case(&[(&uses("/databases/0/pool/min"), json!(11))], "pool.min must not be above pool.max");
+    case(&[(&uses("/databases/0/pool"), none.clone())], "pool.max is missing");
+    // 20 pods of 20 connections, and a quarter more while a rollout is under way.
+    case(&[(&app("/rollout/maxSurge"), json!("26%"))], "connectionBudget: the apps");
+    case(&[(&app("/rollout/maxSurge"), json!(6))], "connectionBudget: the apps");
+    case(&[(&database("/connectionBudget"), json!(499))], "connectionBudget: the apps");
     case(&[(&app("/replicas"), json!(3))], "replicas and autoscaling");
     case(&[(&app("/ports"), json!([{"name": "http", "port": 80}]))], "set port");
     for name in ["8080", "a--b"] {
@@ -180,6 +217,7 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&scaling("/collapseHold"), json!("25h"))], "collapseHold");
     for resource in ["/cpu", "/memory"] {
         case(&[(&scaling(&format!("{resource}/averageValue")), json!("1"))], "exactly one of utilization");
+        case(&[(&scaling(resource), json!({"averageValue": 0}))], "averageValue must be above 0");
     }
     for signal in ["/requestRate", "/concurrency"] {
         case(&[(&scaling(&format!("{signal}/perPod")), json!("0"))], "perPod must be above 0");

@@ -7,12 +7,13 @@ use crate::{
     error::Error,
     kinds::{Belongs, Kind, belongs},
     naming::{AppKey, FieldManager, Owner, PlatformKey},
-    prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey, query::Begun},
+    prometheus::{PromApi, Source, SourceKey, query::Begun},
+    secrets::{KubeSecrets, Secrets},
 };
 use decide::Time;
 use futures::{FutureExt, future::BoxFuture};
-use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Secret};
-use kube::{Api, Client, runtime::reflector::ObjectRef};
+use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
+use kube::runtime::reflector::ObjectRef;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -120,24 +121,6 @@ impl Cluster for KubeCluster {
             self.0.writer.scale(owner, name, replicas).await?;
             self.0.metrics.write(Kind::Deployment.as_str(), "scale");
             Ok(())
-        }
-        .boxed()
-    }
-}
-
-struct KubeSecrets(Client);
-
-impl Secrets for KubeSecrets {
-    fn read<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<SecretContents>, String>> {
-        async move {
-            let api: Api<Secret> = Api::namespaced(self.0.clone(), namespace);
-            let secret = api.get_opt(name).await.map_err(|error| match error {
-                kube::Error::Api(status) => format!("{} ({})", status.message, status.code),
-                other => other.to_string(),
-            })?;
-            let contents =
-                |secret: Secret| secret.data.unwrap_or_default().into_iter().map(|(k, v)| (k, v.0)).collect();
-            Ok(secret.map(contents))
         }
         .boxed()
     }

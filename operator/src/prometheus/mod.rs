@@ -11,4 +11,4 @@ pub mod query;
 pub mod source;
 
 pub use api::{PromApi, QueryError, Series, Vector};
-pub use source::{CredentialsKey, SecretContents, Secrets, Source, SourceKey};
+pub use source::{CredentialsKey, Source, SourceKey};

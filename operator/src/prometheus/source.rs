@@ -5,6 +5,7 @@ use super::{
     api::{PromApi, QueryError, Vector},
     client::{Client, Credentials},
 };
+use crate::secrets::{Lack, Reader, Secrets};
 use crds::{
     SecretKey,
     prometheus::{Auth, Server, Tls},
@@ -65,9 +66,6 @@ pub struct SecretsKey {
 /// Name of a Secret, and key in it.
 pub type KeyOfSecret = (String, String);
 
-/// What a Secret holds.
-pub type SecretContents = BTreeMap<String, Vec<u8>>;
-
 impl CredentialsKey {
     /// The credentials that a server's spec names.
     pub fn of(namespace: &str, server: &Server) -> Self {
@@ -86,15 +84,6 @@ impl CredentialsKey {
             identity: client_certificate,
         }))
     }
-}
-
-/// Reads Secrets, by name.
-pub trait Secrets: Send + Sync {
-    /// The contents of a Secret; none where it does not exist.
-    ///
-    /// # Errors
-    /// What kept it from being read.
-    fn read<'a>(&'a self, namespace: &'a str, name: &'a str) -> BoxFuture<'a, Result<Option<SecretContents>, String>>;
 }
 
 /// A server. Its client is made anew when its credentials change.
@@ -153,13 +142,14 @@ impl Source {
             CredentialsKey::Operator(Some(directory)) => from_files(directory).await,
             CredentialsKey::Secrets(key) => {
                 let SecretsKey { namespace, token, basic, ca, identity } = key.as_ref();
-                let mut reader = Reader { secrets: self.secrets.as_ref(), namespace, read: BTreeMap::new() };
+                let mut reader = Reader::new(self.secrets.as_ref(), namespace);
                 let mut credentials = Credentials::default();
                 if let Some(key) = token {
-                    credentials.token = Some(reader.text(key).await?);
+                    credentials.token = Some(reader.text(&key.0, &key.1).await?);
                 }
                 if let Some((user, password)) = basic {
-                    credentials.basic = Some((reader.text(user).await?, reader.text(password).await?));
+                    credentials.basic =
+                        Some((reader.text(&user.0, &user.1).await?, reader.text(&password.0, &password.1).await?));
                 }
                 if let Some(key) = ca {
                     credentials.ca = Some(reader.bytes(&key.0, &key.1).await?);
@@ -206,36 +196,10 @@ impl PromApi for Source {
     }
 }
 
-/// Reads each Secret once.
-struct Reader<'a> {
-    secrets: &'a dyn Secrets,
-    namespace: &'a str,
-    read: BTreeMap<String, SecretContents>,
-}
-
-impl Reader<'_> {
-    async fn bytes(&mut self, name: &str, key: &str) -> Result<Vec<u8>, QueryError> {
-        let setup = |message: String| QueryError::new(SourceErrorKind::Setup, message);
-        if !self.read.contains_key(name) {
-            let secret = self.secrets.read(self.namespace, name).await;
-            let secret = secret.map_err(|error| {
-                QueryError::new(SourceErrorKind::Connect, format!("the Secret {name} cannot be read: {error}"))
-            })?;
-            let secret = secret
-                .ok_or_else(|| setup(format!("the Secret {name} does not exist in this namespace: create it")))?;
-            self.read.insert(name.to_owned(), secret);
-        }
-        let value = self.read.get(name).and_then(|secret| secret.get(key)).cloned();
-        value
-            .ok_or_else(|| setup(format!("the Secret {name} has no key {key}: add it, or correct the name of the key")))
-    }
-
-    async fn text(&mut self, (name, key): &(String, String)) -> Result<String, QueryError> {
-        let text = String::from_utf8(self.bytes(name, key).await?);
-        let text = text.map_err(|_| {
-            QueryError::new(SourceErrorKind::Setup, format!("the key {key} of the Secret {name} is not text"))
-        })?;
-        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+impl From<Lack> for QueryError {
+    fn from(lack: Lack) -> Self {
+        let kind = if lack.is_passing() { SourceErrorKind::Connect } else { SourceErrorKind::Setup };
+        Self::new(kind, lack.to_string())
     }
 }
 

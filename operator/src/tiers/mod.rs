@@ -2,6 +2,9 @@
 
 pub mod app;
 pub mod autoscaling;
+pub mod binding;
+pub mod cache;
+pub mod database;
 
 use crate::{
     apply::{Applied, Change, Live},
@@ -9,12 +12,12 @@ use crate::{
     context::Context,
     error::{Error, Result},
     kinds::{Kind, ObjectId},
-    naming::FieldManager,
+    naming::{COMPONENT, FieldManager},
     validate::ValidPlatform,
 };
 use crds::status::{ConditionType, Replicas, Scaling};
 use futures::{FutureExt, StreamExt, stream};
-use kube::core::DynamicObject;
+use kube::{ResourceExt, core::DynamicObject};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -37,6 +40,11 @@ pub trait Tier {
 
     /// What should be there, in the order of application. Everything of these kinds that no plan names is pruned.
     fn plan(&self, lp: &ValidPlatform, seen: &Self::Observed) -> Plan;
+
+    /// What stays as it is, though the plan does not name it: its items wait for something.
+    fn kept(&self, _: &ValidPlatform, _: &Self::Observed) -> BTreeSet<ObjectId> {
+        BTreeSet::new()
+    }
 
     /// Makes it so. An item's error stops only the rest of that item.
     fn apply(
@@ -64,6 +72,12 @@ impl Children {
         self.0.get(&ObjectId { kind, name: name.to_owned() })
     }
 
+    /// The children that were made for an item.
+    pub fn of(&self, item: &str) -> BTreeSet<ObjectId> {
+        let made_for = |object: &DynamicObject| object.labels().get(COMPONENT).is_some_and(|label| label == item);
+        self.0.iter().filter(|(_, object)| made_for(object)).map(|(id, _)| id.clone()).collect()
+    }
+
     /// A child in its typed form; None if it is missing or does not have that form.
     pub fn typed<K: serde::de::DeserializeOwned>(&self, kind: Kind, name: &str) -> Option<K> {
         let value = serde_json::to_value(self.get(kind, name)?).ok()?;
@@ -74,7 +88,7 @@ impl Children {
 /// One object to apply.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// The item (the app) it belongs to.
+    /// The item (the app, the cache, the database) it belongs to; names are unique among all of them.
     pub item: String,
     /// Who owns its fields.
     pub manager: FieldManager,
@@ -120,6 +134,8 @@ pub struct TierStatus {
 pub struct ItemStatus {
     /// Conditions of the item; the platform's are the worst of each type.
     pub verdicts: Vec<Verdict>,
+    /// Where it is reached; of stores.
+    pub address: Option<String>,
     /// Image that runs.
     pub image: Option<String>,
     /// Pods.

@@ -10,6 +10,7 @@ mod drift;
 mod faults;
 mod refusals;
 mod settling;
+mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod transitions;

@@ -11,7 +11,8 @@ use learningplatform_operator::{
     evaluate::{Cluster, Deps, EvaluationMetrics, Registry, ScalingStore, ScalingView, Sources, World},
     metrics::Metrics,
     naming::{AppKey, Owner, PlatformKey},
-    prometheus::{PromApi, SecretContents, Secrets, Source, SourceKey, query::Begun},
+    prometheus::{PromApi, Source, SourceKey, query::Begun},
+    secrets::{SecretContents, Secrets},
     validate::validate,
 };
 use serde_json::{Value, json};

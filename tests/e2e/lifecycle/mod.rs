@@ -17,6 +17,7 @@ mod refusals;
 mod secrecy;
 mod slow;
 mod sources;
+mod stores;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{

@@ -123,7 +123,7 @@ impl Pass {
         let scaling = ItemStatus { verdicts: vec![self.scaling, self.metrics], ..ItemStatus::default() };
         let findings = Findings {
             rooms: vec![
-                Apps.status(&valid, &seen, &children),
+                Apps::default().status(&valid, &seen, &children),
                 TierStatus { items: BTreeMap::from([(web(), scaling)]) },
             ],
             failures: self.failure.into_iter().map(|failure| (web(), failure)).collect(),

@@ -18,7 +18,10 @@ use operator::{
     kinds::{Kind, ObjectId},
     naming::{FieldManager, Owner, children_of},
     reconcile,
-    tiers::{Step, app::keep_annotations},
+    tiers::{
+        Step,
+        app::{connections::REVISION, keep_annotations},
+    },
     validate,
 };
 use serde_json::Value;
@@ -216,11 +219,42 @@ fn steps(rendered: Vec<Step>, live: &BTreeMap<ObjectId, DynamicObject>) -> Vec<S
                     keep_bounds(&mut step.object.data["spec"], &before.data["spec"]);
                 }
             }
+            (Kind::Secret, _) => {
+                if let Some(before) = before {
+                    keep_values(&mut step.object.data["data"], &before.data["data"]);
+                }
+            }
+            (Kind::Deployment, _) => {
+                if let Some(before) = before {
+                    keep_revision(&mut step.object.data, &before.data);
+                }
+            }
             _ => {}
         }
         steps.push(step);
     }
     steps
+}
+
+/// What Secrets hold is not known here: of variables that are there it is taken to be right.
+fn keep_values(wanted: &mut Value, live: &Value) {
+    for (name, value) in wanted.as_object_mut().into_iter().flatten() {
+        if let Some(live) = live.get(name) {
+            *value = live.clone();
+        }
+    }
+}
+
+/// And so is the word in the pod template that changes with them.
+fn keep_revision(wanted: &mut Value, live: &Value) {
+    let annotations = "/spec/template/metadata/annotations";
+    let (wanted, live) = (wanted.pointer_mut(annotations), live.pointer(annotations));
+    if let (Some(wanted), Some(live)) = (wanted, live)
+        && let Some(revision) = live.get(REVISION)
+        && wanted.get(REVISION).is_some()
+    {
+        wanted[REVISION] = revision.clone();
+    }
 }
 
 /// Bounds that scaling has written stay while they are within the new ones.

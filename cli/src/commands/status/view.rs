@@ -3,7 +3,7 @@
 use crate::output::Mark;
 use crds::{
     LearningPlatform,
-    status::{AppStatus, ConditionType, Reason},
+    status::{AppStatus, ConditionType, Reason, StoreStatus},
     tiers::app::App,
 };
 use jiff::Timestamp;
@@ -107,6 +107,14 @@ pub fn view(platform: &LearningPlatform, now: Timestamp) -> PlatformView {
         tier.sort_by_key(|item| item.mark);
         items.append(&mut tier);
     }
+    let spec = &platform.spec;
+    let caches = spec.caches.iter().map(|c| store_item("cache", &c.name, &status.caches, ConditionType::CacheReady));
+    let databases =
+        spec.databases.iter().map(|d| store_item("database", &d.name, &status.databases, ConditionType::DatabaseReady));
+    for mut tier in [caches.collect::<Vec<_>>(), databases.collect()] {
+        tier.sort_by_key(|item| item.mark);
+        items.append(&mut tier);
+    }
     PlatformView {
         namespace: platform.namespace().unwrap_or_default(),
         name: platform.name_any(),
@@ -156,19 +164,25 @@ fn stale(platform: &LearningPlatform) -> Option<Stale> {
     Some(Stale { generation, observed, changed })
 }
 
-fn item(tier: &'static str, app: &App, mark: Mark, reason: &str, message: String) -> Item {
-    Item { tier, name: app.name.clone(), mark, reason: reason.to_owned(), since: None, message }
+fn item(tier: &'static str, name: &str, mark: Mark, reason: &str, message: String) -> Item {
+    Item { tier, name: name.to_owned(), mark, reason: reason.to_owned(), since: None, message }
+}
+
+fn store_item(tier: &'static str, name: &str, stores: &[StoreStatus], condition: ConditionType) -> Item {
+    let store = stores.iter().find(|store| store.name == name);
+    let condition = store.and_then(|store| find(&store.conditions, condition));
+    by_condition(tier, name, condition, condition.map(|c| c.message.clone()).unwrap_or_default())
 }
 
 /// An item from its condition; `well` says what is good about it when it is True.
-fn by_condition(tier: &'static str, app: &App, condition: Option<&Condition>, well: String) -> Item {
+fn by_condition(tier: &'static str, name: &str, condition: Option<&Condition>, well: String) -> Item {
     match condition {
-        Some(c) if c.status == "True" => item(tier, app, Mark::Good, &c.reason, well),
+        Some(c) if c.status == "True" => item(tier, name, Mark::Good, &c.reason, well),
         Some(c) => Item {
             since: Some(c.last_transition_time.0),
-            ..item(tier, app, mark_of(c, false), &c.reason, c.message.clone())
+            ..item(tier, name, mark_of(c, false), &c.reason, c.message.clone())
         },
-        None => item(tier, app, Mark::Unknown, "Unknown", "not seen by the operator yet".to_owned()),
+        None => item(tier, name, Mark::Unknown, "Unknown", "not seen by the operator yet".to_owned()),
     }
 }
 
@@ -178,7 +192,7 @@ fn app_item(app: &App, status: Option<&AppStatus>, _: Timestamp) -> Item {
     let image = status.and_then(|s| s.image.as_deref()).unwrap_or(&app.image);
     let image = image.rsplit('/').next().unwrap_or(image);
     let well = [pods.clone(), Some(image.to_owned())].into_iter().flatten().collect::<Vec<_>>().join(", ");
-    let mut item = by_condition("app", app, condition, well);
+    let mut item = by_condition("app", &app.name, condition, well);
     if item.mark != Mark::Good
         && let Some(pods) = pods.filter(|pods| !item.message.starts_with(pods.as_str()))
     {
@@ -193,7 +207,7 @@ fn autoscaling_item(app: &App, status: Option<&AppStatus>, now: Timestamp) -> It
         let pods = app.replicas.unwrap_or(1);
         return item(
             tier,
-            app,
+            &app.name,
             Mark::Off,
             Reason::NotConfigured.as_str(),
             format!("not configured, a fixed number of {pods}"),
@@ -203,7 +217,7 @@ fn autoscaling_item(app: &App, status: Option<&AppStatus>, now: Timestamp) -> It
     let well =
         scaling.map_or_else(String::new, |s| format!("between {} and {} pods now: {}", s.floor, s.cap, s.reason));
     let condition = status.and_then(|s| find(&s.conditions, ConditionType::AutoscalingReady));
-    let mut item = by_condition(tier, app, condition, well);
+    let mut item = by_condition(tier, &app.name, condition, well);
     // Where the hold is what decides, the reason has said so.
     if let Some(hold) = scaling.and_then(|s| s.hold.as_ref()).filter(|hold| !item.message.contains(&hold.until)) {
         let left = hold.until.parse().map(|until| crate::output::age(now, until));
@@ -228,10 +242,10 @@ fn metrics_item(app: &App, status: Option<&AppStatus>, _: Timestamp) -> Item {
         .is_some_and(|a| a.request_rate.is_some() || a.concurrency.is_some() || a.latency.is_some());
     if !reads {
         let message = "not configured, nothing is read from Prometheus".to_owned();
-        return item(tier, app, Mark::Off, Reason::NotConfigured.as_str(), message);
+        return item(tier, &app.name, Mark::Off, Reason::NotConfigured.as_str(), message);
     }
     let condition = status.and_then(|s| find(&s.conditions, ConditionType::MetricsAvailable));
-    let mut item = by_condition(tier, app, condition, condition.map(|c| c.message.clone()).unwrap_or_default());
+    let mut item = by_condition(tier, &app.name, condition, condition.map(|c| c.message.clone()).unwrap_or_default());
     // Missing metrics hold the floor; the platform stays Ready.
     if item.mark == Mark::Bad {
         item.mark = Mark::Warning;

@@ -123,6 +123,9 @@ pub struct ResourceTarget {
     /// A mean per pod, such as `400m` or `1Gi`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::quantity")]
+    #[x_kube(validation = Rule::new("quantity(string(self)).isGreaterThan(quantity('0'))").message(
+        "autoscaling.cpu and .memory: averageValue must be above 0: write a quantity such as 400m or 1Gi"
+    ))]
     pub average_value: Option<Quantity>,
 }
 

@@ -124,7 +124,8 @@ pub enum Weekday {
     Sun,
 }
 
-/// Events of an iCalendar file.
+/// Events of an iCalendar file. Zones have names of the IANA database or of Windows in it; in place of any other the
+/// schedule's `timeZone` counts, and the status says so.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Calendar {

@@ -1,6 +1,6 @@
 //! The Deployment, and apart from it the number of its pods.
 
-use super::pod::seconds;
+use super::pod::{Given, seconds};
 use crate::{
     kinds::Kind,
     naming::{labels, selector},
@@ -16,7 +16,7 @@ use std::time::Duration;
 pub const PROGRESS_DEADLINE: Duration = Duration::from_secs(600);
 
 /// The Deployment without `replicas`: the main manager never sends them, so that no autoscaler is ever fought.
-pub fn deployment(app: &ValidApp, annotated: bool) -> Result<DynamicObject, serde_json::Error> {
+pub(super) fn deployment(app: &ValidApp, given: Given<'_>) -> Result<DynamicObject, serde_json::Error> {
     let rollout = app.spec.rollout.clone().unwrap_or_default();
     let Rollout { max_unavailable, max_surge, progress_deadline, min_ready, revision_history_limit } = rollout;
     let deadline = progress_deadline.map_or(PROGRESS_DEADLINE, Duration::from);
@@ -34,7 +34,7 @@ pub fn deployment(app: &ValidApp, annotated: bool) -> Result<DynamicObject, serd
             "minReadySeconds": seconds(min_ready.map_or(Duration::ZERO, Duration::from)),
             "progressDeadlineSeconds": seconds(deadline),
             "revisionHistoryLimit": revision_history_limit.unwrap_or(10),
-            "template": super::pod::template(app, annotated),
+            "template": super::pod::template(app, given),
         },
     }))
 }

@@ -59,7 +59,8 @@ fn rule(app: &ValidApp, path: &RoutePath, served: Served) -> Value {
 
 /// A duration as the Gateway API writes it (GEP-2257): up to four parts of up to five digits, in h, m, s and ms.
 fn gateway_duration(duration: Duration) -> String {
-    let millis = duration.as_millis();
+    // Rounded up: 0 means no limit.
+    let millis = duration.as_nanos().div_ceil(1_000_000);
     let parts =
         [(millis / 3_600_000, "h"), (millis / 60_000 % 60, "m"), (millis / 1000 % 60, "s"), (millis % 1000, "ms")];
     let text: String = parts.iter().filter(|(n, _)| *n > 0).map(|(n, unit)| format!("{n}{unit}")).collect();
@@ -74,6 +75,7 @@ mod tests {
     fn durations_as_the_gateway_api_writes_them() {
         for (duration, text) in [
             (Duration::ZERO, "0s"),
+            (Duration::from_micros(500), "1ms"),
             (Duration::from_millis(1500), "1s500ms"),
             (Duration::from_secs(3600), "1h"),
             (Duration::from_secs(86_399), "23h59m59s"),

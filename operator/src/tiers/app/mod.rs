@@ -1,5 +1,6 @@
 //! The app room: what runs, and how it is reached.
 
+pub mod connections;
 mod deployment;
 mod disruption_budget;
 mod http_route;
@@ -12,26 +13,32 @@ mod readiness;
 mod service;
 pub mod trouble;
 
-use super::{Children, ItemStatus, Plan, Step, Tier, TierStatus};
+use super::{Children, ItemStatus, Plan, Step, Tier, TierStatus, binding::Bindings};
 use crate::{
     capabilities::Served,
     conditions::{State, Verdict},
     context::Context,
     error::Result,
-    kinds::Kind,
+    kinds::{Belongs, Kind, ObjectId, belongs},
     naming::{COMPONENT, FieldManager, INSTANCE},
     references::{self, Missing},
     validate::{ValidApp, ValidPlatform},
 };
+use connections::Connections;
 use crds::status::{ConditionType, Reason};
-use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Secret};
 use kube::{ResourceExt, core::DynamicObject};
+use pod::Given;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use trouble::Trouble;
 
 /// The app room.
-pub struct Apps;
+#[derive(Default)]
+pub struct Apps {
+    /// How the stores are reached that the apps use.
+    pub bindings: Bindings,
+}
 
 /// What the app room has observed.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +58,12 @@ pub struct SeenApp {
     pub floor: Option<i32>,
     /// What it refers to and is not there.
     pub missing: Vec<Missing>,
+    /// How it reaches its stores.
+    pub connections: Connections,
+    /// What is lacking for that, in words.
+    pub lacking: Vec<String>,
+    /// What there is of it.
+    pub objects: BTreeSet<ObjectId>,
     /// What keeps its pods from being ready, each cause once.
     pub troubles: Vec<Trouble>,
     /// Names of the annotations that its live pod template carries; none while there is no Deployment.
@@ -67,10 +80,17 @@ impl Tier for Apps {
         let apps = lp.apps.iter().map(|app| {
             let name = &app.key.app;
             let live = children.get(Kind::Deployment, &app.object_name);
+            let secret = connections::secret_name(app);
+            let ours = children.get(Kind::Secret, &secret).filter(|found| belongs(*found, &lp.owner) == Belongs::Ours);
+            let secret = ours.and_then(|_| children.typed::<Secret>(Kind::Secret, &secret));
+            let (connections, lacking) = connections::connections(app, &self.bindings, secret.as_ref());
             let seen = SeenApp {
                 replicas_owned: live.is_some_and(deployment::replicas_are_owned),
                 floor: ctx.scaling.get(&app.key).map(|view| view.floor),
                 missing: missing.remove(name).unwrap_or_default(),
+                connections,
+                lacking,
+                objects: children.of(name),
                 troubles: troubles.remove(name).unwrap_or_default(),
                 annotations: live.map(annotations),
             };
@@ -87,6 +107,17 @@ impl Tier for Apps {
             .collect()
     }
 
+    fn kept(&self, lp: &ValidPlatform, seen: &Observed) -> BTreeSet<ObjectId> {
+        let apps = lp.apps.iter().filter_map(|app| Some((app, seen.apps.get(&app.key.app)?)));
+        let kept = apps.flat_map(|(app, seen)| {
+            let secret = ObjectId { kind: Kind::Secret, name: connections::secret_name(app) };
+            let all = !may_run(&seen.connections);
+            let stays = matches!(seen.connections, Connections::Kept { .. });
+            seen.objects.iter().filter(move |id| all || (stays && **id == secret)).cloned()
+        });
+        kept.collect()
+    }
+
     fn status(&self, lp: &ValidPlatform, seen: &Observed, children: &Children) -> TierStatus {
         let unseen = SeenApp::default();
         let items = lp.apps.iter().map(|app| {
@@ -99,11 +130,36 @@ impl Tier for Apps {
     }
 }
 
+/// Whether the app's pods would find what they need to start: its Secret, and in the template the word that replaces them
+/// when it changes.
+fn may_run(connections: &Connections) -> bool {
+    matches!(connections, Connections::Unused) || connections.revision().is_some()
+}
+
 /// The objects of one app, in the order of application.
 pub fn desired(app: &ValidApp, seen: &SeenApp, served: Served) -> Plan {
+    let secret = match &seen.connections {
+        Connections::Known { variables, .. } => Some((FieldManager::Main, connections::secret(app, variables))),
+        _ => None,
+    };
+    let running = may_run(&seen.connections).then(|| running(app, seen, served));
+    let steps = secret.into_iter().chain(running.into_iter().flatten()).filter_map(|(manager, object)| {
+        object
+            .inspect_err(|error| tracing::error!(%error, app = %app.key, "a defect: an object cannot be built"))
+            .ok()
+            .map(|object| Step { item: app.key.app.clone(), manager, object })
+    });
+    steps.collect()
+}
+
+type Built = (FieldManager, std::result::Result<DynamicObject, serde_json::Error>);
+
+/// What runs, and what leads to it.
+fn running(app: &ValidApp, seen: &SeenApp, served: Served) -> impl Iterator<Item = Built> {
     let annotated = pod_monitor::annotated(app, seen.annotations.as_ref(), served);
+    let given = Given { annotated, revision: seen.connections.revision() };
     let built = [
-        Some((FieldManager::Main, deployment::deployment(app, annotated))),
+        Some((FieldManager::Main, deployment::deployment(app, given))),
         pods_wanted(app, seen).map(|n| (FieldManager::Scale, deployment::replicas(app, n))),
         service::service(app).map(|o| (FieldManager::Main, o)),
         disruption_budget::disruption_budget(app).map(|o| (FieldManager::Main, o)),
@@ -112,13 +168,7 @@ pub fn desired(app: &ValidApp, seen: &SeenApp, served: Served) -> Plan {
         // Without the API there are the annotations on the pods.
         pod_monitor::pod_monitor(app).filter(|_| served.pod_monitor).map(|o| (FieldManager::Main, o)),
     ];
-    let steps = built.into_iter().flatten().filter_map(|(manager, object)| {
-        object
-            .inspect_err(|error| tracing::error!(%error, app = %app.key, "a defect: an object cannot be built"))
-            .ok()
-            .map(|object| Step { item: app.key.app.clone(), manager, object })
-    });
-    steps.collect()
+    built.into_iter().flatten()
 }
 
 /// Lets a Deployment that was rendered without a cluster keep the scrape annotations of the live one, as a pass would.
@@ -154,8 +204,10 @@ fn status(app: &ValidApp, seen: &SeenApp, live: Option<&Deployment>, served: Ser
         None => app.spec.replicas.unwrap_or(1),
     };
     let mut verdict = readiness::verdict(&readiness::Seen { deployment: live, troubles: &seen.troubles, least });
-    if !seen.missing.is_empty() {
-        let all: Vec<_> = seen.missing.iter().map(ToString::to_string).collect();
+    if !seen.missing.is_empty() || !seen.lacking.is_empty() {
+        let missing = seen.missing.iter().map(ToString::to_string);
+        let lacking = seen.lacking.iter().cloned();
+        let all: Vec<_> = missing.chain(lacking).collect();
         verdict = Verdict::new(ConditionType::AppReady, State::False, Reason::NotFound, all.join("; "));
     } else if verdict.state == State::True && wants_affinity(app) && !served.session_persistence && served.http_route {
         verdict.message.push_str(
@@ -164,6 +216,7 @@ fn status(app: &ValidApp, seen: &SeenApp, live: Option<&Deployment>, served: Ser
     }
     ItemStatus {
         verdicts: vec![verdict],
+        address: None,
         image: live.and_then(|d| image(d, &app.key.app)),
         replicas: live.map(readiness::replicas),
         scaling: None,

@@ -66,9 +66,9 @@ pub(crate) fn check(app: &ValidApp) -> Result<(), String> {
         return Err(format!("metadata.{field} must be an object of names and values"));
     }
     unkeyed(&Value::Object(overlay.clone()), "", "")?;
-    let merged = apply(app, serde_json::to_value(pod::generated(app, true)).unwrap_or_default());
-    let typed: PodTemplateSpec = serde_json::from_value(merged).map_err(|e| {
-        format!("with this overlay the pod template is none: {e}; see the Pod API for the field's type")
+    let merged = apply(app, serde_json::to_value(pod::generated(app, pod::Given::default())).unwrap_or_default());
+    let typed: PodTemplateSpec = serde_path_to_error::deserialize(merged).map_err(|e| {
+        format!("{} does not have its form: {}; see the Pod API for the field's type", e.path(), e.inner())
     })?;
     let containers = typed.spec.map(|s| s.containers).unwrap_or_default();
     if containers.iter().any(|c| c.image.as_deref().unwrap_or_default().is_empty()) {

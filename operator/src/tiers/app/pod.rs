@@ -1,7 +1,7 @@
 //! The pod template: nothing in it depends on time or on the operator's version, because a changed template restarts
 //! every pod; and on the cluster nothing but how Prometheus finds the pods, see [`super::pod_monitor::annotated`].
 
-use super::{overlay, probes::probes};
+use super::{connections, overlay, probes::probes};
 use crate::{
     naming::{labels, selector},
     validate::ValidApp,
@@ -26,18 +26,27 @@ const GRACE_PERIOD: Duration = Duration::from_secs(30);
 const HOSTNAME: &str = "kubernetes.io/hostname";
 const ZONE: &str = "topology.kubernetes.io/zone";
 
+/// What a pod template takes from the cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Given<'a> {
+    /// Whether annotations tell Prometheus where the metrics are.
+    pub annotated: bool,
+    /// A word that changes with the connections to the stores.
+    pub revision: Option<&'a str>,
+}
+
 /// The pod template with its overlay, as JSON: an overlay may carry fields that this build's types do not know.
-pub(super) fn template(app: &ValidApp, annotated: bool) -> Value {
-    let generated = serde_json::to_value(generated(app, annotated)).unwrap_or_default();
+pub(super) fn template(app: &ValidApp, given: Given<'_>) -> Value {
+    let generated = serde_json::to_value(generated(app, given)).unwrap_or_default();
     overlay::apply(app, generated)
 }
 
 /// The pod template before the overlay.
-pub(super) fn generated(app: &ValidApp, annotated: bool) -> PodTemplateSpec {
+pub(super) fn generated(app: &ValidApp, given: Given<'_>) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
             labels: Some(pod_labels(app)),
-            annotations: some_map(annotations(app, annotated)),
+            annotations: some_map(annotations(app, given)),
             ..ObjectMeta::default()
         }),
         spec: Some(spec(app)),
@@ -51,9 +60,12 @@ fn pod_labels(app: &ValidApp) -> BTreeMap<String, String> {
     all
 }
 
-fn annotations(app: &ValidApp, annotated: bool) -> BTreeMap<String, String> {
-    let mut all = if annotated { super::pod_monitor::annotations(app) } else { BTreeMap::new() };
+fn annotations(app: &ValidApp, given: Given<'_>) -> BTreeMap<String, String> {
+    let mut all = if given.annotated { super::pod_monitor::annotations(app) } else { BTreeMap::new() };
     all.extend(app.spec.pod_annotations.clone());
+    if let Some(revision) = given.revision {
+        all.insert(connections::REVISION.to_owned(), revision.to_owned());
+    }
     all
 }
 
@@ -61,6 +73,7 @@ fn spec(app: &ValidApp) -> PodSpec {
     let account = app.spec.service_account.as_ref();
     let draining = app.spec.draining.as_ref();
     let grace = draining.and_then(|d| d.grace_period).map_or(GRACE_PERIOD, Duration::from);
+    let authorities = connections::authorities(app);
     PodSpec {
         service_account_name: account.map(|a| a.name.clone()),
         automount_service_account_token: Some(account.and_then(|a| a.mount_token).unwrap_or(false)),
@@ -72,7 +85,7 @@ fn spec(app: &ValidApp) -> PodSpec {
         tolerations: some_list(app.spec.tolerations.clone()),
         topology_spread_constraints: some_list(spread(app)),
         affinity: affinity(app),
-        volumes: some_list(app.spec.scratch.iter().map(volume).collect()),
+        volumes: some_list(app.spec.scratch.iter().map(volume).chain(authorities.map(|(volume, _)| volume)).collect()),
         containers: vec![container(app)],
         ..PodSpec::default()
     }
@@ -104,7 +117,7 @@ fn container(app: &ValidApp) -> Container {
                 .collect(),
         ),
         env: some_list(app.spec.env.clone()),
-        env_from: some_list(app.spec.env_from.clone()),
+        env_from: some_list(connections::env_from(app).into_iter().chain(app.spec.env_from.clone()).collect()),
         resources: app.spec.resources.as_ref().map(|r| ResourceRequirements {
             requests: some_map(r.requests.clone()),
             limits: some_map(r.limits.clone()),
@@ -124,6 +137,7 @@ fn container(app: &ValidApp) -> Container {
                     mount_path: s.mount_path.clone(),
                     ..VolumeMount::default()
                 })
+                .chain(connections::authorities(app).map(|(_, mount)| mount))
                 .collect(),
         ),
         ..Container::default()

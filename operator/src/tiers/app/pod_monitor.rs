@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Where the app's metrics are: one of its ports, or a port of its own on the container.
 pub(super) fn port(app: &ValidApp) -> Option<Port> {
     let metrics = app.spec.metrics.as_ref()?;
-    let Some(number) = metrics.port else { return app.ports.first().cloned() };
+    let Some(number) = metrics.port else { return app.port(None).cloned() };
     if let Some(port) = app.ports.iter().find(|p| p.container == number && p.protocol == "TCP") {
         return Some(port.clone());
     }
