@@ -59,7 +59,7 @@ static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
 });
 
 /// What to write where a pattern is not matched.
-const REMEDIES: [(&str, &str); 17] = [
+const REMEDIES: [(&str, &str); 19] = [
     (r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "write a duration in h, m, s and ms, such as 90s or 1h30m"),
     (
         r"^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
@@ -75,6 +75,11 @@ const REMEDIES: [(&str, &str); 17] = [
     (r"^/\S*$", "write a path that begins with /, such as /api/health"),
     ("^/[^:]*$", "write an absolute path, such as /tmp"),
     (r"^\S+$", "write an image without spaces, such as registry.example/web:1.2"),
+    (
+        r"^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?)(:[0-9]{1,5})?$",
+        "write host or host:port, such as redis.example:6379 or [fd00::7]:6379",
+    ),
+    ("^[A-Za-z_][A-Za-z0-9_]*$", "write letters, digits and _ alone, no digit first, such as DATABASE_URL"),
     ("^[A-Za-z0-9_-]+$", "write letters, digits, _ and - alone, such as session"),
     (
         r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",

@@ -75,9 +75,9 @@ fn what_the_operator_would_refuse_is_not_replayed() {
     let broken = "podTemplate: {spec: {containers: {name: web}}}";
     let schedule = "{name: a, minReplicas: 4, start: 2026-12-07T07:30, end: 2026-12-07T09:30, timeZone: Mars/Base}";
     let table = [
-        ("port: 3000", format!("port: 3000\n      {broken}"), "spec.apps[web].podTemplate: with this overlay"),
+        ("port: 3000", format!("port: 3000\n      {broken}"), "spec.apps[web].podTemplate: spec.containers"),
         // It is the whole platform that is refused.
-        ("replicas: 2", format!("replicas: 2\n      {broken}"), "spec.apps[jobs].podTemplate: with this overlay"),
+        ("replicas: 2", format!("replicas: 2\n      {broken}"), "spec.apps[jobs].podTemplate: spec.containers"),
         (
             "fallback:",
             format!("schedules: [{schedule}]\n        fallback:"),

@@ -42,14 +42,16 @@ async fn the_chart_installs_an_operator_that_makes_a_platform_ready() {
     // With an object of every kind: a right that the chart forgets shows here.
     put_gateway(&school, "public").await;
     let web = json!({
-        "replicas": null, "metrics": {"path": "/metrics"},
+        "replicas": null, "metrics": {"path": "/metrics"}, "uses": {"caches": [{"name": "cache"}]},
         "autoscaling": {"minReplicas": 1, "maxReplicas": 2, "cpu": {"averageValue": "1"}},
         "exposure": {
             "gateway": {"parentRefs": [{"name": "public"}], "hosts": ["school.example"]},
             "ingress": {"hosts": ["school.example"]},
         },
     });
-    school.apply("school", json!({"apps": [with(app("web"), web)]})).await;
+    let caches = json!([{"name": "cache", "external": {"address": "redis.example", "secret": {"name": "redis"}}}]);
+    put_secret(&school, "redis", "password", "hunter2").await;
+    school.apply("school", json!({"apps": [with(app("web"), web)], "caches": caches})).await;
     ready(&school, "school").await;
     let made: Vec<String> = children(&school).await.into_iter().filter_map(|o| Some(o.types?.kind)).collect();
     assert_eq!(made, operator::kinds::Kind::ALL.map(|kind| kind.as_str()));

@@ -47,10 +47,13 @@ impl Exceptions {
 
     /// A time means the occurrence at that very time; where either has no time, the day is what they can have in common.
     fn add(&mut self, local: &Local, start: &Local) {
+        let there = local.in_zone(&start.zone);
         if local.is_date || start.is_date {
-            self.days.insert(local.time.date());
+            // Programs write an all-day event's midnight in UTC, some that of its zone and some that of UTC.
+            let midnight = there.filter(|time| time.time() == civil::Time::midnight());
+            self.days.insert(midnight.unwrap_or(local.time).date());
         } else {
-            self.times.extend(local.in_zone(&start.zone));
+            self.times.extend(there);
         }
     }
 
@@ -262,7 +265,7 @@ impl Reader<'_> {
                     None => read_time(rest, &zone).ok_or_else(unreadable)?.in_zone(&event.start.zone),
                 },
             };
-            Ok((start, end.ok_or_else(out_of_range)?))
+            Ok((start, end.filter(|end| *end >= start).ok_or_else(out_of_range)?))
         };
         property.value.split(',').map(read).collect()
     }

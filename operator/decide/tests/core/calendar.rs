@@ -183,9 +183,11 @@ fn of_a_day_and_a_time_the_day_is_compared() {
     let mut expected = nights(&["06", "08", "09"]);
     expected.insert(1, "2026-12-08T12:00:00Z".into());
     assert_eq!(starts(&moved), expected);
-    // Of an all-day event in Berlin midnight in UTC is an hour too late, and the day is meant.
-    let whole_days = "DTSTART;VALUE=DATE:20261207\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:20261208T000000Z";
-    assert_eq!(starts(&event(whole_days)), ["2026-12-06T23:00:00Z", "2026-12-08T23:00:00Z"]);
+    // Midnight of UTC, which is not one in Berlin, and midnight in Berlin.
+    for day in ["20261208T000000Z", "20261207T230000Z", "20261208T000000"] {
+        let whole_days = event(&format!("DTSTART;VALUE=DATE:20261207\nRRULE:FREQ=DAILY;COUNT=3\nEXDATE:{day}"));
+        assert_eq!(starts(&whole_days), ["2026-12-06T23:00:00Z", "2026-12-08T23:00:00Z"], "{day}");
+    }
 }
 
 #[test]
