@@ -110,6 +110,27 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
+/// Fields whose types are Kubernetes' own, described at length in its reference.
+const FOREIGN: [&str; 12] = [
+    "readiness",
+    "liveness",
+    "startup",
+    "lifecycle",
+    "constraints",
+    "tolerations",
+    "env",
+    "envFrom",
+    "imagePullSecrets",
+    "seccompProfile",
+    "behavior",
+    "conditions",
+];
+
+/// The first sentence of a description.
+fn first_sentence(text: &str) -> &str {
+    text.find(". ").map_or(text, |end| &text[..=end])
+}
+
 /// Completes what Kubernetes' own generated types leave out: quantities may be written as numbers, ports by number or name
 /// are bounded, and so is the HPA's behavior, as the HPA bounds it.
 fn finish(schema: &mut Value, path: &mut Vec<String>) {
@@ -119,7 +140,13 @@ fn finish(schema: &mut Value, path: &mut Vec<String>) {
     let in_behavior = path.iter().any(|p| p == "behavior");
     let is_quantity = matches!(key.as_str(), "averageValue" | "sizeLimit" | "divisor" | "tolerance")
         || (key == "value" && owner == "target");
+    let inside = path.split_last().map_or(&[][..], |(_, outer)| outer);
+    let of_hpa = inside.windows(2).any(|pair| pair == ["autoscaling", "metrics"]);
+    let foreign = of_hpa || inside.iter().any(|field| FOREIGN.contains(&field.as_str()));
     let Some(object) = schema.as_object_mut() else { return };
+    if foreign && let Some(Value::String(text)) = object.get_mut("description") {
+        text.truncate(first_sentence(text).len());
+    }
     if is_quantity {
         object.remove("type");
         object.insert("x-kubernetes-int-or-string".into(), json!(true));

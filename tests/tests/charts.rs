@@ -267,7 +267,9 @@ fn the_definition_is_text_to_helm_and_survives_an_uninstall() {
         .current_dir(root())
         .output()
         .expect("Helm runs");
-    let objects = documents(&String::from_utf8(output.stdout).expect("UTF-8"));
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(text.len() < 256 * 1024, "{} bytes", text.len());
+    let objects = documents(&text);
     let definition = only(&objects, "CustomResourceDefinition");
     assert_eq!(definition["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
     let typed = serde_json::to_value(crds::crd()).expect("JSON");

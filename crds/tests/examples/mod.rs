@@ -224,6 +224,8 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     }
     case(&[(&scaling("/latency/mean"), json!(true))], "exactly one of percentile");
     case(&[(&scaling("/latency/budget"), json!("2h"))], "latency.budget");
+    let latency = json!({"mean": true, "budget": "1s", "query": "x", "unit": "Seconds"});
+    case(&[(&scaling("/latency"), latency)], "gives seconds");
     for source in
         ["/requestRate", "/concurrency", "/latency", "/requestRate/alternatives/0", "/concurrency/alternatives/0"]
     {

@@ -175,7 +175,7 @@ impl Planner<'_> {
 
     fn latency(&mut self, latency: &Latency) {
         let preset = latency.source.preset.unwrap_or_default();
-        let signal = latency_signal(preset, latency.percentile, latency.source.histogram, latency.source.unit);
+        let signal = latency_signal(preset, latency.percentile, latency.histogram, latency.unit);
         self.source("latency", Role::Latency, signal, &latency.source);
     }
 

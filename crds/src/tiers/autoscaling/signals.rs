@@ -84,6 +84,9 @@ pub struct Concurrency {
 #[x_kube(validation = Rule::new("has(self.percentile) != (has(self.mean) && self.mean)").message(
     "autoscaling.latency: set exactly one of percentile and mean: true"
 ))]
+#[x_kube(validation = Rule::new("!has(self.query) || !(has(self.histogram) || has(self.unit))").message(
+    "autoscaling.latency: query is a whole expression that gives seconds; remove histogram and unit beside it"
+))]
 pub struct Latency {
     /// The statistic, as a percentile: 95 means that 95 of 100 requests are faster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -98,6 +101,12 @@ pub struct Latency {
         "autoscaling.latency.budget must be between 1ms and 1h"
     ))]
     pub budget: Duration,
+    /// Kind of the histogram behind it. Default `Classic`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub histogram: Option<Histogram>,
+    /// Unit of the metric. Default: the preset's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
     /// Where the figure comes from.
     #[serde(flatten)]
     pub source: Source,
@@ -107,8 +116,8 @@ pub struct Latency {
 /// (`http_requests_total`, `http_request_duration_seconds`, `http_requests_in_flight`), found by namespace and pod name.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.query) || !(has(self.preset) || has(self.metric) || has(self.labels) || has(self.histogram) || has(self.unit))").message(
-    "autoscaling signals: query is a whole expression; remove preset, metric, labels, histogram and unit beside it"
+#[x_kube(validation = Rule::new("!has(self.query) || !(has(self.preset) || has(self.metric) || has(self.labels))").message(
+    "autoscaling signals: query is a whole expression; remove preset, metric and labels beside it"
 ))]
 #[x_kube(validation = Rule::new("!has(self.freshness) || has(self.query)").message(
     "autoscaling signals: freshness names the raw series behind a query; remove it, or set query"
@@ -133,12 +142,6 @@ pub struct Source {
         "autoscaling signals: labels: a name is letters, digits and '_', not starting with a digit: correct the name"
     ))]
     pub labels: BTreeMap<String, String>,
-    /// Kind of the histogram behind a latency. Default `Classic`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub histogram: Option<Histogram>,
-    /// Unit of a latency metric. Default: the preset's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unit: Option<Unit>,
     /// A whole PromQL expression that gives one series: requests per second, seconds, or requests in flight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
