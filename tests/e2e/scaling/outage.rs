@@ -1,12 +1,12 @@
 //! What fails elsewhere: the source itself, a neighbour's source, another owner's metrics API.
 
 use super::{ALONE, PLATFORM, SOON, Scene, app, by_rate, never_falls, numbers, with};
-use k8s_openapi::kube_aggregator::pkg::apis::apiregistration::v1::APIService;
+use k8s_openapi::{api::core::v1::Service, kube_aggregator::pkg::apis::apiregistration::v1::APIService};
 use kube::{
     Api, Client,
     api::{DeleteParams, PostParams},
 };
-use learningplatform_tests::harness::{DISCOVERY, Need, Seen, Traffic, eventually};
+use learningplatform_tests::harness::{DISCOVERY, MetricsApi, Need, Seen, Traffic, eventually};
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
@@ -96,7 +96,7 @@ async fn a_broken_neighbour_changes_nothing_for_others() {
     scene.end().await;
 }
 
-/// The API `external.metrics.k8s.io`, registered by somebody whose server is gone. Removed when dropped.
+/// The API `external.metrics.k8s.io`, registered by somebody else. Removed when dropped.
 struct ForeignMetricsApi {
     api: Api<APIService>,
     ours: bool,
@@ -105,14 +105,21 @@ struct ForeignMetricsApi {
 const FOREIGN: &str = "v1beta1.external.metrics.k8s.io";
 
 impl ForeignMetricsApi {
-    async fn register(client: Client, namespace: &str) -> Self {
+    async fn register(client: Client, namespace: &str, server: &MetricsApi) -> Self {
+        // The API server takes the name of such a Service for the server's address.
+        let service: Service = serde_json::from_value(json!({
+            "metadata": {"name": "metrics"}, "spec": {"type": "ExternalName", "externalName": server.host},
+        }))
+        .expect("a Service");
+        let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+        services.create(&PostParams::default(), &service).await.expect("a Service");
         let api: Api<APIService> = Api::all(client);
         let service: APIService = serde_json::from_value(json!({
             "metadata": {"name": FOREIGN, "labels": {"learningplatform.dev/test": "true"}},
             "spec": {
                 "group": "external.metrics.k8s.io", "version": "v1beta1", "insecureSkipTLSVerify": true,
                 "groupPriorityMinimum": 100, "versionPriority": 100,
-                "service": {"namespace": namespace, "name": "nobody"},
+                "service": {"namespace": namespace, "name": "metrics", "port": server.port},
             },
         }))
         .expect("an APIService");
@@ -123,6 +130,13 @@ impl ForeignMetricsApi {
             Err(error) => panic!("no APIService: {error}"),
         };
         Self { api, ours }
+    }
+
+    /// Whether the API server can reach it.
+    async fn is_available(&self) -> bool {
+        let service = self.api.get(FOREIGN).await.expect("the APIService");
+        let conditions = service.status.and_then(|status| status.conditions).unwrap_or_default();
+        conditions.iter().any(|condition| condition.type_ == "Available" && condition.status == "True")
     }
 }
 
@@ -139,7 +153,7 @@ impl Drop for ForeignMetricsApi {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_foreign_metrics_api_that_is_down_stops_nothing() {
+async fn a_foreign_metrics_api_stops_nothing_up_or_down() {
     let _alone = DISCOVERY.write().await;
     let mut scene = Scene::start("foreign-api").await;
     // One app that asks the foreign API too, as a user of KEDA's would, and one that does not.
@@ -153,7 +167,17 @@ async fn a_foreign_metrics_api_that_is_down_stops_nothing() {
     let (plain, queue) = (scene.record("plain").await, scene.record("queue").await);
     plain.until("one pod is ready", SOON, |seen| seen.settled_at(1)).await;
 
-    let _foreign = ForeignMetricsApi::register(scene.ns.client.clone(), &scene.ns.name).await;
+    let server = MetricsApi::serve("queue", 1).await;
+    let foreign = ForeignMetricsApi::register(scene.ns.client.clone(), &scene.ns.name, &server).await;
+    eventually("the foreign API is up", SOON, || foreign.is_available(), |up| *up).await;
+    scene.pods_worth("plain", 1.5);
+    scene.pods_worth("queue", 1.5);
+    plain.until("it scales out while the API is up", SOON, |seen| seen.settled_at(2)).await;
+    queue.until("it scales out while the API is up", SOON, |seen| seen.settled_at(2)).await;
+    assert!(server.asked() > 0, "the HPA reads its metric there");
+
+    drop(server);
+    eventually("the foreign API is down", SOON, || foreign.is_available(), |up| !*up).await;
     // A start is when discovery matters most.
     scene.restart_operator();
     scene.pods_worth("plain", 2.5);

@@ -385,6 +385,7 @@ fn an_event_that_cannot_be_used_is_named_and_the_others_count() {
     let found = windows(&text, None, None, time("2026-12-01T00:00:00Z"), time("2027-01-01T00:00:00Z")).unwrap();
     assert_eq!(found.windows.len(), 1);
     assert_eq!(found.windows[0].floor.0, time("2026-12-07T07:30:00Z"));
+    assert!(found.problems.iter().all(CalendarError::leaves_out), "{:?}", found.problems);
     let problems: Vec<String> = found.problems.iter().map(ToString::to_string).collect();
     let named = ["\"Lost\": it has no DTSTART", "\"Backwards\": its DTEND is before", "\"Often\": its RRULE repeats"];
     assert_eq!(problems.len(), named.len(), "{problems:?}");
