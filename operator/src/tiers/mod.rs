@@ -147,8 +147,9 @@ pub struct ItemStatus {
 /// Items that are applied at the same time (P): one whose writes are slow, an Ingress behind a webhook say, holds no other up.
 const AT_ONCE: usize = 8;
 
-/// The longest time of one write (P). The API server gives a webhook at most 30 s, and a pass has 60 s for all.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest time of one write (P), which may take three requests. The API server gives a webhook at most 30 s, and a pass
+/// has 60 s for all.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Applies a plan of Kubernetes objects through the one writer: items side by side, the steps of an item in order.
 pub async fn carry_out(ctx: &Context, lp: &ValidPlatform, children: &Children, plan: &Plan) -> Outcome {

@@ -38,6 +38,9 @@ async fn noise_around_a_constant_load_causes_no_write() {
     ns.apply("school", spec).await;
     let floors = || async { (floor(&ns, "school-web").await, floor(&ns, "school-silent").await) };
     eventually("floors by load and by fallback", SOON, floors, |floors| *floors == (Some(3), Some(2))).await;
+    // The platform's condition speaks of the worst app, which at the start may be the other one.
+    let web = || ns.app_condition("school", "web", "MetricsAvailable");
+    eventually("the figures of web", SOON, web, |c| c.as_ref().is_some_and(|c| c.0 == "True")).await;
     let server = ["dead (http://127.0.0.1:1)"];
     names(&ns, "school", "silent", "MetricsAvailable", "SourceUnavailable", &server).await;
     // What follows the change of a floor: HPA, Deployment, pods, status.
