@@ -102,9 +102,7 @@ fn climb(rules: &ScalingRules, mut floor: Steps, now: Time, to: u32, interval: D
     let mut step = look;
     for _ in 0..MAX_LOOKS {
         let count = highest(rules, |period| floor.at(look.minus(period))).unwrap_or(0);
-        if count > floor.at(step) {
-            floor.set(step, count);
-        }
+        floor.set(step, count.max(floor.at(step)));
         if count >= to {
             break;
         }

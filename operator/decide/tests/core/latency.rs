@@ -55,6 +55,8 @@ fn a_breach_of_half_a_minute_lowers_what_a_pod_is_assumed_to_carry_to_what_it_ha
         }
         let pods = (rate / (f64::from(utilization) * expected) - 1e-9).ceil() as u32;
         assert_eq!(decision.floor, pods.max(4));
+        let raises = decision.would_scale_if[0].raises_above.expect("there is room");
+        assert!(close(raises, f64::from(decision.floor) * per_pod), "{raises}");
         assert!(decision.latency.unwrap().on_trial);
     }
 }
