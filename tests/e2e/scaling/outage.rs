@@ -1,7 +1,10 @@
 //! What fails elsewhere: the source itself, a neighbour's source, another owner's metrics API.
 
 use super::{ALONE, PLATFORM, SOON, Scene, app, by_rate, never_falls, numbers, with};
-use k8s_openapi::{api::core::v1::Service, kube_aggregator::pkg::apis::apiregistration::v1::APIService};
+use k8s_openapi::{
+    api::{core::v1::Service, discovery::v1::EndpointSlice},
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
+};
 use kube::{
     Api, Client,
     api::{DeleteParams, PostParams},
@@ -106,20 +109,29 @@ const FOREIGN: &str = "v1beta1.external.metrics.k8s.io";
 
 impl ForeignMetricsApi {
     async fn register(client: Client, namespace: &str, server: &MetricsApi) -> Self {
-        // The API server takes the name of such a Service for the server's address.
+        // A Service in front of a server outside of the cluster.
         let service: Service = serde_json::from_value(json!({
-            "metadata": {"name": "metrics"}, "spec": {"type": "ExternalName", "externalName": server.host},
+            "metadata": {"name": "metrics"},
+            "spec": {"ports": [{"name": "https", "port": 443, "targetPort": server.port}]},
         }))
         .expect("a Service");
-        let services: Api<Service> = Api::namespaced(client.clone(), namespace);
+        let endpoints: EndpointSlice = serde_json::from_value(json!({
+            "metadata": {"name": "metrics", "labels": {"kubernetes.io/service-name": "metrics"}},
+            "addressType": "IPv4", "ports": [{"name": "https", "port": server.port}],
+            "endpoints": [{"addresses": [server.host], "conditions": {"ready": true}}],
+        }))
+        .expect("an EndpointSlice");
+        let (services, slices) =
+            (Api::namespaced(client.clone(), namespace), Api::namespaced(client.clone(), namespace));
         services.create(&PostParams::default(), &service).await.expect("a Service");
+        slices.create(&PostParams::default(), &endpoints).await.expect("an EndpointSlice");
         let api: Api<APIService> = Api::all(client);
         let service: APIService = serde_json::from_value(json!({
             "metadata": {"name": FOREIGN, "labels": {"learningplatform.dev/test": "true"}},
             "spec": {
                 "group": "external.metrics.k8s.io", "version": "v1beta1", "insecureSkipTLSVerify": true,
                 "groupPriorityMinimum": 100, "versionPriority": 100,
-                "service": {"namespace": namespace, "name": "metrics", "port": server.port},
+                "service": {"namespace": namespace, "name": "metrics"},
             },
         }))
         .expect("an APIService");
