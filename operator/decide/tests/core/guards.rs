@@ -307,6 +307,23 @@ fn demand_from_before_a_silence_is_no_peak_and_no_fall() {
 }
 
 #[test]
+fn a_fall_over_a_gap_counts_while_the_gap_is_shorter_than_the_hold() {
+    let mut policy = eager_policy(1, 20);
+    policy.tunables.collapse_hold = secs(300);
+    for (gap, collapsed) in [(295, true), (300, false)] {
+        let mut world = World::new(policy.clone(), 10);
+        world.run(60, 1000.0);
+        for _ in 1..gap / TICK {
+            let doubtful = Sample::value(1000.0, Some(world.now)).doubted(Doubt::PartialResponse);
+            world.input.demand = vec![DemandInput::single(doubtful, None)];
+            world.step();
+        }
+        let findings = world.tick(90.0).findings;
+        assert_eq!(findings.iter().any(|finding| finding.reason() == "DemandCollapsed"), collapsed, "{gap} s");
+    }
+}
+
+#[test]
 fn a_clock_that_is_set_back_loses_everything_but_floor_and_cap() {
     let mut world = World::new(policy(), 10);
     world.policy.max_replicas = 15;

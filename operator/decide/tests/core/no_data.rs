@@ -368,3 +368,16 @@ fn a_value_at_a_tick_that_counts_for_nothing_does_not_end_a_fallback() {
     assert_eq!((decision.floor, decision.signals[0].failure), (8, FailureState::Fallback));
     assert_eq!(decision.signals[0].state, SignalState::RaiseOnly(Doubt::Recovering));
 }
+
+#[test]
+fn of_several_doubts_that_of_the_source_is_told() {
+    let mut world = World::new(eager_policy(1, 20), 4);
+    world.run(60, 300.0);
+    for _ in 0..20 {
+        world.input.demand = vec![DemandInput::single(Sample::NoData, None)];
+        world.step();
+    }
+    let doubtful = Sample::value(300.0, Some(world.now)).doubted(Doubt::PartialResponse);
+    world.input.demand = vec![DemandInput::single(doubtful, None)];
+    assert_eq!(world.step().signals[0].state, SignalState::RaiseOnly(Doubt::Recovering));
+}
