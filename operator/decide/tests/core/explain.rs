@@ -174,6 +174,10 @@ fn of_equals_the_first_is_named() {
         stage(&world.step(), StageName::Restrain),
         &Why::RolloutRestrained { before: 380.0, unit: "requests/s" }
     );
+    // One that has clearly grown is not held back by another that has not.
+    world.input.demand = vec![demand(&world, 410.0), demand(&world, 55.0)];
+    let decision = world.step();
+    assert_eq!((stage(&decision, StageName::Restrain), decision.floor), (&Why::RolloutUnrestrained, 6));
 }
 
 #[test]
