@@ -404,6 +404,7 @@ fn calendars_that_cost_too_much_are_refused_with_a_remedy() {
             rule("20260101T000000Z", "FREQ=YEARLY;BYMONTH=1;BYHOUR=1,2;BYMINUTE=1,2,3;BYSECOND=1"),
             "several values of BYMINUTE or BYSECOND; write an event for each",
         ),
+        (rule("20260101T000000Z", "FREQ=YEARLY;BYSECOND=1,2"), "several values of BYMINUTE or BYSECOND"),
         (rule("20260101T000000Z", &long), "more than 500 characters; write it shorter"),
         (rule("00010101T000000Z", "FREQ=HOURLY"), "repeats since before 1900; give it a later DTSTART"),
         (rule("20260101T000000Z", "FREQ=YEARLY;BYMONTH=2;BYMONTHDAY=30"), "names days that never come"),
@@ -440,4 +441,25 @@ fn of_too_many_windows_the_earliest_count() {
     let hours = 182 * 24;
     assert_eq!((found.windows.len(), found.left_out), (2000, 2 * hours - 2000));
     assert_eq!(found.windows[1999].floor.0.to_string(), "2026-11-11T15:00:00Z", "a thousand hours of both");
+}
+
+#[test]
+fn a_rule_may_name_one_minute_and_one_second() {
+    let event = |rule: &str| {
+        format!("BEGIN:VEVENT\nDTSTART:20261207T073015Z\nDTEND:20261207T083015Z\nRRULE:{rule};COUNT=2\nEND:VEVENT\n")
+    };
+    for rule in ["FREQ=DAILY;BYMINUTE=30", "FREQ=DAILY;BYSECOND=15", "FREQ=DAILY;BYMINUTE=30;BYSECOND=15"] {
+        assert_eq!(starts(&event(rule)), ["2026-12-07T07:30:15Z", "2026-12-08T07:30:15Z"], "{rule}");
+    }
+}
+
+#[test]
+fn a_rule_of_the_greatest_length_and_one_that_seldom_comes_are_no_burden() {
+    let event =
+        |start: &str, rule: &str| format!("BEGIN:VEVENT\nDTSTART:{start}\nDURATION:PT1H\nRRULE:{rule}\nEND:VEVENT\n");
+    let long = format!("FREQ=YEARLY;BYMONTH=12;BYMONTHDAY=7{},07", ",7".repeat(231));
+    assert_eq!(long.len(), 500);
+    assert_eq!(starts(&event("20261207T073000Z", &long)), ["2026-12-07T07:30:00Z"]);
+    // Thirty years in steps of two hundred days.
+    assert_eq!(starts(&event("19961207T073000Z", "FREQ=DAILY;INTERVAL=200")).len(), 1);
 }
