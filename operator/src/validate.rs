@@ -7,7 +7,7 @@ use crate::{
     error::{Error, Result},
     naming::{AppKey, Owner, PlatformKey, object_name},
     tiers::{
-        app::{self, connections::Authority},
+        app::{self, variables::Authority},
         autoscaling,
         binding::{Address, Bindings},
         cache::{self, ValidCache},
@@ -197,7 +197,7 @@ fn validate_app(
             }
         }
     };
-    let authorities = app::connections::check(app.uses.as_ref(), stores).unwrap_or_else(|found| {
+    let authorities = app::variables::check(app.uses.as_ref(), stores).unwrap_or_else(|found| {
         problems.extend(found.into_iter().map(|p| Problem { field: join(path, &p.field), ..p }));
         Vec::new()
     });

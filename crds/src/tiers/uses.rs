@@ -47,20 +47,9 @@ pub struct UsedDatabase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pool: Option<Pool>,
 
-    /// Which variables the app reads. Default `All`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub style: Option<Style>,
-
-    /// Put before each variable's name: `REPORTS_` makes `REPORTS_DATABASE_URL`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 32), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
-    pub prefix: Option<String>,
-
-    /// Other names for single variables, by their name without prefix: `{DATABASE_URL: POSTGRES_DSN}`. The other name is
-    /// used as written, without the prefix.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schemars(schema_with = "schema::variable_names")]
-    pub names: BTreeMap<String, String>,
+    /// What its variables are called.
+    #[serde(flatten)]
+    pub variables: Variables,
 }
 
 /// A cache that an app uses. The variables: `REDIS_URL`, and in the style `Parts` `REDIS_HOST`, `REDIS_PORT`,
@@ -72,16 +61,25 @@ pub struct UsedCache {
     #[schemars(length(min = 1, max = 40))]
     pub name: String,
 
+    /// What its variables are called.
+    #[serde(flatten)]
+    pub variables: Variables,
+}
+
+/// Which variables of a store an app reads, and what they are called.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Variables {
     /// Which variables the app reads. Default `All`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub style: Option<Style>,
 
-    /// Put before each variable's name: `LIMITS_` makes `LIMITS_REDIS_URL`.
+    /// Put before each variable's name: `REPORTS_` makes `REPORTS_DATABASE_URL`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 32), regex(pattern = "^[A-Za-z_][A-Za-z0-9_]*$"))]
     pub prefix: Option<String>,
 
-    /// Other names for single variables, by their name without prefix: `{REDIS_URL: SESSION_STORE_URL}`. The other name is
+    /// Other names for single variables, by their name without prefix: `{DATABASE_URL: POSTGRES_DSN}`. The other name is
     /// used as written, without the prefix.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::variable_names")]

@@ -12,6 +12,7 @@ mod probes;
 mod readiness;
 mod service;
 pub mod trouble;
+pub mod variables;
 
 use super::{Children, ItemStatus, Plan, Step, Tier, TierStatus, binding::Bindings};
 use crate::{

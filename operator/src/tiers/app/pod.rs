@@ -1,5 +1,5 @@
 //! The pod template: nothing in it depends on time or on the operator's version, because a changed template restarts
-//! every pod; and on the cluster nothing but how Prometheus finds the pods, see [`super::pod_monitor::annotated`].
+//! every pod; and on the cluster nothing but what [`Given`] names.
 
 use super::{connections, overlay, probes::probes};
 use crate::{
