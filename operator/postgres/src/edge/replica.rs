@@ -1,0 +1,30 @@
+//! What is asked of a replica.
+
+use super::{session::Session, settings};
+use crate::{Lsn, error::Error, model::Password, seen::ReplicaSeen};
+use std::{net::SocketAddr, time::Duration};
+
+/// Asks a replica.
+pub(super) async fn observe(address: SocketAddr, password: &Password) -> Result<ReplicaSeen, Error> {
+    let session = Session::home(address, password).await?;
+    let settings = settings::observe(&session).await?;
+    if !settings.in_recovery {
+        return Ok(ReplicaSeen { settings, ..ReplicaSeen::default() });
+    }
+    let row = session
+        .row(
+            "ask how far it is",
+            "SELECT EXISTS (SELECT FROM pg_stat_wal_receiver WHERE status = 'streaming'),
+               greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text, pg_last_wal_replay_lsn()::text,
+               CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
+                 ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float8,
+               (SELECT sum(active_time) / 1000 FROM pg_stat_database WHERE datname <> current_database())::float8",
+        )
+        .await?;
+    let lsn = |at: usize| row.get::<_, Option<String>>(at).and_then(|text| text.parse::<Lsn>().ok());
+    let time = |at: usize| {
+        row.get::<_, Option<f64>>(at).and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
+    };
+    let (lag, busy) = (time(3), time(4));
+    Ok(ReplicaSeen { settings, streaming: row.get(0), received: lsn(1), replayed: lsn(2), lag, busy })
+}

@@ -1,0 +1,14 @@
+//! The scripts of the pods.
+
+/// File name and text of each script. They are mounted beside `postgresql.conf`, and found there by one another.
+///
+/// `primary.sh` and `replica.sh` start the servers, `ready.sh` is the readiness probe of both, `stop.sh` the preStop hook. They
+/// run with `sh` as a user of the image, and write only below `PGDATA`'s parent and `LP_RUN_DIR`. `common.sh` lists the
+/// environment.
+pub const SCRIPTS: [(&str, &str); 5] = [
+    ("common.sh", include_str!("../scripts/common.sh")),
+    ("primary.sh", include_str!("../scripts/primary.sh")),
+    ("replica.sh", include_str!("../scripts/replica.sh")),
+    ("ready.sh", include_str!("../scripts/ready.sh")),
+    ("stop.sh", include_str!("../scripts/stop.sh")),
+];

@@ -1,0 +1,147 @@
+//! Connections to servers.
+
+use crate::{
+    error::{Error, Result},
+    model::{Password, Passwords, Pod},
+    seen::Seen,
+};
+use redis::{
+    AsyncConnectionConfig, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value,
+    aio::MultiplexedConnection,
+};
+use std::{fmt, time::Duration};
+
+/// Speaks to the servers of one store.
+#[derive(Clone, Debug)]
+pub struct Edge {
+    pub(crate) passwords: Passwords,
+    pub(crate) patience: Duration,
+}
+
+impl Edge {
+    /// An edge that logs in with these passwords, and waits for `patience` for each answer.
+    pub fn new(passwords: Passwords, patience: Duration) -> Self {
+        Self { passwords, patience }
+    }
+
+    /// Connects and logs in, with the current password or else the previous one.
+    pub(crate) async fn connect(&self, pod: &Pod) -> Result<Link> {
+        self.connect_for(pod, self.patience).await
+    }
+
+    /// The same, where a single answer may take longer.
+    pub(crate) async fn connect_for(&self, pod: &Pod, patience: Duration) -> Result<Link> {
+        let unreachable = |problem: String| Error::Unreachable { pod: pod.name.clone(), problem };
+        let Some(address) = pod.address else { return Err(unreachable("it has no address yet".to_owned())) };
+        let server = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
+        let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+        let info =
+            server.into_connection_info().map_err(|error| unreachable(error.to_string()))?.set_redis_settings(settings);
+        let client = redis::Client::open(info).map_err(|error| unreachable(error.to_string()))?;
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.patience))
+            .set_response_timeout(Some(patience));
+        let connect = client.get_multiplexed_async_connection_with_config(&config);
+        let connection = connect.await.map_err(|error| unreachable(error.to_string()))?;
+        let mut link = Link { pod: pod.name.clone(), connection, password: self.passwords.current.clone() };
+        if link.log_in(&self.passwords.current).await? {
+            return Ok(link);
+        }
+        if let Some(previous) = &self.passwords.previous
+            && link.log_in(previous).await?
+        {
+            link.password = previous.clone();
+            return Ok(link);
+        }
+        Err(Error::Refused { pod: pod.name.clone() })
+    }
+
+    /// Connects to a pod that was seen, by name.
+    pub(crate) async fn link(&self, seen: &Seen, pod: &str) -> Result<Link> {
+        self.connect(find(seen, pod)?).await
+    }
+}
+
+/// A pod that was seen, by name.
+pub(crate) fn find<'a>(seen: &'a Seen, pod: &str) -> Result<&'a Pod> {
+    let found = seen.sightings.iter().find(|sighting| sighting.pod.name == pod);
+    found.map(|sighting| &sighting.pod).ok_or_else(|| Error::Changed(format!("{pod} does not exist any more")))
+}
+
+/// A connection to one server.
+#[derive(Clone)]
+pub(crate) struct Link {
+    pub pod: String,
+    pub connection: MultiplexedConnection,
+    /// The one that it accepted.
+    pub password: Password,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link").field("pod", &self.pod).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Whether the server accepts a password. One without a password accepts any.
+    pub async fn log_in(&mut self, password: &Password) -> Result<bool> {
+        let mut auth = redis::cmd("AUTH");
+        auth.arg(password.reveal());
+        match auth.query_async::<Value>(&mut self.connection).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.code() == Some("WRONGPASS") => Ok(false),
+            // Redis and Valkey say so where the default user needs none.
+            Err(error) if error.to_string().contains("without any password configured") => Ok(true),
+            Err(error) if error.kind() == redis::ErrorKind::AuthenticationFailed => Ok(false),
+            Err(error) => Err(self.error("AUTH", &error)),
+        }
+    }
+
+    /// One command.
+    pub async fn ask(&mut self, name: &'static str, command: &Cmd) -> Result<Value> {
+        command.query_async(&mut self.connection).await.map_err(|error| self.error(name, &error))
+    }
+
+    /// One command, whose answer is text.
+    pub async fn text(&mut self, name: &'static str, command: &Cmd) -> Result<String> {
+        self.ask(name, command).await.map(|value| crate::parse::text(&value))
+    }
+
+    /// Many commands in one go; each has its own answer.
+    pub async fn ask_all(&mut self, name: &'static str, commands: Vec<Cmd>) -> Result<Vec<Result<Value>>> {
+        if commands.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipeline = redis::Pipeline::with_capacity(commands.len());
+        for command in commands {
+            pipeline.add_command(command);
+        }
+        pipeline.ignore_errors();
+        let answers: redis::RedisResult<Vec<redis::RedisResult<Value>>> =
+            pipeline.query_async(&mut self.connection).await;
+        let answers = answers.map_err(|error| self.error(name, &error))?;
+        Ok(answers.into_iter().map(|answer| answer.map_err(|error| self.error(name, &error))).collect())
+    }
+
+    /// The server's own words; they quote no argument but keys and numbers.
+    pub fn error(&self, command: &'static str, error: &redis::RedisError) -> Error {
+        let pod = self.pod.clone();
+        match error.code() {
+            Some("LOADING") => Error::Loading { pod },
+            Some("NOAUTH" | "WRONGPASS") => Error::Refused { pod },
+            Some(code) => {
+                let answer = format!("{code} {}", error.detail().unwrap_or_default());
+                Error::Answer { pod, command, answer: answer.trim_end().to_owned() }
+            }
+            None => Error::Unreachable { pod, problem: error.to_string() },
+        }
+    }
+}
+
+/// A command of several words.
+pub(crate) fn command(words: &[&str]) -> Cmd {
+    let mut command = Cmd::new();
+    command.arg(words);
+    command
+}
