@@ -11,7 +11,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::app::{App, Readiness, Work};
+use crate::content::{self, Source};
 use crate::cpu;
+use crate::health::{self, Check};
 use crate::metrics::{CONTENT_TYPE, Labels};
 
 /// An answer, body in memory.
@@ -24,15 +26,26 @@ pub const MAX_BODY: usize = 64 * 1024;
 struct Route {
     method: Method,
     template: &'static str,
+    /// The answer without stores, and of what uses none.
     answer: fn(&str) -> Value,
+    stored: Stored,
+}
+
+/// What a route does with the stores that are wired.
+#[derive(Clone, Copy)]
+enum Stored {
+    Nothing,
+    Story,
+    Progress,
+    Vocabulary,
 }
 
 const fn get(template: &'static str, answer: fn(&str) -> Value) -> Route {
-    Route { method: Method::GET, template, answer }
+    Route { method: Method::GET, template, answer, stored: Stored::Nothing }
 }
 
-const fn post(template: &'static str, answer: fn(&str) -> Value) -> Route {
-    Route { method: Method::POST, template, answer }
+const fn post(template: &'static str, stored: Stored, answer: fn(&str) -> Value) -> Route {
+    Route { method: Method::POST, template, answer, stored }
 }
 
 /// The paths that the platform guides' load tests ask for.
@@ -42,17 +55,22 @@ static ROUTES: [Route; 13] = [
         "/api/stories",
         |_| json!({"stories": (1..=5).map(|id| json!({"id": id, "title": format!("Story {id}")})).collect::<Vec<_>>()}),
     ),
-    get("/api/stories/{id}", |id| json!({"id": id, "title": format!("Story {id}"), "text": "Once upon a time."})),
-    post("/api/progress/update", |_| json!({"saved": true})),
+    Route {
+        method: Method::GET,
+        template: "/api/stories/{id}",
+        answer: |id| json!({"id": id, "title": format!("Story {id}"), "text": "Once upon a time."}),
+        stored: Stored::Story,
+    },
+    post("/api/progress/update", Stored::Progress, |_| json!({"saved": true})),
     get("/api/learning/exercises/story/{id}", |id| json!({"story": id, "exercises": [{"id": 1, "kind": "gap"}]})),
     get("/api/vocabulary/recommendations", |_| json!({"words": ["tree", "river"]})),
-    post("/api/vocabulary/progress", |_| json!({"saved": true})),
+    post("/api/vocabulary/progress", Stored::Vocabulary, |_| json!({"saved": true})),
     get("/api/me/progress", |_| json!({"storiesRead": 7})),
     get("/api/me/analytics", |_| json!({"minutesThisWeek": 42})),
     get("/lessons/daily", |_| json!({"lesson": "prompts"})),
-    post("/projects/submit", |_| json!({"accepted": true})),
+    post("/projects/submit", Stored::Nothing, |_| json!({"accepted": true})),
     get("/api/courses", |_| json!({"courses": ["solidity"]})),
-    post("/api/compile", |_| json!({"bytecode": "0x00"})),
+    post("/api/compile", Stored::Nothing, |_| json!({"bytecode": "0x00"})),
 ];
 
 /// Label of requests to a path that no route has.
@@ -70,7 +88,7 @@ where
     B::Data: Send,
 {
     let mut answer = match request.uri().path() {
-        "/api/health" => health(&app),
+        "/api/health" => health(&app).await,
         "/api/metrics" => metrics(&app),
         _ => user(&app, request).await,
     };
@@ -124,12 +142,43 @@ where
         Work::Serve { latency, cpu } => {
             tokio::time::sleep(latency).await;
             cpu::burn(cpu);
-            json_answer(StatusCode::OK, &(route.answer)(id))
+            answer(app, route, id, &body).await
         }
         Work::Refuse(after) => {
             let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, "too many requests wait");
             let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
             answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            answer
+        }
+    }
+}
+
+/// The answer of a route, with what the stores have to do with it.
+async fn answer(app: &App, route: &Route, id: &str, body: &[u8]) -> Answer {
+    let stores = app.stores();
+    if stores.is_empty() {
+        return json_answer(StatusCode::OK, &(route.answer)(id));
+    }
+    let done = match route.stored {
+        Stored::Nothing => Ok(()),
+        Stored::Progress => content::progress(stores, body).await,
+        Stored::Vocabulary => content::vocabulary(stores, body).await,
+        Stored::Story => match content::story(stores, id, route.answer).await {
+            Ok(Some((story, source))) => {
+                let mut answer = json_answer(StatusCode::OK, &story);
+                let hit = if source == Source::Cache { "hit" } else { "miss" };
+                answer.headers_mut().insert("x-cache", HeaderValue::from_static(hit));
+                return answer;
+            }
+            Ok(None) => return error(StatusCode::NOT_FOUND, "no such story"),
+            Err(e) => Err(e),
+        },
+    };
+    match done {
+        Ok(()) => json_answer(StatusCode::OK, &(route.answer)(id)),
+        Err(e) => {
+            let mut answer = error(StatusCode::SERVICE_UNAVAILABLE, &format!("the database does not do it: {e}"));
+            answer.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
             answer
         }
     }
@@ -170,20 +219,30 @@ fn method_label(method: &Method) -> &'static str {
     }
 }
 
-fn health(app: &App) -> Answer {
-    let readiness = app.readiness();
-    let (status, word, code) = match readiness {
-        Readiness::Up => ("healthy", "up", StatusCode::OK),
-        Readiness::Warming => ("unhealthy", "warming", StatusCode::SERVICE_UNAVAILABLE),
-        Readiness::Draining => ("unhealthy", "draining", StatusCode::SERVICE_UNAVAILABLE),
-        Readiness::Failing => ("unhealthy", "down", StatusCode::SERVICE_UNAVAILABLE),
+async fn health(app: &App) -> Answer {
+    let (word, mut up) = match app.readiness() {
+        Readiness::Up => ("up", true),
+        Readiness::Warming => ("warming", false),
+        Readiness::Draining => ("draining", false),
+        Readiness::Failing => ("down", false),
     };
-    let body = json!({
+    let mut body = json!({
         "timestamp": jiff::Timestamp::now().to_string(),
-        "status": status,
         "services": {"app": word},
         "responseTimes": {"app": millis(app.expected_latency())},
     });
+    let (database, cache) = health::check(app.uncounted(), app.instance()).await;
+    for (name, check) in [("database", database), ("redis", cache)] {
+        let Some(Check { result, took }) = check else { continue };
+        body["services"][name] = if result.is_ok() { "up" } else { "down" }.into();
+        body["responseTimes"][name] = millis(took).into();
+        if let Err(e) = result {
+            up = false;
+            body["errors"][name] = e.to_string().into();
+        }
+    }
+    let (status, code) = if up { ("healthy", StatusCode::OK) } else { ("unhealthy", StatusCode::SERVICE_UNAVAILABLE) };
+    body["status"] = status.into();
     json_answer(code, &body)
 }
 

@@ -8,8 +8,12 @@ use tokio::time::Instant;
 
 use crate::api;
 use crate::config::{Config, HealthMode, MAX_HEAP_MIB, MetricsMode};
+use crate::content;
 use crate::metrics::Metrics;
 use crate::pacer::{Admission, Pacer, service_time};
+use crate::stores::Stores;
+use crate::stores::retry::StoreError;
+use crate::stores::settings::Settings as StoreSettings;
 
 /// What a test may change while the app runs.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +35,7 @@ pub struct Settings {
 pub enum Readiness {
     /// Takes requests.
     Up,
-    /// Before the end of the warm-up.
+    /// Before the end of the warm-up, or before the database's tables are there.
     Warming,
     /// After the signal to stop.
     Draining,
@@ -63,10 +67,14 @@ pub struct App {
     live: Mutex<(Settings, Pacer)>,
     heap: Mutex<Vec<Vec<u8>>>,
     metrics: Metrics,
+    stores: Stores,
+    uncounted: Stores,
+    prepared: AtomicBool,
+    instance: i64,
 }
 
 impl App {
-    /// Starts the warm-up now; holds `config.heap_mib` of memory at once.
+    /// An app without stores. Starts the warm-up now; holds `config.heap_mib` of memory at once.
     #[must_use]
     pub fn new(config: Config) -> Self {
         let settings = Settings {
@@ -86,7 +94,45 @@ impl App {
             live: Mutex::new((settings, pacer)),
             heap: Mutex::new(heap),
             metrics: Metrics::new(api::known_labels()),
+            stores: Stores::default(),
+            uncounted: Stores::default(),
+            prepared: AtomicBool::new(true),
+            instance: content::fresh_id(),
         }
+    }
+
+    /// Wires the stores of the settings. Where there is a database the app is ready only after [`Self::set_prepared`].
+    ///
+    /// # Errors
+    /// Where a client cannot be made of its settings.
+    pub fn with_stores(mut self, settings: &StoreSettings) -> Result<Self, StoreError> {
+        self.stores = Stores::new(settings, |store| self.metrics.store(store))?;
+        self.uncounted = self.stores.uncounted();
+        self.prepared = AtomicBool::new(self.stores.database.is_none());
+        Ok(self)
+    }
+
+    /// The stores that are wired.
+    #[must_use]
+    pub fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// The same stores for probes and preparations, which are not counted.
+    #[must_use]
+    pub fn uncounted(&self) -> &Stores {
+        &self.uncounted
+    }
+
+    /// Says that the database's tables are there.
+    pub fn set_prepared(&self) {
+        self.prepared.store(true, Ordering::Relaxed);
+    }
+
+    /// A number that no other pod has.
+    #[must_use]
+    pub fn instance(&self) -> i64 {
+        self.instance
     }
 
     /// The settings it was started with.
@@ -154,7 +200,7 @@ impl App {
             Readiness::Draining
         } else if self.settings().health == HealthMode::Fail {
             Readiness::Failing
-        } else if self.started.elapsed() < self.config.warmup_seconds {
+        } else if self.started.elapsed() < self.config.warmup_seconds || !self.prepared.load(Ordering::Relaxed) {
             Readiness::Warming
         } else {
             Readiness::Up

@@ -8,6 +8,7 @@ use clap::Parser as _;
 use sample_app::app::App;
 use sample_app::config::Config;
 use sample_app::server::{Stopped, run};
+use sample_app::stores::settings::Settings;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -29,6 +30,7 @@ fn start(config: Config) -> anyhow::Result<()> {
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
+    let stores = Settings::from_environment().map_err(anyhow::Error::msg)?;
     let mut terminate = signal(SignalKind::terminate()).context("listening for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("listening for SIGINT")?;
     let listener = bind(&config, config.port, "PORT").await?;
@@ -47,7 +49,8 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
         eprintln!("draining");
     };
-    match run(Arc::new(App::new(config)), listener, admin, stop).await {
+    let app = App::new(config).with_stores(&stores).context("wiring the stores")?;
+    match run(Arc::new(app), listener, admin, stop).await {
         Stopped::Clean => eprintln!("stopped"),
         Stopped::CutOff(n) => {
             eprintln!("stopped; {n} requests were cut off after STOP_SECONDS");

@@ -1,4 +1,4 @@
-//! The metrics of user requests, in the OpenMetrics text format.
+//! The metrics of user requests and of the stores, in the OpenMetrics text format.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use crate::config::MetricsMode;
+use crate::stores::retry::Counts;
 
 /// Content type of the exposition.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -30,6 +31,12 @@ pub struct Labels {
     pub status: u32,
 }
 
+/// The label of a store's counters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreLabel {
+    store: &'static str,
+}
+
 /// All metrics of the app.
 #[derive(Debug)]
 pub struct Metrics {
@@ -37,6 +44,8 @@ pub struct Metrics {
     requests: Family<Labels, Counter>,
     duration: Family<Labels, Histogram>,
     in_flight: Gauge,
+    store_retries: Family<StoreLabel, Counter>,
+    store_errors: Family<StoreLabel, Counter>,
 }
 
 /// Counts a request as in flight until dropped, also where the client goes away.
@@ -69,11 +78,30 @@ impl Metrics {
             duration.clone(),
         );
         registry.register("http_requests_in_flight", "Requests of users that wait or are served", in_flight.clone());
+        let (store_retries, store_errors) = (Family::default(), Family::default());
+        registry.register(
+            "store_retries",
+            "Tries after the first to get an answer of a store; probes are not counted",
+            store_retries.clone(),
+        );
+        registry.register(
+            "store_errors",
+            "Errors of a store that remained after the retries; probes are not counted",
+            store_errors.clone(),
+        );
         for labels in known {
             drop(requests.get_or_create(&labels));
             drop(duration.get_or_create(&labels));
         }
-        Self { registry, requests, duration, in_flight }
+        Self { registry, requests, duration, in_flight, store_retries, store_errors }
+    }
+
+    /// The counters of a store, which exist with 0 from now on; without any store nothing of them is exposed.
+    #[must_use]
+    pub fn store(&self, store: &'static str) -> Counts {
+        let label = StoreLabel { store };
+        let (retries, errors) = (&self.store_retries, &self.store_errors);
+        Counts { retries: retries.get_or_create_owned(&label), errors: errors.get_or_create_owned(&label) }
     }
 
     /// Counts a request as in flight.

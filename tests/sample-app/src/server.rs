@@ -15,13 +15,19 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::App;
-use crate::{admin, api};
+use crate::{admin, api, content};
 
 /// A client that needs longer for its request's head is cut off.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Pause after a failed accept (no file descriptor left, as a rule), so that it does not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Pause after a failed attempt to create the tables.
+const PREPARE_PAUSE: Duration = Duration::from_secs(1);
+
+/// How often connections that nobody uses are looked for.
+const IDLE_CHECK: Duration = Duration::from_secs(10);
 
 /// How the serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +47,7 @@ pub async fn run(
     stop: impl Future<Output = ()>,
 ) -> Stopped {
     let admin = admin.map(|listener| tokio::spawn(serve_admin(Arc::clone(&app), listener)));
+    let tending = tokio::spawn(tend(Arc::clone(&app)));
     let mut stop = pin!(async {
         stop.await;
         app.start_draining();
@@ -61,12 +68,27 @@ pub async fn run(
     }
     drop(listener);
     let finished = tokio::time::timeout(app.config().stop_seconds, graceful.shutdown()).await;
+    tending.abort();
     if let Some(task) = admin {
         task.abort();
     }
     match finished {
         Ok(()) => Stopped::Clean,
         Err(_) => Stopped::CutOff(app.metrics().in_flight()),
+    }
+}
+
+/// Creates the database's tables as soon as it answers, then closes connections that nobody uses.
+async fn tend(app: Arc<App>) {
+    let Some(database) = &app.uncounted().database else { return };
+    while let Err(e) = content::prepare(database).await {
+        eprintln!("creating the tables failed, once more in a second: {e}");
+        tokio::time::sleep(PREPARE_PAUSE).await;
+    }
+    app.set_prepared();
+    loop {
+        tokio::time::sleep(IDLE_CHECK).await;
+        database.close_idle();
     }
 }
 

@@ -141,6 +141,9 @@ async fn every_path_of_the_guides_answers_and_is_counted_by_its_template() {
     assert!(last.contains("# TYPE http_requests counter"), "{last}");
     assert!(last.contains("# TYPE http_request_duration_seconds histogram"), "{last}");
     assert!(last.contains("le=\"0.2\""), "{last}");
+    // Nothing is told of stores where none is wired.
+    assert!(!last.contains("store_"), "{last}");
+    assert_eq!(json(server.address, "/api/health").await["services"], serde_json::json!({"app": "up"}));
 }
 
 #[tokio::test]
@@ -378,5 +381,18 @@ async fn bad_environment_stops_the_start_with_the_remedy() {
         assert!(!output.status.success(), "{name}={value} was accepted");
         assert!(error.contains(remedy), "{name}={value}: {error}");
         assert!(error.contains(value), "{name}={value}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_bad_url_of_a_store_stops_the_start_without_its_password() {
+    for (name, value) in
+        [("DATABASE_URL", "postgresql://app:s3cret@pg:many/app"), ("REDIS_URL", "redis://:s3cret@redis:many")]
+    {
+        let run = Command::new(env!("CARGO_BIN_EXE_sample-app")).env_clear().env("PORT", "0").env(name, value).output();
+        let output = timeout(DEADLINE, run).await.unwrap().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success());
+        assert!(error.contains(name) && !error.contains("s3cret"), "{error}");
     }
 }
