@@ -28,17 +28,23 @@ func image(source string, arguments []string) error {
 		})
 	}
 	list("package", "Debian package to unpack, such as libc6", &spec.Packages)
+	list("program", "Debian package to unpack with the libraries it needs, such as redis-server", &spec.Programs)
+	list("account", "name:user:group, a user that has a name", &spec.Accounts)
 	list("entrypoint", "program and its first arguments", &spec.Entrypoint)
 	list("arg", "default argument", &spec.Args)
 	list("env", "environment, NAME=value", &spec.Env)
-	flags.Func("file", "SOURCE:DESTINATION, a file or a folder (repeatable)", func(value string) error {
-		from, to, found := strings.Cut(value, ":")
-		if !found || from == "" || !strings.HasPrefix(to, "/") {
-			return fmt.Errorf("write SOURCE:DESTINATION with an absolute destination")
-		}
-		spec.Files = append(spec.Files, oci.File{Source: from, Destination: to})
-		return nil
-	})
+	pairs := func(name, help string, target *[]oci.File) {
+		flags.Func(name, "SOURCE:DESTINATION, "+help+" (repeatable)", func(value string) error {
+			from, to, found := strings.Cut(value, ":")
+			if !found || from == "" || !strings.HasPrefix(to, "/") {
+				return fmt.Errorf("write SOURCE:DESTINATION with an absolute destination")
+			}
+			*target = append(*target, oci.File{Source: from, Destination: to})
+			return nil
+		})
+	}
+	pairs("file", "a file or a folder", &spec.Files)
+	pairs("link", "a symbolic link at DESTINATION to SOURCE", &spec.Links)
 	flags.Func("label", "NAME=value (repeatable)", func(value string) error {
 		name, content, found := strings.Cut(value, "=")
 		if !found {

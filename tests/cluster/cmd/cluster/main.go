@@ -25,7 +25,8 @@ const usage = `usage: cluster VERB [ARGUMENTS]
   load ARCHIVE...        bring image archives into the cluster
   image FLAGS            pack an image archive from files and Debian packages (image -h)
   tools [NAME...]        build or unpack the tools where missing; print name and path
-  crds NAME...           print resource definitions: gateway-api, podmonitor, prometheusrule
+  crds NAME...           print resource definitions: gateway-api, podmonitor, prometheusrule,
+                         cloudnative-pg; cloudnative-pg-operator prints its manifests
 
 Which cluster: the one of LP_KUBECONFIG or KUBECONFIG, else kind where Docker answers, else the
 project's own node (root, Debian). LP_CLUSTER=node or kind chooses without asking.
@@ -36,6 +37,8 @@ func main() {
 		fmt.Fprint(os.Stderr, usage)
 		os.Exit(2)
 	}
+	// Others have to read what is unpacked for them, whatever the caller's mask is.
+	syscall.Umask(0o022)
 	if err := verb(os.Args[1], os.Args[2:]); err != nil {
 		fmt.Fprintln(os.Stderr, "cluster:", err)
 		os.Exit(1)
@@ -119,7 +122,7 @@ func status(cluster target.Cluster, arguments []string) error {
 			return err
 		}
 		for _, name := range []string{
-			"kind", "up", "reason", "kubeconfig", "server", "prometheus", "prometheusInCluster", "auditLog", "hostAddress", "logs",
+			"kind", "up", "reason", "kubeconfig", "server", "prometheus", "prometheusInCluster", "auditLog", "hostAddress", "storageClass", "logs",
 		} {
 			if value, found := fields[name]; found && value != "" {
 				fmt.Printf("%-20s %v\n", name, value)

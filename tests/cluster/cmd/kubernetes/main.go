@@ -34,6 +34,8 @@ import (
 	scheduler "k8s.io/kubernetes/cmd/kube-scheduler/app"
 	kubelet "k8s.io/kubernetes/cmd/kubelet/app"
 	metricsserver "sigs.k8s.io/metrics-server/cmd/metrics-server/app"
+
+	"learningplatform.dev/tests/cluster/internal/storage"
 )
 
 // parts maps the first argument to the main function of that part. Each
@@ -48,6 +50,7 @@ var parts = map[string]func(args []string) int{
 	"kubectl":            runKubectl,
 	"etcd":               runEtcd,
 	"coredns":            runCoreDNS,
+	"provisioner":        runProvisioner,
 }
 
 func main() {
@@ -94,6 +97,14 @@ func runKubectl(args []string) int {
 	}
 	if err := cli.RunNoErrOutput(kubectl.NewDefaultKubectlCommand()); err != nil {
 		kubectlutil.CheckErr(err)
+	}
+	return 0
+}
+
+func runProvisioner(args []string) int {
+	if err := storage.Run(genericapiserver.SetupSignalContext(), args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	return 0
 }

@@ -30,7 +30,7 @@ func Kubernetes(source string) (string, error) {
 	minor, _, _ = strings.Cut(minor, ".")
 	const place = "k8s.io/component-base/version."
 	flags := fmt.Sprintf("-s -w -X %[1]sgitVersion=%[2]s -X %[1]sgitMajor=%[3]s -X %[1]sgitMinor=%[4]s", place, version, major, minor)
-	return program(source, "kubernetes", "./cmd/kubernetes", flags, "cmd/kubernetes")
+	return program(source, "kubernetes", "./cmd/kubernetes", flags, "cmd/kubernetes", "internal/storage")
 }
 
 // NodeKubectl is kubectl as a part of the node's binary.

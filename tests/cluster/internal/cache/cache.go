@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 )
 
@@ -41,6 +42,33 @@ func Sub(names ...string) (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
+// Shared is a folder, made when missing, that every user of the machine can
+// enter: in the cache or, where only root may enter that, below /var/cache.
+// Where it is not root who runs this, nobody else needs to enter.
+func Shared(names ...string) (string, error) {
+	dir, err := Sub(names...)
+	if err != nil || os.Geteuid() != 0 {
+		return dir, err
+	}
+	open, err := enterable(dir)
+	if err != nil || open {
+		return dir, err
+	}
+	dir = filepath.Join(append([]string{"/var/cache/learningplatform"}, names...)...)
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+// enterable says whether every user may enter the folder and those above it.
+func enterable(dir string) (bool, error) {
+	for ; dir != "/"; dir = filepath.Dir(dir) {
+		info, err := os.Stat(dir)
+		if err != nil || info.Mode().Perm()&0o001 == 0 {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
 // Lock takes the lock of that name and waits for whoever holds it. The lock
 // ends with the returned function or with the process.
 func Lock(dir, name string) (unlock func() error, err error) {
@@ -61,12 +89,14 @@ func Lock(dir, name string) (unlock func() error, err error) {
 }
 
 // Key is a short hash over the content of the files and of all files in the
-// folders, by their paths relative to root, and over the extra strings.
+// folders but for Go's tests, by their paths relative to root, and over the
+// extra strings.
 func Key(root string, paths []string, extra ...string) (string, error) {
 	var files []string
 	for _, path := range paths {
 		err := filepath.WalkDir(filepath.Join(root, path), func(file string, entry fs.DirEntry, err error) error {
-			if err == nil && entry.Type().IsRegular() {
+			// What is built does not depend on its tests.
+			if err == nil && entry.Type().IsRegular() && !strings.HasSuffix(file, "_test.go") {
 				files = append(files, file)
 			}
 			return err

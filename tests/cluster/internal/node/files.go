@@ -41,7 +41,7 @@ func (n *Node) configuration() (map[string][]byte, error) {
 }
 
 func (n *Node) writeConfiguration(files map[string][]byte) error {
-	for _, folder := range []string{"audit", "logs", "etcd", "kubelet", "pod-logs"} {
+	for _, folder := range []string{"audit", "logs", "etcd", "kubelet", "pod-logs", "volumes"} {
 		// etcd refuses a folder that others can read.
 		if err := os.MkdirAll(n.path(folder), 0o700); err != nil {
 			return err

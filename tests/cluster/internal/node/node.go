@@ -23,6 +23,9 @@ const (
 	// pod reaches a server that a test runs on the host.
 	HostAddress = "198.18.128.1"
 
+	// StorageClass is the default class in manifests/node/storage.yaml.
+	StorageClass = "standard"
+
 	linkAddress = "198.18.128.2"
 	linkPrefix  = "/30"
 	podPrefix   = "/17"

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,6 +40,28 @@ func TestTheServersCertificateFitsEveryAddress(t *testing.T) {
 	}
 	if info.Mode().Perm() != 0o600 {
 		t.Errorf("the kubeconfig holds a key and has the mode %v", info.Mode())
+	}
+}
+
+func TestEveryPartHasTheKubeconfigThatItIsGiven(t *testing.T) {
+	node := testNode(t)
+	if err := node.issueCertificates(); err != nil {
+		t.Fatal(err)
+	}
+	given := 0
+	for _, part := range slices.Concat(node.storage("kubernetes"), node.cluster("kubernetes")) {
+		for _, argument := range part.line {
+			if !strings.HasSuffix(argument, ".kubeconfig") {
+				continue
+			}
+			given++
+			if _, err := os.Stat(argument); err != nil {
+				t.Errorf("%s: %v", part.name, err)
+			}
+		}
+	}
+	if given == 0 {
+		t.Error("no part is given a kubeconfig")
 	}
 }
 

@@ -118,6 +118,7 @@ func (n *Node) cluster(kubernetes string) []part {
 			"--metric-resolution", "10s",
 			"--kubelet-request-timeout", "5s",
 		),
+		n.kubernetes(kubernetes, "provisioner", "--kubeconfig", config("provisioner"), "--folder", n.path("volumes")),
 	}
 }
 

@@ -61,6 +61,8 @@ func (n *Node) issueCertificates() error {
 		{file: "scheduler", name: "system:kube-scheduler"},
 		{file: "proxy", name: "system:kube-proxy"},
 		{file: "aggregator", name: "aggregator"},
+		// A name of its own: in the audit log its writes are not the administrator's.
+		{file: "provisioner", name: "storage-provisioner", group: "system:masters"},
 	}
 	for _, identity := range identities {
 		if err := signer.issue(identity); err != nil {
@@ -70,7 +72,7 @@ func (n *Node) issueCertificates() error {
 	if err := n.serviceAccountKeys(); err != nil {
 		return fmt.Errorf("make the keys for service accounts: %w", err)
 	}
-	for _, part := range []string{"admin", "kubelet", "controller-manager", "scheduler", "proxy"} {
+	for _, part := range []string{"admin", "kubelet", "controller-manager", "scheduler", "proxy", "provisioner"} {
 		if err := signer.kubeconfig(part, n.path("pki", part+".kubeconfig"), "https://127.0.0.1:6443"); err != nil {
 			return err
 		}

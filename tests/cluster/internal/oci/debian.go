@@ -22,33 +22,143 @@ var dropped = []string{"usr/share/doc/", "usr/share/man/", "usr/share/lintian/",
 // packageName is a package's name by Debian's policy manual, section 5.6.1.
 var packageName = regexp.MustCompile(`^[a-z0-9][a-z0-9+.-]+$`)
 
-// DebianPackage gives the package's .deb file in the cache, downloading it
-// when there is none. A package in the cache is kept until it is deleted: so
-// the same input gives the same image.
-func DebianPackage(name string) (string, error) {
-	if !packageName.MatchString(name) {
-		return "", fmt.Errorf("%q is not the name of a Debian package", name)
+// suiteName is the code name of a release of Debian.
+var suiteName = regexp.MustCompile(`^[a-z]+$`)
+
+// DebianPackages gives the packages' .deb files in the cache, downloading those
+// that are not there. A package in the cache is kept until it is deleted: so
+// the same input gives the same image. A name may have a suite, as apt-get has
+// it: pgbouncer/trixie. Without one the machine's own sources count.
+func DebianPackages(names ...string) ([]string, error) {
+	files := make([]string, len(names))
+	bySuite := map[string][]int{}
+	for index, name := range names {
+		name, suite := Suite(name)
+		if !packageName.MatchString(name) || (suite != "" && !suiteName.MatchString(suite)) {
+			return nil, fmt.Errorf("%q is not the name of a Debian package", names[index])
+		}
+		bySuite[suite] = append(bySuite[suite], index)
 	}
-	dir, err := cache.Sub("debs")
-	if err != nil {
-		return "", err
+	for suite, indexes := range bySuite {
+		wanted := make([]string, len(indexes))
+		for at, index := range indexes {
+			wanted[at], _ = Suite(names[index])
+		}
+		found, err := packagesOf(suite, wanted)
+		if err != nil {
+			return nil, err
+		}
+		for at, index := range indexes {
+			files[index] = found[at]
+		}
 	}
-	unlock, err := cache.Lock(dir, name)
+	return files, nil
+}
+
+// Suite splits the suite off a package's name; it is empty where there is none.
+func Suite(name string) (base, suite string) {
+	base, suite, _ = strings.Cut(name, "/")
+	return base, suite
+}
+
+// packagesOf gives the .deb files of packages of one suite.
+func packagesOf(suite string, names []string) ([]string, error) {
+	dir, err := cache.Sub("debs", suite)
 	if err != nil {
-		return "", err
+		return nil, err
+	}
+	unlock, err := cache.Lock(dir, "download")
+	if err != nil {
+		return nil, err
 	}
 	defer unlock()
-	if file, err := newestPackage(dir, name); err != nil || file != "" {
-		return file, err
+	files := make([]string, len(names))
+	var missing []string
+	for index, name := range names {
+		if files[index], err = newestPackage(dir, name); err != nil {
+			return nil, err
+		}
+		if files[index] == "" {
+			missing = append(missing, name)
+		}
 	}
-	if err := download(dir, name); err != nil {
-		return "", err
+	if len(missing) == 0 {
+		return files, nil
 	}
-	file, err := newestPackage(dir, name)
-	if err == nil && file == "" {
-		err = fmt.Errorf("apt-get download %s left no file %s_*.deb in %s", name, name, dir)
+	if err := download(dir, suite, missing...); err != nil {
+		return nil, err
 	}
-	return file, err
+	for index, name := range names {
+		files[index], err = newestPackage(dir, name)
+		if err == nil && files[index] == "" {
+			err = fmt.Errorf("apt-get download %s left no file %s_*.deb in %s", name, name, dir)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return files, nil
+}
+
+// library tells the packages of shared libraries by their names.
+var library = regexp.MustCompile(`^(lib|zlib)`)
+
+// WithLibraries gives the .deb files of the packages, by the packages' names,
+// and of the libraries that they depend on, also by way of another library, of
+// the same suite. What else they depend on is for installing them.
+func WithLibraries(names ...string) (map[string]string, error) {
+	found := map[string]string{}
+	for len(names) > 0 {
+		files, err := DebianPackages(names...)
+		if err != nil {
+			return nil, err
+		}
+		var next []string
+		for index, name := range names {
+			found[name] = files[index]
+			needed, err := dependencies(files[index])
+			if err != nil {
+				return nil, err
+			}
+			_, suite := Suite(name)
+			for _, one := range needed {
+				if suite != "" {
+					one += "/" + suite
+				}
+				if _, known := found[one]; !known && library.MatchString(one) && !slices.Contains(next, one) && !slices.Contains(names, one) {
+					next = append(next, one)
+				}
+			}
+		}
+		names = next
+	}
+	return found, nil
+}
+
+// dependencies are the names of the packages that a .deb depends on, the first
+// where it offers several.
+func dependencies(file string) ([]string, error) {
+	show := exec.Command("dpkg-deb", "--show", "--showformat", "${Pre-Depends}, ${Depends}", file)
+	output, err := show.Output()
+	if err != nil {
+		return nil, fmt.Errorf("dpkg-deb (package dpkg) is needed to read %s: %w", file, err)
+	}
+	return dependencyNames(string(output)), nil
+}
+
+func dependencyNames(relations string) []string {
+	var names []string
+	for relation := range strings.SplitSeq(relations, ",") {
+		name := strings.TrimSpace(relation)
+		// A version, an alternative or an architecture may follow (Debian's policy manual, section 7.1).
+		if end := strings.IndexAny(name, " (|:"); end >= 0 {
+			name = name[:end]
+		}
+		if name != "" {
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 func newestPackage(dir, name string) (string, error) {
@@ -59,8 +169,32 @@ func newestPackage(dir, name string) (string, error) {
 	return slices.Max(files), nil
 }
 
-func download(dir, name string) error {
-	fmt.Fprintf(os.Stderr, "cluster: downloading the Debian package %s\n", name)
+// archive has the packages of all suites.
+const archive = "http://deb.debian.org/debian"
+
+// sources makes apt-get read the lists of one suite alone, which are kept in
+// the folder of its packages.
+func sources(dir, suite string) ([]string, error) {
+	if suite == "" {
+		return nil, nil
+	}
+	lists := filepath.Join(dir, "lists")
+	if err := os.MkdirAll(filepath.Join(lists, "partial"), 0o755); err != nil {
+		return nil, err
+	}
+	file := filepath.Join(dir, "sources.list")
+	line := fmt.Sprintf("deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n", archive, suite)
+	if err := os.WriteFile(file, []byte(line), 0o644); err != nil {
+		return nil, err
+	}
+	return []string{
+		"-o", "Dir::Etc::SourceList=" + file, "-o", "Dir::Etc::SourceParts=-", "-o", "Dir::State::Lists=" + lists,
+		"-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache=",
+	}, nil
+}
+
+func download(dir, suite string, names ...string) error {
+	fmt.Fprintf(os.Stderr, "cluster: downloading from Debian: %s\n", strings.Join(names, ", "))
 	// A folder of its own, so that a broken download is never taken for a package.
 	temporary, err := os.MkdirTemp(dir, ".download-*")
 	if err != nil {
@@ -75,10 +209,15 @@ func download(dir, name string) error {
 		}
 		return nil
 	}
-	fetch := []string{"apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", name}
+	of, err := sources(dir, suite)
+	if err != nil {
+		return err
+	}
+	apt := append([]string{"apt-get", "-q", "-o", "APT::Sandbox::User=root"}, of...)
+	fetch := append(append(slices.Clone(apt), "download"), names...)
 	if first := run(fetch...); first != nil {
 		// The lists are missing or older than the archive.
-		if err := run("apt-get", "-q", "update"); err != nil {
+		if err := run(append(apt, "update")...); err != nil {
 			return errors.Join(first, err)
 		}
 		if err := run(fetch...); err != nil {

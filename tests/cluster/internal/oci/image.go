@@ -3,12 +3,15 @@
 package oci
 
 import (
+	"archive/tar"
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -31,6 +34,13 @@ type Spec struct {
 	Files []File
 	// Packages are Debian packages to unpack, without their dependencies.
 	Packages []string
+	// Programs are Debian packages to unpack with the libraries they need.
+	Programs []string
+	// Links are symbolic links: what each points to, and its place in the image.
+	Links []File
+	// Accounts are users with a name and a group, as name:user:group. A program
+	// such as initdb refuses a user that has no name.
+	Accounts []string
 	// Entrypoint is the command; Args are its defaults.
 	Entrypoint, Args []string
 	// Env are lines of the form NAME=value.
@@ -45,6 +55,8 @@ type Spec struct {
 // File is a file or folder of the host and its place in the image.
 type File struct{ Source, Destination string }
 
+var accountForm = regexp.MustCompile(`^[a-z][a-z0-9-]*:[0-9]+:[0-9]+$`)
+
 func (s *Spec) validate() error {
 	repository, tag, found := strings.Cut(s.Name[strings.LastIndex(s.Name, "/")+1:], ":")
 	if !found || repository == "" || tag == "" {
@@ -55,6 +67,11 @@ func (s *Spec) validate() error {
 	}
 	if strings.Trim(s.User, "0123456789:") != "" {
 		return fmt.Errorf("image %s: user %q must be numeric, such as 65532", s.Name, s.User)
+	}
+	for _, account := range s.Accounts {
+		if !accountForm.MatchString(account) {
+			return fmt.Errorf("image %s: account %q must have the form name:user:group with numbers", s.Name, account)
+		}
 	}
 	for _, line := range s.Env {
 		if !strings.Contains(line, "=") {
@@ -93,9 +110,12 @@ func (s *Spec) Build() (v1.Image, error) {
 	config.OS, config.Architecture = platform.OS, platform.Architecture
 	config.Created = v1.Time{Time: time.Unix(0, 0).UTC()}
 	config.History = nil
+	env := s.Env
+	if !slices.ContainsFunc(env, func(line string) bool { return strings.HasPrefix(line, "PATH=") }) {
+		env = append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, env...)
+	}
 	config.Config = v1.Config{
-		Entrypoint: s.Entrypoint, Cmd: s.Args, User: s.User, WorkingDir: s.Workdir, Labels: s.Labels,
-		Env: append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}, s.Env...),
+		Entrypoint: s.Entrypoint, Cmd: s.Args, User: s.User, WorkingDir: s.Workdir, Labels: s.Labels, Env: env,
 	}
 	return mutate.ConfigFile(image, config)
 }
@@ -111,14 +131,20 @@ func (s *Spec) root() (*tree, error) {
 	for _, link := range []string{"bin", "sbin", "lib", "lib64"} {
 		root.addLink(link, "usr/"+link)
 	}
-	root.addBytes("etc/passwd", []byte("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n"), 0o644)
-	root.addBytes("etc/group", []byte("root:x:0:\nnonroot:x:65532:\n"), 0o644)
+	users, groups := "root:x:0:0:root:/root:/sbin/nologin\n", "root:x:0:\n"
+	for _, account := range append([]string{"nonroot:65532:65532"}, s.Accounts...) {
+		fields := strings.Split(account, ":")
+		users += fmt.Sprintf("%[1]s:x:%[2]s:%[3]s:%[1]s:/:/sbin/nologin\n", fields[0], fields[1], fields[2])
+		groups += fmt.Sprintf("%s:x:%s:\n", fields[0], fields[2])
+	}
+	root.addBytes("etc/passwd", []byte(users), 0o644)
+	root.addBytes("etc/group", []byte(groups), 0o644)
 	root.addBytes("etc/nsswitch.conf", []byte("passwd: files\ngroup: files\nhosts: files dns\n"), 0o644)
-	for _, name := range slices.Sorted(slices.Values(s.Packages)) {
-		file, err := DebianPackage(name)
-		if err != nil {
-			return nil, err
-		}
+	packages, err := s.debs()
+	if err != nil {
+		return nil, err
+	}
+	for _, file := range packages {
 		if err := root.addPackage(file); err != nil {
 			return nil, err
 		}
@@ -131,7 +157,30 @@ func (s *Spec) root() (*tree, error) {
 			return nil, err
 		}
 	}
+	for _, link := range s.Links {
+		root.add(link.Destination, tar.Header{Typeflag: tar.TypeSymlink, Linkname: link.Source, Mode: 0o777}, nil)
+	}
 	return root, nil
+}
+
+// debs are the .deb files of all packages, in the order of the packages' names.
+func (s *Spec) debs() ([]string, error) {
+	files, err := WithLibraries(s.Programs...)
+	if err != nil {
+		return nil, err
+	}
+	plain, err := DebianPackages(s.Packages...)
+	if err != nil {
+		return nil, err
+	}
+	for index, name := range s.Packages {
+		files[name] = plain[index]
+	}
+	var ordered []string
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		ordered = append(ordered, files[name])
+	}
+	return ordered, nil
 }
 
 // format is part of the inputs' key: raise it when the same input is to
@@ -140,13 +189,12 @@ const format = "1"
 
 // Inputs is a hash over all that the image is made of, in hexadecimal.
 func (s *Spec) Inputs() (string, error) {
-	var packages []string
-	for _, name := range s.Packages {
-		file, err := DebianPackage(name)
-		if err != nil {
-			return "", err
-		}
-		packages = append(packages, filepath.Base(file))
+	packages, err := s.debs()
+	if err != nil {
+		return "", err
+	}
+	for index, file := range packages {
+		packages[index] = filepath.Base(file)
 	}
 	// Where a file comes from does not matter, only what is in it.
 	spec := *s

@@ -3,8 +3,10 @@ package oci
 import (
 	"archive/tar"
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,6 +104,7 @@ func TestBadInputIsRefusedWithItsRemedy(t *testing.T) {
 		"a user by name":  {func(s *Spec) { s.User = "nobody" }, "numeric"},
 		"no value":        {func(s *Spec) { s.Env = []string{"DEBUG"} }, "NAME=value"},
 		"no such file":    {func(s *Spec) { s.Files[0].Source = "/nowhere" }, "/nowhere"},
+		"a user's name":   {func(s *Spec) { s.Accounts = []string{"postgres"} }, "name:user:group"},
 		"a flag as a deb": {func(s *Spec) { s.Packages = []string{"--force"} }, "Debian package"},
 	}
 	for name, test := range cases {
@@ -162,5 +165,50 @@ func TestTheImageRunsAsTheUserItNames(t *testing.T) {
 	}
 	if config.Config.User != "65532" || config.OS != "linux" {
 		t.Errorf("user %q on %q", config.Config.User, config.OS)
+	}
+}
+
+func TestThePathAndTheNamesOfUsersCanBeSet(t *testing.T) {
+	spec := sample(t, "hello")
+	spec.Env = []string{"PATH=/opt/bin:/usr/bin"}
+	spec.Accounts = []string{"postgres:101:103"}
+	spec.Links = []File{{"sample", "/usr/bin/other"}}
+	image, err := spec.Build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(config.Config.Env) != 1 || config.Config.Env[0] != spec.Env[0] {
+		t.Errorf("environment %q", config.Config.Env)
+	}
+	root, err := spec.root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, line := range map[string]string{
+		"etc/passwd": "\npostgres:x:101:103:postgres:/:/sbin/nologin\n", "etc/group": "\npostgres:x:103:\n",
+	} {
+		file, err := root.nodes[name].open()
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := io.ReadAll(file)
+		if err != nil || !strings.Contains(string(content), line) {
+			t.Errorf("%s: %v, %q lacks %q", name, err, content, line)
+		}
+	}
+	if link := root.nodes["usr/bin/other"].header; link.Typeflag != tar.TypeSymlink || link.Linkname != "sample" {
+		t.Errorf("link %+v", link)
+	}
+}
+
+func TestDependenciesAreReadAsNames(t *testing.T) {
+	got := dependencyNames(", libc6 (>= 2.34), debconf (>= 0.5) | debconf-2.0, locales | locales-all,python3:any ,zlib1g(>= 1)")
+	want := []string{"libc6", "debconf", "locales", "python3", "zlib1g"}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -81,8 +81,31 @@ func outsideStatus(cluster Cluster, status Status) Status {
 		status.Reason = err.Error()
 		return status
 	}
+	classes, err := output(nil, append(line, "get", "storageclasses", "--output", "jsonpath="+defaultClasses)...)
+	if err != nil {
+		status.Reason = err.Error()
+		return status
+	}
+	status.StorageClass = defaultClass(classes)
 	status.Up, status.Server = true, server
 	return status
+}
+
+// defaultClasses prints each storage class on a line of its own: name, time of creation, and whether it is a default.
+const defaultClasses = `{range .items[*]}{.metadata.name}{"\t"}{.metadata.creationTimestamp}{"\t"}` +
+	`{.metadata.annotations.storageclass\.kubernetes\.io/is-default-class}{"\n"}{end}`
+
+// defaultClass is the newest of the classes that are marked as default, which
+// is the one that Kubernetes takes.
+func defaultClass(lines string) string {
+	var name, newest string
+	for line := range strings.Lines(lines) {
+		fields := strings.Split(strings.TrimSpace(line), "\t")
+		if len(fields) == 3 && fields[2] == "true" && fields[1] > newest {
+			name, newest = fields[0], fields[1]
+		}
+	}
+	return name
 }
 
 // anyKubectl is the kubectl on PATH, else one built from this module.

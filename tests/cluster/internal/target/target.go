@@ -61,6 +61,8 @@ type Status struct {
 	ServiceCIDR string `json:"serviceCIDR"`
 	// Netns is the file of the network namespace that all of it is in.
 	Netns string `json:"netns"`
+	// StorageClass is the default class, for claims that name none.
+	StorageClass string `json:"storageClass"`
 	// Logs is a folder with the logs of the cluster's processes.
 	Logs string `json:"logs"`
 }
@@ -174,6 +176,7 @@ func (o *Own) Status() Status {
 		PrometheusInCluster: prometheusInCluster,
 		AuditLog:            o.node.AuditLog(), HostAddress: node.HostAddress,
 		PodCIDR: node.PodCIDR, ServiceCIDR: node.ServiceCIDR, Netns: o.node.Netns(), Logs: o.node.Logs(),
+		StorageClass: node.StorageClass,
 	}
 	if err := o.node.Check(); err != nil {
 		status.Up, status.Reason = false, err.Error()

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// definitions are the foreign resource definitions that tests install: read
-// from the modules that publish them, so that none is committed here.
+// definitions are the foreign resource definitions, and the manifests of
+// foreign operators, that tests install: read from the modules that publish
+// them, so that none is committed here. A file may be a pattern.
 var definitions = map[string]struct {
 	module string
 	files  []string
@@ -22,6 +23,14 @@ var definitions = map[string]struct {
 	}},
 	"podmonitor": {"github.com/prometheus-operator/prometheus-operator@v0.85.0", []string{
 		"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
+	}},
+	"cloudnative-pg": {cloudNativePG + "@" + cloudNativePGVersion, []string{
+		"config/crd/bases/*.yaml",
+	}},
+	"cloudnative-pg-operator": {cloudNativePG + "@" + cloudNativePGVersion, []string{
+		"config/rbac/role.yaml",
+		"config/manager/manager.yaml",
+		"config/webhook/manifests.yaml",
 	}},
 	"prometheusrule": {"github.com/prometheus-operator/prometheus-operator@v0.85.0", []string{
 		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
@@ -46,13 +55,22 @@ func Definitions(names ...string) ([]byte, error) {
 			return nil, err
 		}
 		for _, file := range set.files {
-			content, err := os.ReadFile(filepath.Join(dir, file))
+			found, err := filepath.Glob(filepath.Join(dir, file))
+			if err == nil && len(found) == 0 {
+				err = fmt.Errorf("%s: %w", file, os.ErrNotExist)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("module %s: %w", set.module, err)
 			}
-			documents.WriteString("---\n")
-			documents.Write(content)
-			documents.WriteByte('\n')
+			for _, file := range found {
+				content, err := os.ReadFile(file)
+				if err != nil {
+					return nil, fmt.Errorf("module %s: %w", set.module, err)
+				}
+				documents.WriteString("---\n")
+				documents.Write(content)
+				documents.WriteByte('\n')
+			}
 		}
 	}
 	return documents.Bytes(), nil

