@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-down test unit cluster-test soak bench mutants generate check-generated fmt lint deny images cluster-up cluster-down install
+.PHONY: help demo demo-down test unit cluster-test soak chaos bench mutants generate check-generated fmt lint deny images cluster-up cluster-down install
 
 CLUSTER := tests/cluster/cluster
 
@@ -26,6 +26,9 @@ cluster-test: ## Run the tests on the real cluster (TESTS=name narrows)
 
 soak: ## Run the long forms of the cluster tests
 	@LP_SOAK=1 tests/run cluster $(TESTS)
+
+chaos: ## Kill, restart and reshape everything under a ledger of acknowledged writes
+	@LP_CHAOS=1 tests/run cluster stores::chaos
 
 bench: ## Print speed and memory of the core, and reaction times on the real cluster
 	@tests/bench/run

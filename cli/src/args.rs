@@ -1,7 +1,9 @@
 //! The command line's grammar.
 
 use crate::{
-    commands::{check, completion, diff, explain, hold, init, install, render, status, uninstall, version},
+    commands::{
+        check, completion, diff, explain, hold, init, install, psql, redis_cli, render, status, uninstall, version,
+    },
     simulate,
 };
 use clap::{Args, Parser, Subcommand};
@@ -69,6 +71,10 @@ pub enum Command {
     Explain(explain::Args),
     /// Keep the pods of an app at or above a number for a time
     Hold(hold::Args),
+    /// Open psql at a database of a platform
+    Psql(psql::Args),
+    /// Open redis-cli or valkey-cli at a cache of a platform
+    RedisCli(redis_cli::Args),
     /// Replay a recorded trace through the operator's own decisions
     #[command(before_help = "Examples:
   lpctl simulate -f platform.yaml --app web --trace monday.csv

@@ -7,7 +7,7 @@ use kube::{
     Api, Client, Config,
     config::{KubeConfigOptions, Kubeconfig},
 };
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// A cluster that can be asked.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ pub struct Cluster {
     pub namespace: String,
     /// Where the API server is, for messages.
     pub url: String,
+    config: Config,
 }
 
 impl Cluster {
@@ -46,8 +47,18 @@ impl Cluster {
         config.read_timeout = Some(Duration::from_secs(300));
         let namespace = global.namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
         let url = config.cluster_url.to_string();
-        let client = Client::try_from(config).context("the kubeconfig cannot be used")?;
-        Ok(Self { client, namespace, url })
+        let client = Client::try_from(config.clone()).context("the kubeconfig cannot be used")?;
+        Ok(Self { client, namespace, url, config })
+    }
+
+    /// A client for streams that are silent as long as their user is.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used; [`Self::connect`] has said so before.
+    pub fn for_streams(&self) -> anyhow::Result<Client> {
+        let mut config = self.config.clone();
+        config.read_timeout = None;
+        Client::try_from(config).context("the kubeconfig cannot be used")
     }
 
     /// Platforms of the namespace, or of all.
@@ -75,11 +86,16 @@ impl Cluster {
         list.map(|l| l.items.into_iter().filter_map(|p| p.metadata.name).collect()).unwrap_or_default()
     }
 
-    /// The platform that is meant: the one named, else the only one, else the only one with this app.
+    /// The platform that is meant: the one named, else the only one with this item.
     ///
     /// # Errors
     /// When none or several could be meant.
-    pub async fn platform_with(&self, platform: Option<&str>, app: &str) -> anyhow::Result<LearningPlatform> {
+    pub async fn platform_with(
+        &self,
+        platform: Option<&str>,
+        item: Item,
+        name: &str,
+    ) -> anyhow::Result<LearningPlatform> {
         let found = match platform {
             Some(name) => vec![self.platform(name).await?],
             None => {
@@ -87,7 +103,7 @@ impl Cluster {
                 list.map_err(|e| self.explain("platforms cannot be read", e))?.items
             }
         };
-        choose(found, app, &self.namespace)
+        choose(found, item, name, &self.namespace)
     }
 
     /// An error of the API server with what to do about it.
@@ -111,24 +127,67 @@ impl Cluster {
     }
 }
 
-/// The platform with this app.
-fn choose(platforms: Vec<LearningPlatform>, app: &str, namespace: &str) -> anyhow::Result<LearningPlatform> {
-    let has = |p: &LearningPlatform| p.spec.apps.iter().any(|a| a.name == app);
-    let name = |p: &LearningPlatform| p.metadata.name.clone().unwrap_or_default();
-    let apps: Vec<String> = platforms.iter().flat_map(|p| p.spec.apps.iter().map(|a| a.name.clone())).collect();
-    let all: Vec<String> = platforms.iter().map(name).collect();
-    let mut with: Vec<LearningPlatform> = platforms.into_iter().filter(has).collect();
+/// What a word on the command line may name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// An item of `spec.apps`.
+    App,
+    /// An item of `spec.caches`.
+    Cache,
+    /// An item of `spec.databases`.
+    Database,
+}
+
+impl Item {
+    /// The names of a platform's items of this kind.
+    pub fn names(self, platform: &LearningPlatform) -> Vec<&str> {
+        let spec = &platform.spec;
+        match self {
+            Self::App => spec.apps.iter().map(|app| app.name.as_str()).collect(),
+            Self::Cache => spec.caches.iter().map(|cache| cache.name.as_str()).collect(),
+            Self::Database => spec.databases.iter().map(|database| database.name.as_str()).collect(),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::App => "app",
+            Self::Cache => "cache",
+            Self::Database => "database",
+        }
+    }
+}
+
+/// The platform with this item.
+fn choose(
+    platforms: Vec<LearningPlatform>,
+    item: Item,
+    name: &str,
+    namespace: &str,
+) -> anyhow::Result<LearningPlatform> {
+    let word = item.word();
+    let called = |p: &LearningPlatform| p.metadata.name.clone().unwrap_or_default();
+    let there: BTreeSet<String> = platforms.iter().flat_map(|p| item.names(p)).map(str::to_owned).collect();
+    let there: Vec<String> = there.into_iter().collect();
+    let all: Vec<String> = platforms.iter().map(called).collect();
+    let mut with: Vec<LearningPlatform> = platforms.into_iter().filter(|p| item.names(p).contains(&name)).collect();
     match (with.pop(), with.is_empty()) {
         (Some(only), true) => Ok(only),
         (Some(last), false) => {
-            let mut names: Vec<String> = with.iter().chain([&last]).map(name).collect();
+            let mut names: Vec<String> = with.iter().chain([&last]).map(called).collect();
             names.sort();
-            Err(anyhow!("several platforms have an app {app}: choose with --platform {}", names.join(" or ")))
+            let (how, names) = match item {
+                Item::App => ("choose with --platform", names.join(" or ")),
+                Item::Cache | Item::Database => ("write the platform before it:", names.join(" or ")),
+            };
+            let article = if item == Item::App { "an" } else { "a" };
+            Err(anyhow!("several platforms have {article} {word} {name}: {how} {names}"))
         }
         (None, _) if all.is_empty() => Err(anyhow!(
             "namespace {namespace} has no platform: choose another with -n, or write one with `lpctl init`"
         )),
-        (None, _) => Err(anyhow!("no app {app} in {}{}", all.join(", "), said(&apps, app))),
+        (None, _) if there.is_empty() => Err(anyhow!("there is no {word} in {}", all.join(", "))),
+        (None, _) => Err(anyhow!("no {word} {name} in {}{}", all.join(", "), said(&there, name))),
     }
 }
 
@@ -144,7 +203,10 @@ fn said(there: &[String], word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crds::{LearningPlatformSpec, tiers::app::App};
+    use crds::{
+        LearningPlatformSpec,
+        tiers::{app::App, database::Database},
+    };
 
     fn platform(name: &str, apps: &[&str]) -> LearningPlatform {
         let apps = apps.iter().map(|a| App { name: (*a).into(), ..App::default() }).collect();
@@ -154,8 +216,9 @@ mod tests {
     #[test]
     fn the_platform_that_is_meant() {
         let two = || vec![platform("a", &["web", "api"]), platform("b", &["web"])];
-        let chosen =
-            |app: &str, of| choose(of, app, "shop").map(|p| p.metadata.name.unwrap()).map_err(|e| e.to_string());
+        let chosen = |app: &str, of| {
+            choose(of, Item::App, app, "shop").map(|p| p.metadata.name.unwrap()).map_err(|e| e.to_string())
+        };
         assert_eq!(chosen("api", two()), Ok("a".into()));
         assert_eq!(
             chosen("web", two()),
@@ -163,5 +226,26 @@ mod tests {
         );
         assert_eq!(chosen("wep", two()), Err("no app wep in a, b; did you mean web?".into()));
         assert!(chosen("web", vec![]).unwrap_err().contains("has no platform"));
+    }
+
+    #[test]
+    fn the_stores_that_there_are_are_named() {
+        let with = |name: &str, databases: &[&str]| {
+            let databases = databases.iter().map(|d| Database { name: (*d).into(), ..Database::default() }).collect();
+            LearningPlatform::new(name, LearningPlatformSpec { databases, ..LearningPlatformSpec::default() })
+        };
+        let chosen = |item, name: &str| {
+            let of = vec![with("a", &["main", "tenants"]), with("b", &["main"])];
+            choose(of, item, name, "shop").map(|p| p.metadata.name.unwrap()).map_err(|e| e.to_string())
+        };
+        assert_eq!(chosen(Item::Database, "tenants"), Ok("a".into()));
+        for (item, name, problem) in [
+            (Item::Database, "main", "several platforms have a database main: write the platform before it: a or b"),
+            (Item::Database, "mian", "no database mian in a, b; did you mean main?"),
+            (Item::Database, "x", "no database x in a, b; there is main, tenants"),
+            (Item::Cache, "main", "there is no cache in a, b"),
+        ] {
+            assert_eq!(chosen(item, name), Err(problem.into()));
+        }
     }
 }

@@ -1,6 +1,9 @@
 //! Completion with the names that the cluster really has, asked for while the user types.
 
-use crate::{args::Global, cluster::Cluster};
+use crate::{
+    args::Global,
+    cluster::{Cluster, Item},
+};
 use clap_complete::CompletionCandidate;
 use crds::LearningPlatform;
 use kube::api::ListParams;
@@ -17,6 +20,22 @@ pub fn platforms(current: &OsStr) -> Vec<CompletionCandidate> {
 /// Names of apps that begin so.
 pub fn apps(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, |platform| platform.spec.apps.iter().map(|a| a.name.clone()).collect())
+}
+
+/// Names of databases that begin so, and of the platforms that have any: either may come first.
+pub fn databases(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, |platform| with_platform(platform, Item::Database))
+}
+
+/// Names of caches that begin so, and of the platforms that have any: either may come first.
+pub fn caches(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, |platform| with_platform(platform, Item::Cache))
+}
+
+fn with_platform(platform: &LearningPlatform, item: Item) -> Vec<String> {
+    let names = item.names(platform);
+    let platform = platform.metadata.name.as_deref().filter(|_| !names.is_empty());
+    names.iter().copied().chain(platform).map(str::to_owned).collect()
 }
 
 fn candidates(current: &OsStr, names: impl Fn(&LearningPlatform) -> Vec<String>) -> Vec<CompletionCandidate> {

@@ -6,15 +6,22 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Exit {
     /// All is well.
-    Good = 0,
+    Good,
     /// It found something: a problem, a difference.
-    Found = 1,
+    Found,
     /// It could not tell.
-    Unknown = 2,
+    Unknown,
+    /// What a program that it ran ended with.
+    Program(u8),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Good => 0,
+            Exit::Found => 1,
+            Exit::Unknown => 2,
+            Exit::Program(code) => code,
+        })
     }
 }

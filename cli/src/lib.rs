@@ -12,9 +12,13 @@ pub mod manifests;
 pub mod output;
 pub mod plugin;
 pub mod simulate;
+pub mod store;
 
 use args::{Cli, Command};
-use commands::{completion, diff, explain, hold, init, install as install_command, render, status, uninstall, version};
+use commands::{
+    completion, diff, explain, hold, init, install as install_command, psql, redis_cli, render, status, uninstall,
+    version,
+};
 use exit::Exit;
 
 /// Runs a command.
@@ -33,6 +37,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Status(args) => status::run(args, global).await,
         Command::Explain(args) => explain::run(args, global).await,
         Command::Hold(args) => hold::run(args, global).await,
+        Command::Psql(args) => psql::run(args, global).await,
+        Command::RedisCli(args) => redis_cli::run(args, global).await,
         Command::Simulate(args) => {
             let (out, err) = (std::io::stdout().lock(), std::io::stderr().lock());
             match simulate::run(args, &mut output::MayLeave(out), &mut output::MayLeave(err))? {

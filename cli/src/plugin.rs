@@ -40,6 +40,12 @@ fn reworded(command: Command) -> Command {
         Some(examples) => command.before_help(examples),
         None => command,
     };
+    // Usage that clap makes of the grammar comes by the name itself.
+    let usage = command.clone().render_usage().to_string();
+    let command = match usage.strip_prefix("Usage: lpctl ") {
+        Some(rest) => command.override_usage(format!("kubectl lp {rest}")),
+        None => command,
+    };
     command.mut_subcommands(reworded)
 }
 
@@ -90,6 +96,8 @@ mod tests {
         plugin.build();
         let status = plugin.find_subcommand_mut("status").expect("status").render_help().to_string();
         assert!(status.contains("kubectl lp status"), "{status}");
+        let psql = plugin.find_subcommand_mut("psql").expect("psql").render_help().to_string();
+        assert!(psql.contains("Usage: kubectl lp psql [OPTIONS] [PLATFORM] <DATABASE>"), "{psql}");
     }
 
     #[test]

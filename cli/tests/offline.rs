@@ -78,7 +78,8 @@ fn every_example_renders() {
             if path.extension().is_some_and(|e| e == "yaml") {
                 let rendered = lpctl(&["render", "-f", &path.display().to_string()], Path::new("/"));
                 assert_eq!(code(&rendered), 0, "{}: {}", path.display(), err(&rendered));
-                assert!(out(&rendered).contains("kind: Deployment"), "{}", path.display());
+                let runs = ["kind: Deployment", "kind: StatefulSet"].iter().any(|kind| out(&rendered).contains(kind));
+                assert!(runs, "{}", path.display());
                 seen += 1;
             }
         }
@@ -169,6 +170,8 @@ fn without_a_cluster_it_could_not_be_told() {
         &["status"][..],
         &["check"],
         &["explain", "web"],
+        &["psql", "main"],
+        &["redis-cli", "story", "cache"],
         &["install"],
         &["uninstall"],
         &["diff", "-f", &example("story.yaml")],
@@ -226,6 +229,10 @@ fn mistakes_in_arguments_exit_with_2() {
         &["hold", "web", "--floor", "3", "--for", "0s", "--reason", "x"],
         &["nope"],
         &["status", "-A", "story"],
+        &["psql"],
+        &["psql", "a", "b", "c"],
+        &["psql", "main", "--replica", "0"],
+        &["redis-cli", "cache", "--print", "--", "ping"],
     ] {
         let output = lpctl(args, Path::new("/"));
         assert_eq!(code(&output), 2, "{args:?}");

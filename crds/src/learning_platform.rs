@@ -1,9 +1,11 @@
 //! The root of the resource and the rules that need more than one item.
 
 use crate::{
+    freeze::Freeze,
     prometheus::Prometheus,
+    schema,
     status::LearningPlatformStatus,
-    tiers::{app::App, cache::Cache, database::Database},
+    tiers::{app::App, cache::Cache, database::Database, pooler},
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -47,8 +49,17 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!has(self.spec.apps) || self.spec.apps.all(a, size(self.metadata.name) + size(a.name) <= 51)").message(
         "metadata.name and spec.apps[].name together may have at most 51 characters, because children are called <platform>-<app>: shorten one of them"
     ),
+    validation = Rule::new("!has(self.spec.apps) || self.spec.apps.all(a, !has(a.jobs) || a.jobs.all(j, size(self.metadata.name) + size(a.name) + size(j.name) <= 50))").message(
+        "spec.apps[].jobs[].name may have at most 50 characters together with metadata.name and spec.apps[].name, because Jobs are called <platform>-<app>-<job>-<hash>: shorten one of them"
+    ),
     validation = Rule::new("!has(self.spec.caches) || self.spec.caches.all(c, (!has(self.spec.apps) || !self.spec.apps.exists(a, a.name == c.name)) && (!has(self.spec.databases) || !self.spec.databases.exists(d, d.name == c.name)))").message(
         "spec.caches[].name: an app or a database has the same name, and what is made for them would be called alike: rename one of them"
+    ),
+    validation = Rule::new("!has(self.spec.caches) || self.spec.caches.all(c, size(self.metadata.name) + size(has(c.renamedFrom) ? c.renamedFrom : c.name) <= 47)").message(
+        "metadata.name and spec.caches[].name (renamedFrom, where it is set) together may have at most 47 characters, because its pods are called <platform>-<cache>-s0-0: shorten one of them"
+    ),
+    validation = Rule::new("!has(self.spec.databases) || self.spec.databases.all(d, size(self.metadata.name) + size(has(d.renamedFrom) ? d.renamedFrom : d.name) <= 42)").message(
+        "metadata.name and spec.databases[].name (renamedFrom, where it is set) together may have at most 42 characters, because its pods are called <platform>-<database>-0-pg-ro-0: shorten one of them"
     ),
     validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !self.spec.apps.exists(a, a.name == d.name))").message(
         "spec.databases[].name: an app has the same name, and what is made for them would be called alike: rename one of them"
@@ -62,8 +73,14 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !has(d.connectionBudget) || self.spec.apps.all(a, !has(a.uses) || !has(a.uses.databases) || a.uses.databases.all(u, u.name != d.name || (has(u.pool) && has(u.pool.max)))))").message(
         "spec.apps[].uses.databases[].pool.max is missing, and the database has a connectionBudget: set pool.max to the connections that each pool may open"
     ),
-    validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !has(d.connectionBudget) || self.spec.apps.map(a, (!has(a.uses) || !has(a.uses.databases)) ? 0 : a.uses.databases.filter(u, u.name == d.name && has(u.pool) && has(u.pool.max)).map(u, u.pool.max * (has(u.pool.poolsPerPod) ? u.pool.poolsPerPod : 1)).sum() * ((has(a.autoscaling) ? a.autoscaling.maxReplicas : (has(a.replicas) ? a.replicas : 1)) + ((!has(a.rollout) || !has(a.rollout.maxSurge)) ? 1 : (string(a.rollout.maxSurge).endsWith('%') ? ((has(a.autoscaling) ? a.autoscaling.maxReplicas : (has(a.replicas) ? a.replicas : 1)) * int(string(a.rollout.maxSurge).replace('%', '')) + 99) / 100 : int(string(a.rollout.maxSurge)))))).sum() <= d.connectionBudget)").message(
+    validation = Rule::new(budget_of_apps()).message(
         "spec.databases[].connectionBudget: the apps that use the database could open more connections, each (most pods + maxSurge) x pool.poolsPerPod x pool.max: lower one of them, or raise the budget if the server takes more"
+    ),
+    validation = Rule::new(budget_of_pooler()).message(
+        "spec.databases[].connectionBudget: the pooler could open more connections to the primary, (pooler.replicas + 1) x (2 x pooler.defaultPoolSize + 2), beside the apps' pool.maxDirect for each pod and one of maxSurge: lower one of them, or raise the budget if the server takes more"
+    ),
+    validation = Rule::new(clients_of_pooler()).message(
+        "spec.databases[].inCluster.pooler.maxClientConnections: the apps that use the database could open more connections, each (most pods + maxSurge) x pool.poolsPerPod x pool.max: raise it, or lower one of them"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -94,11 +111,68 @@ pub struct LearningPlatformSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub caches: Vec<Cache>,
 
+    /// Names of caches and databases whose data in the cluster may be left behind: they are no longer run, and their volumes
+    /// and passwords stay, whatever their `deletionPolicy`. Without this word a cache or database that is removed, renamed
+    /// or given to another provider stays as it is, and so do the apps that use it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::item_names")]
+    pub abandon_data: Vec<String>,
+
     /// PostgreSQL servers for the apps, a map by `name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub databases: Vec<Database>,
+
+    /// Times in which nothing is changed that can wait, a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub freezes: Vec<Freeze>,
+}
+
+/// What holds for each database of a platform with apps.
+fn each_database(rule: &str) -> String {
+    format!("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, {rule})")
+}
+
+/// The connections that all apps could open to the database `d`: `each` is that of one pod and use `u`.
+fn connections(each: &str) -> String {
+    let most = "(has(a.autoscaling) ? a.autoscaling.maxReplicas : (has(a.replicas) ? a.replicas : 1))";
+    let surge = "string(a.rollout.maxSurge)";
+    format!(
+        "self.spec.apps.map(a, (!has(a.uses) || !has(a.uses.databases)) ? 0 : a.uses.databases.filter(u, u.name == d.name && \
+         has(u.pool)).map(u, {each}).sum() * ({most} + ((!has(a.rollout) || !has(a.rollout.maxSurge)) ? 1 : \
+         ({surge}.endsWith('%') ? ({most} * int({surge}.replace('%', '')) + 99) / 100 : int({surge}))))).sum()"
+    )
+}
+
+/// The connections of the pools of one pod.
+const POOLS: &str = "(has(u.pool.max) ? u.pool.max : 0) * (has(u.pool.poolsPerPod) ? u.pool.poolsPerPod : 1)";
+
+/// Whether the database has a pooler.
+const POOLER: &str = "(has(d.inCluster) && has(d.inCluster.pooler))";
+
+/// Apps ask the primary by way of a pooler, and the replicas themselves.
+fn budget_of_apps() -> String {
+    let alone = format!("{POOLER} && (!has(d.inCluster.readReplicas) || d.inCluster.readReplicas == 0)");
+    each_database(&format!("!has(d.connectionBudget) || ({alone}) || {} <= d.connectionBudget", connections(POOLS)))
+}
+
+fn budget_of_pooler() -> String {
+    let field =
+        |name: &str, default: i32| format!("(has(d.inCluster.pooler.{name}) ? d.inCluster.pooler.{name} : {default})");
+    let (pods, size) = (field("replicas", pooler::REPLICAS), field("defaultPoolSize", pooler::POOL_SIZE));
+    let opened = format!("({pods} + 1) * ({} * {size} + {})", pooler::LOGINS, pooler::LOOKUPS);
+    let direct = connections("has(u.pool.maxDirect) ? u.pool.maxDirect : 0");
+    each_database(&format!("!has(d.connectionBudget) || !{POOLER} || {opened} + {direct} <= d.connectionBudget"))
+}
+
+fn clients_of_pooler() -> String {
+    let most = pooler::CLIENT_CONNECTIONS;
+    let most =
+        format!("(has(d.inCluster.pooler.maxClientConnections) ? d.inCluster.pooler.maxClientConnections : {most})");
+    each_database(&format!("!{POOLER} || {} <= {most}", connections(POOLS)))
 }
 
 /// The rule that every server which a signal names, or one of its `alternatives`, is in `spec.prometheus.servers`.

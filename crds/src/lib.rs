@@ -3,6 +3,7 @@
 
 #![deny(missing_docs)]
 
+pub mod freeze;
 mod learning_platform;
 pub mod prometheus;
 mod reference;
@@ -23,6 +24,11 @@ pub const VERSION: &str = "v1alpha1";
 pub const SUSPEND_ANNOTATION: &str = "learningplatform.dev/suspend";
 /// Annotation: any new value (usually a time) asks for a pass now.
 pub const RECONCILE_AT_ANNOTATION: &str = "learningplatform.dev/reconcile-at";
+/// Annotation: asks for new passwords of the stores in the cluster, once for each new value: a word (usually a time) for all
+/// of them, or `<item>=<word>`, several of them between commas.
+pub const ROTATE_PASSWORDS_ANNOTATION: &str = "learningplatform.dev/rotate-passwords";
+/// Annotation: names of freezes that do not hold, with commas between them.
+pub const URGENT_ANNOTATION: &str = "learningplatform.dev/urgent";
 /// Prefix of the annotation that holds an app's floor up for a time; the app's name follows. The value is a
 /// [`status::Hold`] as JSON.
 pub const HOLD_ANNOTATION_PREFIX: &str = "learningplatform.dev/hold.";

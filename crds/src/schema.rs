@@ -78,6 +78,28 @@ pub(crate) fn variable_names(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// Settings of a server by their names in its configuration file: no value can begin another line.
+pub(crate) fn parameters(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "object", "maxProperties": 64,
+        "additionalProperties": { "type": "string", "maxLength": 1024, "pattern": r"^[^\r\n\x00]*$" },
+    })
+}
+
+pub(crate) fn item_names(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 32, "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 40, "pattern": "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$" },
+    })
+}
+
+pub(crate) fn extensions(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "array", "maxItems": 32, "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": 63, "pattern": "^[a-z_][a-z0-9_-]*$" },
+    })
+}
+
 pub(crate) fn free_object(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "object", "x-kubernetes-preserve-unknown-fields": true })
 }

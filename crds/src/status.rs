@@ -62,13 +62,53 @@ pub struct AppStatus {
     /// Pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replicas: Option<Replicas>,
-    /// `AppReady`, `AutoscalingReady`, `MetricsAvailable`.
+    /// `AppReady`, `AutoscalingReady`, `MetricsAvailable`; `RolloutPending` only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
     /// Why the app has as many pods as it has; absent without autoscaling.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<Scaling>,
+    /// The app's jobs, a map by `name`, each with its last run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub jobs: Vec<JobStatus>,
+}
+
+/// A job of an app.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct JobStatus {
+    /// Name of the job.
+    pub name: String,
+    /// How its last run is.
+    pub state: JobState,
+    /// Name of the Job that is its last run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<String>,
+    /// When that ended, or began if it has not ended, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<String>,
+}
+
+/// How the last run of a job is.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+pub enum JobState {
+    /// There is none yet.
+    #[default]
+    Waiting,
+    /// It has not ended.
+    Running,
+    /// It has ended well.
+    Succeeded,
+    /// It has failed, and is not tried again.
+    Failed,
+}
+
+impl std::fmt::Display for JobState {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self, f)
+    }
 }
 
 /// State of a cache or a database.
@@ -80,10 +120,64 @@ pub struct StoreStatus {
     /// Where it is reached: `host:port`; of a database the primary.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// What an acknowledged write survives, as it is now; of stores in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promise: Option<String>,
+    /// What becomes of the data when the resource, or its namespace, is deleted; of stores in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<String>,
+    /// Since when the apps are given the present password, RFC 3339; of stores in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub passwords_changed: Option<String>,
+    /// How far a change of the password is; only while one is under way or waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
+    /// How many read replicas the load on them asks for, since when and why; only where it decides.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<String>,
+    /// How many pods of a database's pooler are ready, and where it is reached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pooler: Option<String>,
+    /// The keys of all shards before and after the last reshaping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reshaping: Option<Reshaping>,
+    /// The servers in the cluster, by pod.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["pod".into()]))]
+    pub servers: Vec<StoreServer>,
     /// `CacheReady` or `DatabaseReady`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+}
+
+/// A server of a store in the cluster.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreServer {
+    /// Its pod.
+    pub pod: String,
+    /// `Primary`, `Replica`, or `Unknown` while it does not answer.
+    pub role: String,
+    /// Its shard, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<i32>,
+    /// Slots of a cache's shard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slots: Option<i32>,
+    /// What it is doing: `Serving`, or what keeps it from that.
+    pub state: String,
+}
+
+/// Keys that were counted before and after slots moved between shards.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Reshaping {
+    /// Keys of all shards before.
+    pub keys_before: i64,
+    /// Keys of all shards after; absent while slots move.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keys_after: Option<i64>,
 }
 
 /// Numbers of pods.
@@ -217,6 +311,8 @@ names! {
         Stalled,
         /// The pods of the apps are there and ready.
         AppReady,
+        /// A change of an app's pods waits; present only while true. Never part of `Ready`.
+        RolloutPending,
         /// The bounds of the apps are computed and written.
         AutoscalingReady,
         /// The caches can be used.
@@ -269,6 +365,54 @@ names! {
         PodsRefused,
         /// A rollout made no progress within its deadline.
         RolloutStuck,
+        /// A store that no item names any more has data, and nobody has said what is to become of them.
+        DataWouldBeLeftBehind,
+        /// A volume is empty where there were data.
+        DataMissing,
+        /// A volume holds the data of another database.
+        WrongCluster,
+        /// The primary's volume holds a replica's data.
+        NotPrimary,
+        /// The start script of a server refuses to start it.
+        StartRefused,
+        /// The server is too old, or lacks what is needed.
+        Unsupported,
+        /// Slots of a cache belong to servers that are gone.
+        SlotsLost,
+        /// A server holds data that do not belong to the store.
+        Stranger,
+        /// Nothing tells which of several servers leads.
+        Ambiguous,
+        /// The primary does not answer, which is no proof that it is gone.
+        WaitingForOldPrimary,
+        /// The servers accept none of the passwords.
+        CredentialsRefused,
+        /// Shards that shall go still hold keys.
+        ScaleInBlocked,
+        /// Slots shall move and cannot.
+        MoveBlocked,
+        /// The server answers, and acknowledges no write.
+        WritesHang,
+        /// The clients have taken all connections.
+        ConnectionsExhausted,
+        /// A volume is nearly full.
+        DiskFilling,
+        /// What a replica needs of the log is gone.
+        ReplicaLost,
+        /// A replica holds what the primary lacks.
+        ReplicaAhead,
+        /// A replica is too far behind.
+        ReplicaLag,
+        /// Servers sort texts in different ways.
+        CollationMismatch,
+        /// The server refuses its configuration.
+        ConfigurationRefused,
+        /// An extension is not in the image, or cannot be made.
+        ExtensionMissing,
+        /// A job failed that had to succeed first.
+        JobFailed,
+        /// A freeze holds the change.
+        Frozen,
         /// Autoscaling is not configured.
         NotConfigured,
         /// Actuation is paused.
@@ -291,6 +435,10 @@ names! {
         SeriesNeverSeen,
         /// More pods did not lower the latency.
         LatencyNotHelpedByPods,
+        /// Latency is over budget because of a cache or database, or whatever the cause, not for want of pods.
+        BottleneckElsewhere,
+        /// The apps that use a database could open more connections at their fewest pods than it accepts.
+        BudgetExceededByMinimums,
         /// The histogram's buckets cannot tell the budget.
         BudgetNotResolvable,
         /// A schedule's floor is above another's cap.

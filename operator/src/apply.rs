@@ -7,14 +7,18 @@ mod moved;
 mod quantity;
 mod scale;
 mod status;
+mod volume;
 
-pub use compare::{Difference, differences};
+pub use compare::{Difference, What, differences};
+pub(crate) use quantity::nanos as quantity_nanos;
 
 use crate::{
     error::{Error, Result},
     kinds::{Belongs, Kind, ObjectId, belongs},
     naming::{FieldManager, Owner, PlatformKey},
+    tiers::store::{is_retained, made_for},
 };
+use crds::LearningPlatform;
 use kube::{
     Api, Client, ResourceExt,
     api::{Patch, PatchParams},
@@ -139,6 +143,7 @@ impl Writer {
         let key = (kind, name.clone(), manager);
         let last = self.written.lock().get(&owner.key).and_then(|of_platform| of_platform.get(&key)).copied();
 
+        let unlisted = matches!(live, Live::Unknown);
         let read;
         let live = match live {
             Live::Known(object) if !is_older(object, last) => Some(object),
@@ -148,6 +153,9 @@ impl Writer {
                 read.as_ref()
             }
         };
+        if unlisted && live.is_some() && kind == Kind::Secret && made_for(&desired).is_some() {
+            return Err(Error::Raced(name));
+        }
         let mut differing = Vec::new();
         if let Some(object) = live {
             if let Belongs::Foreign(holder) = belongs(object, owner) {
@@ -162,6 +170,11 @@ impl Writer {
             }
         }
         let existed = live.is_some();
+        // Who deletes a platform and leaves its objects (`--cascade=orphan`) has them let go of first: taken back, they would be
+        // collected with it.
+        if existed && differing.iter().any(|d| d.path == "metadata.ownerReferences") && self.goes(owner).await? {
+            return Err(Error::Raced(name));
+        }
         if self.mode == Mode::Observe {
             return Ok(Applied { change: Change::Pending, object: desired });
         }
@@ -179,6 +192,15 @@ impl Writer {
         let fields: Vec<_> = differing.iter().take(5).map(|d| d.path.as_str()).collect();
         tracing::info!(%kind, namespace, name, manager = manager.as_str(), ?change, ?fields, "applied");
         Ok(Applied { change, object })
+    }
+
+    /// Whether the owner is being deleted, or is gone, by now.
+    async fn goes(&self, owner: &Owner) -> Result<bool> {
+        let api: Api<LearningPlatform> = Api::namespaced(self.client.clone(), &owner.key.namespace);
+        let read = api.get_metadata_opt(&owner.key.name).await;
+        let live = read.map_err(|e| Error::api("get", "LearningPlatform", &owner.key.name, e))?;
+        Ok(live
+            .is_none_or(|live| live.uid().as_deref() != Some(&owner.uid) || live.metadata.deletion_timestamp.is_some()))
     }
 
     async fn write(
@@ -248,7 +270,10 @@ fn complete(desired: &DynamicObject, owner: &Owner, kind: Kind, manager: FieldMa
     let mut object = desired.clone();
     object.metadata.namespace = Some(owner.key.namespace.clone());
     let partial = kind == Kind::Deployment && manager == FieldManager::Scale;
-    if !partial && let Some(reference) = owner.reference() {
+    if !partial
+        && !is_retained(&object)
+        && let Some(reference) = owner.reference()
+    {
         object.metadata.owner_references = Some(vec![reference]);
     }
     object

@@ -16,25 +16,33 @@ pub struct Served {
     pub pod_monitor: bool,
     /// Whether the API server has said so of PodMonitors: pods that run are not replaced on a guess.
     pub pod_monitor_known: bool,
+    /// Cluster of CloudNativePG.
+    pub cloud_native_pg: bool,
 }
 
 impl Served {
     /// Everything, for rendering without a cluster.
-    pub const ALL: Self =
-        Self { http_route: true, session_persistence: true, pod_monitor: true, pod_monitor_known: true };
+    pub const ALL: Self = Self {
+        http_route: true,
+        session_persistence: true,
+        pod_monitor: true,
+        pod_monitor_known: true,
+        cloud_native_pg: true,
+    };
 
     /// Whether a kind can be asked for.
     pub fn serves(self, kind: Kind) -> bool {
         match kind {
             Kind::HttpRoute => self.http_route,
             Kind::PodMonitor => self.pod_monitor,
+            Kind::CloudNativePgCluster => self.cloud_native_pg,
             _ => true,
         }
     }
 
     /// Whether to look again, that long after the last time.
     fn is_due(self, since: Duration) -> bool {
-        let complete = self.http_route && self.pod_monitor;
+        let complete = self.http_route && self.pod_monitor && self.cloud_native_pg;
         since >= if complete { LOOK_OVER } else { LOOK_AGAIN }
     }
 }
@@ -74,6 +82,7 @@ impl Capabilities {
             match kind {
                 Kind::HttpRoute => served.http_route = false,
                 Kind::PodMonitor => served.pod_monitor = false,
+                Kind::CloudNativePgCluster => served.cloud_native_pg = false,
                 _ => {}
             }
             *served != before
@@ -91,6 +100,9 @@ impl Capabilities {
         }
         if let Some(found) = serves(client, Kind::PodMonitor).await {
             (served.pod_monitor, served.pod_monitor_known) = (found, true);
+        }
+        if let Some(found) = serves(client, Kind::CloudNativePgCluster).await {
+            served.cloud_native_pg = found;
         }
         self.served.send_if_modified(|current| {
             let changed = *current != served;
@@ -157,6 +169,7 @@ mod tests {
             (Served::default(), 10 * second, true),
             (Served { pod_monitor: false, ..Served::ALL }, minute, true),
             (Served { http_route: false, ..Served::ALL }, minute, true),
+            (Served { cloud_native_pg: false, ..Served::ALL }, minute, true),
             (Served { session_persistence: false, ..Served::ALL }, 9 * minute, false),
             (Served { session_persistence: false, ..Served::ALL }, 10 * minute, true),
             (Served::ALL, 10 * minute, true),

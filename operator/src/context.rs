@@ -6,6 +6,7 @@ use crate::{
     capabilities::Capabilities,
     evaluate::{Registry, ScalingStore},
     events::Events,
+    keeper::{Keepers, cache::CacheKeeper, database::DatabaseKeeper},
     metrics::Metrics,
     stores::Stores,
 };
@@ -84,6 +85,10 @@ pub struct Context {
     pub scaling: Arc<ScalingStore>,
     /// What the evaluation tasks evaluate.
     pub registry: Registry,
+    /// The keepers of caches in the cluster.
+    pub caches: Arc<Keepers<CacheKeeper>>,
+    /// The keepers of databases in the cluster.
+    pub databases: Arc<Keepers<DatabaseKeeper>>,
     /// Failures in a row, per platform.
     pub backoff: Arc<Backoff>,
 }

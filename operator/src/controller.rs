@@ -93,6 +93,8 @@ async fn platforms(ctx: Context, writer: Writer<DeserializeGuard<LearningPlatfor
                     let key = PlatformKey::of(&platform);
                     let uid = platform.uid().unwrap_or_default();
                     ctx.registry.remove(&key);
+                    ctx.caches.remove(&key);
+                    ctx.databases.remove(&key);
                     ctx.backoff.clear(&uid);
                     ctx.writer.forget(&key, &uid);
                     None

@@ -61,6 +61,10 @@ pub enum Error {
         #[source]
         source: Box<kube::Error>,
     },
+    /// Somebody else was faster: a Secret of passwords came to be while others were being made for it, or the platform went
+    /// while its objects were being looked at.
+    #[error("{0} was changed by somebody else meanwhile: it is looked at again")]
+    Raced(String),
     /// The pass took longer than its deadline.
     #[error("the pass took longer than {}s; the API server is slow or unreachable", .0.as_secs())]
     Deadline(Duration),
@@ -83,7 +87,7 @@ impl Error {
         match self {
             Self::InvalidSpec { .. } => Class::Terminal,
             Self::NameConflict { .. } | Self::ApiMissing { .. } => Class::Wait,
-            Self::Deadline(_) | Self::Panicked | Self::Serialize(..) => Class::Retry,
+            Self::Raced(_) | Self::Deadline(_) | Self::Panicked | Self::Serialize(..) => Class::Retry,
             // 409 is a lost race; see `is_conflict`.
             Self::Api { .. } => match self.code() {
                 Some(400 | 401 | 403 | 404 | 405 | 422) => Class::Wait,
@@ -99,7 +103,7 @@ impl Error {
             Self::InvalidSpec { .. } => Reason::InvalidSpec,
             Self::NameConflict { .. } => Reason::NameConflict,
             Self::ApiMissing { .. } => Reason::NotFound,
-            Self::Deadline(_) | Self::Panicked | Self::Serialize(..) => Reason::ProviderError,
+            Self::Raced(_) | Self::Deadline(_) | Self::Panicked | Self::Serialize(..) => Reason::ProviderError,
             Self::Api { source, .. } => match self.code() {
                 Some(401) => Reason::PermissionDenied,
                 Some(403) if is_authorization(source) => Reason::PermissionDenied,
@@ -118,6 +122,7 @@ impl Error {
             Self::InvalidSpec { .. } => "invalid_spec",
             Self::NameConflict { .. } => "name_conflict",
             Self::ApiMissing { .. } => "api_missing",
+            Self::Raced(_) => "conflict",
             Self::Deadline(_) => "deadline",
             Self::Panicked => "panic",
             Self::Serialize(..) => "serialize",
@@ -151,7 +156,7 @@ impl Error {
 
     /// Whether another writer was faster: again at once, not worth a warning.
     pub fn is_conflict(&self) -> bool {
-        self.code() == Some(409)
+        matches!(self, Self::Raced(_)) || self.code() == Some(409)
     }
 }
 

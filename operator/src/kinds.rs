@@ -13,10 +13,22 @@ use std::fmt;
 pub enum Kind {
     /// v1; those that the operator writes
     Secret,
+    /// v1
+    ConfigMap,
+    /// v1; made by StatefulSets, or for volumes that are there, and only ever enlarged
+    PersistentVolumeClaim,
+    /// apps/v1
+    StatefulSet,
+    /// postgresql.cnpg.io/v1, optional; PostgreSQL as CloudNativePG runs it
+    CloudNativePgCluster,
+    /// batch/v1
+    Job,
     /// apps/v1
     Deployment,
     /// v1
     Service,
+    /// networking.k8s.io/v1
+    NetworkPolicy,
     /// policy/v1
     PodDisruptionBudget,
     /// gateway.networking.k8s.io/v1, optional
@@ -25,20 +37,29 @@ pub enum Kind {
     Ingress,
     /// monitoring.coreos.com/v1, optional
     PodMonitor,
+    /// batch/v1
+    CronJob,
     /// autoscaling/v2
     HorizontalPodAutoscaler,
 }
 
 impl Kind {
     /// Every kind, in the order of application: what pods need before them, what sends requests to them after.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 15] = [
         Self::Secret,
+        Self::ConfigMap,
+        Self::PersistentVolumeClaim,
+        Self::StatefulSet,
+        Self::CloudNativePgCluster,
+        Self::Job,
         Self::Deployment,
         Self::Service,
+        Self::NetworkPolicy,
         Self::PodDisruptionBudget,
         Self::HttpRoute,
         Self::Ingress,
         Self::PodMonitor,
+        Self::CronJob,
         Self::HorizontalPodAutoscaler,
     ];
 
@@ -46,12 +67,19 @@ impl Kind {
     fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
             Self::Secret => ("", "v1", "Secret", "secrets"),
+            Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
+            Self::PersistentVolumeClaim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+            Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Self::CloudNativePgCluster => ("postgresql.cnpg.io", "v1", "Cluster", "clusters"),
+            Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::Service => ("", "v1", "Service", "services"),
+            Self::NetworkPolicy => ("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies"),
             Self::PodDisruptionBudget => ("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets"),
             Self::HttpRoute => ("gateway.networking.k8s.io", "v1", "HTTPRoute", "httproutes"),
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::PodMonitor => ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
+            Self::CronJob => ("batch", "v1", "CronJob", "cronjobs"),
             Self::HorizontalPodAutoscaler => {
                 ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
             }
@@ -86,7 +114,7 @@ impl Kind {
 
     /// Whether a cluster may lack it.
     pub fn optional(self) -> bool {
-        matches!(self, Self::HttpRoute | Self::PodMonitor)
+        matches!(self, Self::CloudNativePgCluster | Self::HttpRoute | Self::PodMonitor)
     }
 
     /// The kind of an object, if it is one of ours.

@@ -1,12 +1,15 @@
 //! The operator's own metrics, and the guards that record passes and their steps.
 
-use crate::error::Error;
+use crate::{error::Error, tiers::store::StoreTier};
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
-use std::{sync::atomic::AtomicI64, time::Instant};
+use std::{
+    sync::atomic::AtomicI64,
+    time::{Duration, Instant},
+};
 
 /// How a pass ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +41,27 @@ impl Outcome {
     }
 }
 
+/// What of a keeper's round failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RoundFailure {
+    /// Something that was to be done at the servers. The next round tries again.
+    Act,
+    /// It took too long, and was cut off.
+    Deadline,
+    /// It panicked; a defect.
+    Panic,
+}
+
+impl RoundFailure {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Act => "act",
+            Self::Deadline => "deadline",
+            Self::Panic => "panic",
+        }
+    }
+}
+
 /// One label.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabel {
@@ -62,6 +86,19 @@ pub struct KindLabel {
     kind: &'static str,
 }
 
+/// One label.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TierLabel {
+    tier: &'static str,
+}
+
+/// The room, and what failed.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct RoundFailureLabel {
+    tier: &'static str,
+    cause: &'static str,
+}
+
 /// Kind and what was done.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct WriteLabel {
@@ -83,6 +120,8 @@ pub struct Metrics {
     errors: Family<ErrorLabel, Counter>,
     writes: Family<WriteLabel, Counter>,
     watch_errors: Family<KindLabel, Counter>,
+    round_seconds: Family<TierLabel, Histogram, fn() -> Histogram>,
+    round_failures: Family<RoundFailureLabel, Counter>,
     leader: Gauge<i64, AtomicI64>,
     crd_missing: Gauge<i64, AtomicI64>,
 }
@@ -97,6 +136,8 @@ impl Default for Metrics {
             errors: Family::default(),
             writes: Family::default(),
             watch_errors: Family::default(),
+            round_seconds: Family::new_with_constructor(seconds),
+            round_failures: Family::default(),
             leader: Gauge::default(),
             crd_missing: Gauge::default(),
         };
@@ -112,6 +153,10 @@ impl Default for Metrics {
             r.register("errors", "Errors of passes by kind", metrics.errors.clone());
             r.register("writes", "Writes to children by kind and verb", metrics.writes.clone());
             r.register("watch_errors", "Errors of watches by kind", metrics.watch_errors.clone());
+            let rounds = metrics.round_seconds.clone();
+            r.register_with_unit("store_round_duration", "Time of a look at a store", Unit::Seconds, rounds);
+            let failures = metrics.round_failures.clone();
+            r.register("store_round_failures", "What failed in looks at stores, by cause", failures);
             r.register("leader", "1 while this replica acts", metrics.leader.clone());
             r.register(
                 "crd_missing",
@@ -162,6 +207,17 @@ impl Metrics {
     /// Counts an error of a watch.
     pub fn watch_error(&self, kind: &'static str) {
         self.watch_errors.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Records a keeper's round, however it ended.
+    pub fn round(&self, tier: StoreTier, took: Duration) {
+        self.round_seconds.get_or_create(&TierLabel { tier: tier.as_str() }).observe(took.as_secs_f64());
+    }
+
+    /// Counts what failed in a round.
+    pub fn round_failed(&self, tier: StoreTier, what: RoundFailure) {
+        let label = RoundFailureLabel { tier: tier.as_str(), cause: what.as_str() };
+        self.round_failures.get_or_create(&label).inc();
     }
 
     /// Whether this replica acts.

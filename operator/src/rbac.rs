@@ -10,19 +10,24 @@ pub fn rules() -> Vec<PolicyRule> {
         // Owner references that block deletion need this where that admission plugin is on.
         rule(crds::GROUP, &["learningplatforms/finalizers"], &["update"]),
         rule(crds::GROUP, &["learningplatforms/status"], &["patch"]),
-        rule("", &["pods"], &["list", "watch"]),
+        // Stores are restarted pod by pod, each when its turn has come.
+        rule("", &["pods"], &["delete", "list", "watch"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
         rule("apps", &["deployments/scale"], &["get", "patch"]),
         // Other autoscalers of the same Deployment; most clusters have no such API.
         rule("keda.sh", &["scaledobjects"], &["list"]),
     ];
     for kind in Kind::ALL {
+        if kind == Kind::PersistentVolumeClaim {
+            rules.push(rule(kind.group(), &[kind.plural()], &["create", "get", "list", "patch", "watch"]));
+            continue;
+        }
         // Server-side apply of an object that does not exist is checked as create, too.
         rules.push(rule(kind.group(), &[kind.plural()], &["create", "delete", "get", "list", "patch", "watch"]));
     }
     for referred in Referred::ALL {
-        // Secrets are written, too.
-        if !matches!(referred, Referred::IngressClass | Referred::Secret) {
+        // Secrets and ConfigMaps are written, too.
+        if !matches!(referred, Referred::IngressClass | Referred::Secret | Referred::ConfigMap) {
             let resource = referred.resource();
             rules.push(rule(&resource.group, &[&resource.plural], &["get"]));
         }
@@ -36,6 +41,8 @@ pub fn cluster_rules() -> Vec<PolicyRule> {
     let class = Referred::IngressClass.resource();
     sorted(vec![
         rule(&class.group, &[&class.plural], &["get"]),
+        // Without it a namespace that is deleted takes the data of its stores along, and the status says so.
+        rule("", &["persistentvolumes"], &["get", "list", "patch"]),
         PolicyRule {
             resource_names: Some(vec!["httproutes.gateway.networking.k8s.io".to_owned()]),
             ..rule("apiextensions.k8s.io", &["customresourcedefinitions"], &["get"])

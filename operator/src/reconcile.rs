@@ -3,6 +3,7 @@
 use crate::{
     context::Context,
     error::{Class, Error, Result},
+    freeze::{self, Freeze},
     kinds::{Belongs, Kind, ObjectId, belongs},
     metrics::Outcome,
     naming::{PlatformKey, children_of},
@@ -12,11 +13,13 @@ use crate::{
         app::{Apps, connections},
         autoscaling::Autoscaling,
         binding::Bindings,
-        cache::Caches,
-        database::Databases,
+        cache::{self, Caches},
+        database::{self, Databases},
+        store::growth::{Growth, growth},
     },
     transitions,
     validate::{ValidPlatform, validate},
+    volumes::Volumes,
 };
 use crds::{LearningPlatform, status::ConditionType};
 use futures::{FutureExt, StreamExt, TryStreamExt, stream};
@@ -66,15 +69,16 @@ pub async fn reconcile(object: Arc<DeserializeGuard<LearningPlatform>>, ctx: Arc
             if outcome != Outcome::Failed {
                 ctx.backoff.clear(&uid);
             }
-            Ok(match outcome {
-                Outcome::Invalid => Action::await_change(),
-                Outcome::Waiting => Action::requeue(ctx.settings.waiting_requeue),
-                Outcome::Failed | Outcome::Abandoned => Action::requeue(ctx.backoff.fail(&uid, random())),
+            let planned = match outcome {
+                Outcome::Invalid => return Ok(Action::await_change()),
+                Outcome::Waiting => ctx.settings.waiting_requeue,
+                Outcome::Failed | Outcome::Abandoned => ctx.backoff.fail(&uid, random()),
                 // Spread, so that all platforms of an operator's start do not come back at the same time.
-                Outcome::Settled | Outcome::Skipped => {
-                    Action::requeue(ctx.settings.resync.mul_f64(1.0 - random() / 10.0))
-                }
-            })
+                Outcome::Settled | Outcome::Skipped => ctx.settings.resync.mul_f64(1.0 - random() / 10.0),
+            };
+            let freezes = known(&object).spec.freezes;
+            let freezes: Vec<_> = freezes.iter().filter_map(|freeze| Freeze::new(freeze).ok()).collect();
+            Ok(Action::requeue(freeze::next_pass(&freezes, planned, Timestamp::now().into())))
         }
         Err(error) => {
             // The pass has ended before it could say so itself.
@@ -129,6 +133,8 @@ async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
     if platform.metadata.deletion_timestamp.is_some() {
         // Its children go with it, by their owner references; nothing of it is outside the cluster.
         ctx.registry.remove(&key);
+        ctx.caches.remove(&key);
+        ctx.databases.remove(&key);
         return Ok(Outcome::Skipped);
     }
     let generation = platform.metadata.generation.unwrap_or_default();
@@ -170,19 +176,34 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let ctx = &suspended(ctx, lp);
     ctx.registry.sync(lp);
     let step = ctx.metrics.step("observe");
-    let children = children(ctx, lp).await?;
-    let (caches, databases) =
+    let (mut children, volumes) = futures::try_join!(children(ctx, lp), Volumes::look(ctx, lp))?;
+    let held = volumes.restore(ctx, lp, &mut children).await;
+    let (mut caches, mut databases) =
         futures::try_join!(Caches.observe(ctx, lp, &children), Databases.observe(ctx, lp, &children))?;
-    let app_room = Apps { bindings: Bindings { caches: caches.clone(), databases: databases.clone() } };
+    caches.hold(lp, &held);
+    databases.hold(lp, &held);
+    let app_room =
+        Apps { bindings: Bindings { caches: caches.bindings.clone(), databases: databases.bindings.clone() } };
     let (apps, scaling) =
         futures::try_join!(app_room.observe(ctx, lp, &children), Autoscaling.observe(ctx, lp, &children))?;
     drop(step);
 
-    let app_plan = app_room.plan(lp, &apps);
-    let runs = |item: &str| app_plan.iter().any(|step| step.item == item && is_deployment(&step.object));
-    let scaling_plan: Plan = Autoscaling.plan(lp, &scaling).into_iter().filter(|step| runs(&step.item)).collect();
-    let planned = app_plan.iter().chain(&scaling_plan).filter_map(|step| ObjectId::of(&step.object));
-    let wanted: BTreeSet<ObjectId> = planned.chain(app_room.kept(lp, &apps)).collect();
+    let store_plan: Plan =
+        Caches.plan(lp, &caches, &children).into_iter().chain(Databases.plan(lp, &databases, &children)).collect();
+    let Growth { plan: store_plan, recreated } = growth(&children, store_plan);
+    let app_plan = app_room.plan(lp, &apps, &children);
+    let planned = |item: &str| app_plan.iter().any(|step| step.item == item && is_deployment(&step.object));
+    let runs = |item: &str| planned(item) || apps.is_held(item);
+    let scaling_plan: Plan =
+        Autoscaling.plan(lp, &scaling, &children).into_iter().filter(|step| runs(&step.item)).collect();
+    let planned = store_plan.iter().chain(&app_plan).chain(&scaling_plan);
+    let wanted: BTreeSet<ObjectId> = planned
+        .filter_map(|step| ObjectId::of(&step.object))
+        .chain(recreated.iter().cloned())
+        .chain(app_room.kept(lp, &apps, &children))
+        .chain(Caches.kept(lp, &caches, &children))
+        .chain(Databases.kept(lp, &databases, &children))
+        .collect();
     let orphans: Vec<_> = children
         .0
         .iter()
@@ -194,6 +215,13 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let (hpas, others): (Vec<_>, Vec<_>) =
         orphans.into_iter().partition(|(id, _)| id.kind == Kind::HorizontalPodAutoscaler);
     let mut errors = prune(ctx, &hpas).await;
+    let recreated = recreate(ctx, &children, recreated).await;
+    let (cache_steps, database_steps): (Plan, Plan) =
+        store_plan.into_iter().partition(|step| caches.bindings.contains_key(&step.item));
+    let (cache_outcome, database_outcome) = futures::join!(
+        Caches.apply(ctx, lp, &children, &cache_steps),
+        Databases.apply(ctx, lp, &children, &database_steps)
+    );
     let app_outcome = app_room.apply(ctx, lp, &children, &app_plan).await;
     // Under the name of a Deployment that is somebody else's nothing of ours may scale.
     let (taken, scaling_plan): (Vec<_>, Vec<_>) =
@@ -201,6 +229,7 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let taken = taken.iter().filter_map(|step| children.0.get_key_value(&ObjectId::of(&step.object)?));
     let taken: Vec<_> = taken.filter(|(_, object)| belongs(*object, &lp.owner) == Belongs::Ours).collect();
     errors.extend(prune(ctx, &taken).await);
+    errors.extend(recreated);
     let scaling_outcome = Autoscaling.apply(ctx, lp, &children, &scaling_plan).await;
     errors.extend(prune(ctx, &others).await);
     drop(step);
@@ -208,7 +237,12 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let mut after = children;
     let mut failures = BTreeMap::new();
     let mut pending = BTreeSet::new();
-    for (condition, outcome) in [(Autoscaling::CONDITION, scaling_outcome), (Apps::CONDITION, app_outcome)] {
+    for (condition, outcome) in [
+        (Autoscaling::CONDITION, scaling_outcome),
+        (Apps::CONDITION, app_outcome),
+        (Caches::CONDITION, cache_outcome),
+        (Databases::CONDITION, database_outcome),
+    ] {
         after.0.extend(outcome.applied);
         pending.extend(outcome.pending);
         failures.extend(outcome.failures.into_iter().map(|(item, error)| (item, (condition, error))));
@@ -219,10 +253,15 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     {
         return Err(conflict);
     }
+    let (kept, failed) = volumes.keep(ctx, lp, &after).await;
+    caches.note(lp, &kept);
+    databases.note(lp, &kept);
+    errors.extend(failed);
     for error in failures.values().map(|(_, e)| e).chain(&errors) {
         ctx.metrics.error(error);
         tracing::info!(%error, "a step failed");
     }
+    order(ctx, lp, &mut caches, &mut databases, &after);
     let rooms = vec![
         app_room.status(lp, &apps, &after),
         Autoscaling.status(lp, &scaling, &after),
@@ -231,6 +270,21 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     ];
     let findings = Findings { rooms, failures, pending, errors, children: &after, wanted };
     Ok(status::status(lp, findings, Timestamp::now()))
+}
+
+/// Tells the keepers of the stores what is wanted of them.
+fn order(
+    ctx: &Context,
+    lp: &ValidPlatform,
+    caches: &mut cache::Observed,
+    databases: &mut database::Observed,
+    after: &Children,
+) {
+    let acts = !lp.suspended();
+    let answered = ctx.caches.order(ctx, &lp.key, cache::orders(lp, caches, after, acts));
+    cache::answered(lp, caches, after, &answered);
+    let answered = ctx.databases.order(ctx, &lp.key, database::orders(lp, databases, after, acts));
+    database::answered(lp, databases, after, &answered);
 }
 
 fn is_deployment(object: &DynamicObject) -> bool {
@@ -284,6 +338,20 @@ async fn children(ctx: &Context, lp: &ValidPlatform) -> Result<Children> {
         (ObjectId { kind, name: object.name_any() }, object)
     });
     Ok(Children(found.collect()))
+}
+
+/// Removes StatefulSets without their pods, so that they are made anew around them.
+async fn recreate(ctx: &Context, children: &Children, sets: BTreeSet<ObjectId>) -> Vec<Error> {
+    let mut errors = Vec::new();
+    for id in sets {
+        let Some(set) = children.0.get(&id) else { continue };
+        match ctx.writer.delete_alone(id.kind, set).await {
+            Ok(true) => ctx.metrics.write(id.kind.as_str(), "delete"),
+            Ok(false) => {}
+            Err(error) => errors.push(error),
+        }
+    }
+    errors
 }
 
 /// Removes orphans; their errors stop nothing else.
@@ -347,13 +415,16 @@ async fn tell(platform: &LearningPlatform, error: &Error, ctx: &Context) -> Resu
 /// What a pass would apply, without a cluster: every object of a platform, in order, as it would be sent, owner aside. What
 /// Secrets hold is not known then: `SECRET-<name>-<key>` stands for it.
 pub fn render(lp: &ValidPlatform, served: crate::capabilities::Served) -> Vec<tiers::Step> {
+    let none = Children::default();
+    let mut plan = Caches.plan(lp, &cache::Observed { served, ..cache::offline(lp) }, &none);
+    plan.extend(Databases.plan(lp, &database::Observed { served, ..database::offline(lp) }, &none));
     let room = Apps { bindings: Bindings::placeholders(&lp.caches, &lp.databases) };
     let apps = lp.apps.iter().map(|app| {
         let connections = connections::offline(app, &room.bindings);
-        (app.key.app.clone(), tiers::app::SeenApp { connections, ..Default::default() })
+        (app.key.app.clone(), tiers::app::SeenApp::first(app, connections, served))
     });
-    let seen = tiers::app::Observed { served, apps: apps.collect() };
-    let mut plan = room.plan(lp, &seen);
-    plan.extend(Autoscaling.plan(lp, &Default::default()));
+    let seen = tiers::app::Observed { served, apps: apps.collect(), ..Default::default() };
+    plan.extend(room.plan(lp, &seen, &none));
+    plan.extend(Autoscaling.plan(lp, &Default::default(), &none));
     plan
 }

@@ -5,9 +5,10 @@ use crate::{
     context::Context,
     naming::PlatformKey,
     stores::Stores,
+    tiers::database::cloud_native_pg::CloudNativePg,
     validate::{ValidApp, ValidPlatform},
 };
-use crds::{LearningPlatformSpec, tiers::endpoint::StoreTls};
+use crds::{LearningPlatform, LearningPlatformSpec, tiers::endpoint::StoreTls};
 use futures::future::join_all;
 use kube::{
     Api, ResourceExt,
@@ -90,13 +91,16 @@ pub fn references(app: &ValidApp) -> BTreeMap<Reference, String> {
         }
     };
     let spec = &app.spec;
-    for variable in &spec.env {
+    let own = spec.env.iter().map(|variable| (variable, format!("env[{}]", variable.name)));
+    let of_jobs = spec.jobs.iter().flat_map(|job| job.env.iter().map(move |variable| (job, variable)));
+    let of_jobs = of_jobs.map(|(job, variable)| (variable, format!("jobs[{}].env[{}]", job.name, variable.name)));
+    for (variable, field) in own.chain(of_jobs) {
         let Some(from) = &variable.value_from else { continue };
         if let Some(key) = from.secret_key_ref.as_ref().filter(|k| k.optional != Some(true)) {
-            add(Referred::Secret, namespace, &key.name, format!("env[{}]", variable.name));
+            add(Referred::Secret, namespace, &key.name, field.clone());
         }
         if let Some(key) = from.config_map_key_ref.as_ref().filter(|k| k.optional != Some(true)) {
-            add(Referred::ConfigMap, namespace, &key.name, format!("env[{}]", variable.name));
+            add(Referred::ConfigMap, namespace, &key.name, field);
         }
     }
     for from in &spec.env_from {
@@ -135,20 +139,30 @@ fn secrets_of_stores(spec: &LearningPlatformSpec) -> impl Iterator<Item = &str> 
     let external = spec.databases.iter().filter_map(|database| database.external.as_ref());
     let databases =
         external.flat_map(|database| iter::once(&database.secret.name).chain(authority(database.tls.as_ref())));
-    caches.chain(databases).map(String::as_str)
+    let own = spec.caches.iter().filter_map(|cache| cache.in_cluster.as_ref()?.password.as_ref());
+    caches.chain(databases).chain(own.map(|password| &password.name)).map(String::as_str)
 }
 
 fn authority(tls: Option<&StoreTls>) -> Option<&String> {
     Some(&tls?.ca.as_ref()?.name)
 }
 
-/// The platforms whose stores name a Secret.
+/// Whether CloudNativePG makes a Secret for a platform's databases.
+fn is_of_cluster(platform: &LearningPlatform, secret: &str) -> bool {
+    platform.spec.databases.iter().any(|database| {
+        let Some(spec) = &database.cloud_native_pg else { return false };
+        let item = CloudNativePg::new(&platform.name_any(), "", database, spec);
+        secret == item.login_secret() || secret == item.authority_secret()
+    })
+}
+
+/// The platforms whose stores name a Secret, or have it made.
 pub fn users_of_secret(stores: &Stores, namespace: &str, secret: &str) -> Vec<PlatformKey> {
     let platforms = stores.platforms.state();
     let here = platforms.iter().filter_map(|guarded| guarded.0.as_ref().ok());
     let users = here.filter(|platform| {
         platform.namespace().as_deref() == Some(namespace)
-            && secrets_of_stores(&platform.spec).any(|name| name == secret)
+            && (secrets_of_stores(&platform.spec).any(|name| name == secret) || is_of_cluster(platform, secret))
     });
     users.map(PlatformKey::of).collect()
 }

@@ -13,6 +13,7 @@ use crate::{
     metrics::Metrics,
     platform_metrics::PlatformMetrics,
     shallow,
+    store_metrics::StoreMetrics,
     stores::Stores,
     telemetry::LogControl,
     wake::Wake,
@@ -57,9 +58,13 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         stores: stores.clone(),
         scaling: Arc::default(),
         registry: evaluate::Registry::default(),
+        caches: Arc::default(),
+        databases: Arc::default(),
         backoff: Arc::new(Backoff::default()),
         client: client.clone(),
     };
+    let of_stores = StoreMetrics::new(ctx.caches.clone(), ctx.databases.clone());
+    metrics.register(|r| r.register_collector(Box::new(of_stores)));
     let (readiness, ready) = watch::channel(Readiness::WaitingForCrd);
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
     tracing::info!(listen = %listener.local_addr()?, identity, "started");
@@ -147,9 +152,22 @@ async fn act(
     queue: tokio::sync::mpsc::Receiver<crate::naming::PlatformKey>,
     stop: CancellationToken,
 ) {
+    ctx.caches.lead(wake.sender());
+    ctx.databases.lead(wake.sender());
+    let _keepers = Keeping(ctx.clone());
     let evaluation = evaluate::run(ctx.clone(), wake.sender(), stop.clone());
     let passes = controller::run(ctx, wake, queue, stop.clone());
     futures::join!(evaluation, passes);
+}
+
+/// Ends the keepers when it goes, in whatever way.
+struct Keeping(Arc<Context>);
+
+impl Drop for Keeping {
+    fn drop(&mut self) {
+        self.0.caches.stop();
+        self.0.databases.stop();
+    }
 }
 
 /// The signal future of its own: SIGTERM from the kubelet, SIGINT from a terminal.

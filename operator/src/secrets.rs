@@ -60,6 +60,9 @@ pub enum Lack {
         /// What is wrong with the value, and how to mend it.
         problem: &'static str,
     },
+    /// It will be there, or be known, when something else has happened.
+    #[error("{0}")]
+    NotYet(String),
     /// It may be there.
     #[error("the Secret {name} cannot be read: {error}")]
     Unreadable {

@@ -12,7 +12,8 @@ use crate::{
 use crds::status::{
     AppStatus,
     ConditionType::{
-        self, AppReady, AutoscalingReady, CacheReady, DatabaseReady, MetricsAvailable, Ready, Reconciling, Stalled,
+        self, AppReady, AutoscalingReady, CacheReady, DatabaseReady, MetricsAvailable, Ready, Reconciling,
+        RolloutPending, Stalled,
     },
     Inventory, InventoryEntry, LearningPlatformStatus, Reason, StoreStatus, Summary,
 };
@@ -43,15 +44,24 @@ pub fn status(lp: &ValidPlatform, findings: Findings<'_>, now: Timestamp) -> (Le
     let caches = merge(lp.caches.iter().map(|cache| cache.name.as_str()), &findings);
     let databases = merge(lp.databases.iter().map(|database| database.name.as_str()), &findings);
     let all = || items.iter().chain(&caches).chain(&databases);
-    let verdicts: Vec<Verdict> = [AppReady, AutoscalingReady, CacheReady, DatabaseReady, MetricsAvailable]
+    let types = [AppReady, RolloutPending, AutoscalingReady, CacheReady, DatabaseReady, MetricsAvailable];
+    let verdicts: Vec<Verdict> = types
         .into_iter()
-        .filter_map(|type_| worst(type_, all().flat_map(|(name, item)| item.verdicts.iter().map(move |v| (*name, v)))))
+        .filter_map(|type_| {
+            let items = all().flat_map(|(name, item)| item.verdicts.iter().map(move |v| (*name, v)));
+            let waiting = findings.rooms.iter().filter_map(|room| Some(("the spec", room.waiting.as_ref()?)));
+            worst(type_, items.chain(waiting))
+        })
         .collect();
     let ready = ready(lp, &verdicts, &findings);
     let summary = summary(&items);
     let outcome = match ready.state {
         _ if failed => Outcome::Failed,
         _ if lp.suspended() => Outcome::Skipped,
+        // What ends a change of passwords is time, of which no event tells.
+        State::True if all().any(|(_, item)| item.store.as_ref().is_some_and(|s| s.rotation.is_some())) => {
+            Outcome::Waiting
+        }
         State::True => Outcome::Settled,
         _ => Outcome::Waiting,
     };
@@ -66,6 +76,7 @@ pub fn status(lp: &ValidPlatform, findings: Findings<'_>, now: Timestamp) -> (Le
                 replicas: item.replicas,
                 conditions: render(item.verdicts, carried, lp.generation, now),
                 scaling: item.scaling,
+                jobs: item.jobs,
             }
         })
         .collect();
@@ -121,7 +132,8 @@ fn stores(items: Vec<(&str, ItemStatus)>, before: &[StoreStatus], generation: i6
         let previous = before.iter().find(|store| store.name == name);
         let carried = previous.map(|store| store.conditions.as_slice()).unwrap_or_default();
         let conditions = render(item.verdicts, carried, generation, now);
-        StoreStatus { name: name.to_owned(), address: item.address, conditions }
+        let details = item.store.map(|store| *store).unwrap_or_default();
+        StoreStatus { name: name.to_owned(), address: item.address, conditions, ..details }
     };
     items.into_iter().map(status).collect()
 }
@@ -137,6 +149,8 @@ fn merge<'a>(names: impl Iterator<Item = &'a str>, findings: &Findings<'_>) -> V
             item.image = item.image.or(said.image);
             item.replicas = item.replicas.or(said.replicas);
             item.scaling = item.scaling.or(said.scaling);
+            item.store = item.store.or(said.store);
+            item.jobs.extend(said.jobs);
         }
         if let Some((type_, error)) = findings.failures.get(name) {
             let failed = Verdict::new(*type_, State::False, error.reason(), error.to_string());
@@ -213,8 +227,10 @@ fn summary(items: &[(&str, ItemStatus)]) -> Summary {
 }
 
 fn inventory(owner: &Owner, children: &Children, wanted: &BTreeSet<ObjectId>) -> Inventory {
-    let there =
-        children.0.iter().filter(|(id, object)| wanted.contains(id) && belongs(*object, owner) == Belongs::Ours);
+    let there = children
+        .0
+        .iter()
+        .filter(|(id, object)| wanted.contains(id) && !matches!(belongs(*object, owner), Belongs::Foreign(_)));
     let mut entries: Vec<InventoryEntry> = there
         .map(|(id, _)| InventoryEntry {
             id: format!("{}_{}_{}_{}", owner.key.namespace, id.name, id.kind.group(), id.kind),

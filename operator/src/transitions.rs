@@ -3,7 +3,7 @@
 use crate::context::Context;
 use crds::{
     LearningPlatform,
-    status::{ConditionType, LearningPlatformStatus, Reason},
+    status::{AppStatus, ConditionType, JobState, LearningPlatformStatus, Reason, StoreStatus},
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::Resource;
@@ -21,7 +21,8 @@ pub struct Transition {
     pub condition: String,
 }
 
-/// What changed between two statuses: conditions whose value or reason is another one. A message alone is no transition.
+/// What changed between two statuses: conditions whose value or reason is another one, and runs of jobs that have failed. A
+/// message alone is no transition.
 pub fn transitions(before: &LearningPlatformStatus, after: &LearningPlatformStatus) -> Vec<Transition> {
     let mut found = Vec::new();
     for condition in &after.conditions {
@@ -31,6 +32,10 @@ pub fn transitions(before: &LearningPlatformStatus, after: &LearningPlatformStat
             found.extend(transition("", condition, &before.conditions));
         }
     }
+    found.extend(stores(after).filter_map(|store| {
+        let previous = stores(before).find(|previous| previous.name == store.name);
+        rotation(store, previous.and_then(|previous| previous.rotation.as_deref()))
+    }));
     let (earlier, later): (Vec<_>, Vec<_>) = (items(before).collect(), items(after).collect());
     for (name, conditions) in later {
         let previous = earlier.iter().find(|(n, _)| *n == name).map(|(_, conditions)| *conditions);
@@ -38,12 +43,51 @@ pub fn transitions(before: &LearningPlatformStatus, after: &LearningPlatformStat
             found.extend(transition(&format!("{name}: "), condition, previous.unwrap_or_default()));
         }
     }
+    for app in &after.apps {
+        let previous = before.apps.iter().find(|previous| previous.name == app.name);
+        found.extend(failed_jobs(previous, app));
+    }
     found
+}
+
+/// The runs of jobs that have failed since, but for those of which the app's condition tells.
+fn failed_jobs(before: Option<&AppStatus>, after: &AppStatus) -> Vec<Transition> {
+    let known = before.map(|app| app.jobs.as_slice()).unwrap_or_default();
+    let stops = after.conditions.iter().find(|condition| condition.reason == Reason::JobFailed.as_str());
+    let mut found = Vec::new();
+    for job in after.jobs.iter().filter(|job| job.state == JobState::Failed) {
+        let run = job.run.as_deref().unwrap_or_default();
+        let is_known = known.iter().any(|known| known.run == job.run && known.state == job.state);
+        if !is_known && !stops.is_some_and(|condition| condition.message.contains(run)) {
+            found.push(Transition {
+                warning: true,
+                reason: Reason::JobFailed.to_string(),
+                note: format!("{}: the job {} failed: see the logs of Job {run}", after.name, job.name),
+                condition: "Job".to_owned(),
+            });
+        }
+    }
+    found
+}
+
+fn stores(status: &LearningPlatformStatus) -> impl Iterator<Item = &StoreStatus> {
+    status.caches.iter().chain(&status.databases)
+}
+
+/// The beginning and the end of a change of a store's password.
+fn rotation(store: &StoreStatus, before: Option<&str>) -> Option<Transition> {
+    let (reason, note) = match (before, &store.rotation) {
+        (None, Some(told)) => ("PasswordChanging", told.clone()),
+        (Some(_), None) => ("PasswordChanged", "the former password is no longer accepted".to_owned()),
+        _ => return None,
+    };
+    let (reason, condition) = (reason.to_owned(), "RotatePassword".to_owned());
+    Some(Transition { warning: false, reason, note: format!("{}: {note}", store.name), condition })
 }
 
 /// The items of all tiers, whose names are unique among them.
 fn items(status: &LearningPlatformStatus) -> impl Iterator<Item = (&str, &[Condition])> {
-    let stores = status.caches.iter().chain(&status.databases).map(|s| (s.name.as_str(), s.conditions.as_slice()));
+    let stores = stores(status).map(|s| (s.name.as_str(), s.conditions.as_slice()));
     status.apps.iter().map(|app| (app.name.as_str(), app.conditions.as_slice())).chain(stores)
 }
 
@@ -82,7 +126,7 @@ mod tests {
         conditions::{State, Verdict, render},
         status,
     };
-    use crds::status::AppStatus;
+    use crds::status::JobStatus;
     use k8s_openapi::jiff::Timestamp;
 
     fn with(state: State, reason: Reason, message: &str) -> LearningPlatformStatus {
@@ -99,6 +143,23 @@ mod tests {
     }
 
     #[test]
+    fn each_run_of_a_job_that_fails_is_told_once() {
+        let with = |state: JobState, run: &str| {
+            let mut status = with(State::True, Reason::Succeeded, "");
+            let run = Some(run.to_owned());
+            status.apps[0].jobs = vec![JobStatus { name: "warm".to_owned(), state, run, at: None }];
+            status
+        };
+        let (runs, failed) = (with(JobState::Running, "a"), with(JobState::Failed, "a"));
+        let told = transitions(&runs, &failed);
+        assert!(told.len() == 1 && told[0].warning, "{told:?}");
+        assert_eq!(told[0].note, "web: the job warm failed: see the logs of Job a");
+        assert_eq!(transitions(&failed, &failed), []);
+        assert_eq!(transitions(&failed, &with(JobState::Failed, "b")).len(), 1, "another run");
+        assert_eq!(transitions(&failed, &with(JobState::Succeeded, "b")), []);
+    }
+
+    #[test]
     fn a_new_value_or_reason_is_a_transition_and_a_new_message_is_none() {
         let ready = with(State::True, Reason::Succeeded, "3 of 3");
         assert_eq!(transitions(&ready, &ready), []);
@@ -109,6 +170,17 @@ mod tests {
         assert_eq!(broken[1].note, "web: AppReady is False: no image");
         let healed = transitions(&with(State::False, Reason::ImagePull, "x"), &ready);
         assert!(healed.len() == 2 && healed.iter().all(|t| !t.warning));
+        let rotating = |told: Option<&str>| {
+            let rotation = told.map(str::to_owned);
+            let cache = StoreStatus { name: "cache".to_owned(), rotation, ..StoreStatus::default() };
+            LearningPlatformStatus { caches: vec![cache], ..ready.clone() }
+        };
+        let notes = |before: Option<&str>, after: Option<&str>| -> Vec<String> {
+            transitions(&rotating(before), &rotating(after)).into_iter().map(|t| t.note).collect()
+        };
+        assert_eq!(notes(None, Some("spreading")), ["cache: spreading"]);
+        assert_eq!(notes(Some("spreading"), Some("published")), [""; 0]);
+        assert_eq!(notes(Some("published"), None), ["cache: the former password is no longer accepted"]);
         let starting = transitions(&LearningPlatformStatus::default(), &status::first(1, Timestamp::UNIX_EPOCH));
         assert!(starting.len() == 1 && !starting[0].warning, "progress is no warning");
     }

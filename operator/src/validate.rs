@@ -5,6 +5,7 @@
 use crate::{
     context::Settings,
     error::{Error, Result},
+    freeze::Freeze,
     naming::{AppKey, Owner, PlatformKey, object_name},
     tiers::{
         app::{self, variables::Authority},
@@ -21,7 +22,7 @@ use crds::{
     tiers::{
         app::{App, AppPort, Protocol},
         cache::Cache,
-        database::Database,
+        database::{Database, ExternalDatabase},
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,6 +46,10 @@ pub struct ValidPlatform {
     pub caches: Vec<ValidCache>,
     /// The databases, in the order of the spec.
     pub databases: Vec<ValidDatabase>,
+    /// Stores whose data may be left behind.
+    pub abandon_data: BTreeSet<String>,
+    /// Its freezes, but for those that somebody has lifted.
+    pub freezes: Vec<Freeze>,
     /// The status that the resource carries.
     pub status: LearningPlatformStatus,
 }
@@ -134,19 +139,36 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
     for cache in &spec.caches {
         let path = format!("spec.caches[{}]", cache.name);
         take(&path, &cache.name, &mut problems);
-        caches.extend(validate_cache(&path, cache, &mut problems));
+        for former in cache.renamed_from.iter().filter(|former| **former != cache.name) {
+            take(&format!("{path}.renamedFrom"), former, &mut problems);
+        }
+        caches.extend(validate_cache(&key, &path, cache, &mut problems));
     }
     for database in &spec.databases {
         let path = format!("spec.databases[{}]", database.name);
         take(&path, &database.name, &mut problems);
-        databases.extend(validate_database(&path, database, &mut problems));
+        for former in database.renamed_from.iter().filter(|former| **former != database.name) {
+            take(&format!("{path}.renamedFrom"), former, &mut problems);
+        }
+        databases.extend(validate_database(&key, &path, database, &mut problems));
     }
+    check_clusters(&databases, &mut problems);
     let stores = Bindings::placeholders(&caches, &databases);
     for app in &spec.apps {
         let path = format!("spec.apps[{}]", app.name);
         take(&path, &app.name, &mut problems);
         apps.extend(validate_app(&key, &path, app, spec.prometheus.as_ref(), &stores, settings, &mut problems));
     }
+    check_schedules(&apps, &mut problems);
+    let annotations = platform.metadata.annotations.clone().unwrap_or_default();
+    let mut freezes = Vec::new();
+    for freeze in &spec.freezes {
+        match Freeze::new(freeze) {
+            Ok(freeze) => freezes.push(freeze),
+            Err(error) => problems.push(Problem::new(format!("spec.freezes[{}]", freeze.name), error.to_string())),
+        }
+    }
+    freezes.retain(|freeze| !freeze.is_lifted(&annotations));
     let mut problems = problems.into_iter();
     if let Some(Problem { field, mut problem }) = problems.next() {
         let more = problems.count();
@@ -158,11 +180,13 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
     Ok(ValidPlatform {
         owner: Owner::of(platform),
         generation: platform.metadata.generation.unwrap_or_default(),
-        annotations: platform.metadata.annotations.clone().unwrap_or_default(),
+        annotations,
         prometheus: spec.prometheus.clone(),
         apps,
         caches,
         databases,
+        abandon_data: spec.abandon_data.iter().cloned().collect(),
+        freezes,
         status: platform.status.clone().unwrap_or_default(),
         key,
     })
@@ -210,37 +234,122 @@ fn validate_app(
         scaling,
     };
     check_ports(path, &valid, problems);
+    let of_jobs = app::jobs::check(&valid).into_iter();
+    problems.extend(of_jobs.map(|(field, problem)| Problem::new(join(path, &field), problem)));
     if let Err(problem) = app::overlay::check(&valid) {
         problems.push(Problem::new(format!("{path}.podTemplate"), problem));
     }
     (problems.len() == before).then_some(valid)
 }
 
-fn validate_cache(path: &str, cache: &Cache, problems: &mut Vec<Problem>) -> Option<ValidCache> {
-    let Some(external) = &cache.external else {
-        problems.push(Problem::new(path, "nothing says where the cache runs: set external"));
-        return None;
+/// Jobs `a-b` of an app `x` and `b` of an app `x-a` would have CronJobs of one name.
+fn check_schedules(apps: &[ValidApp], problems: &mut Vec<Problem>) {
+    let mut names = BTreeSet::new();
+    for app in apps {
+        for job in app.spec.jobs.iter().filter(|job| job.schedule.is_some()) {
+            let name = app::jobs::cron_job_name(app, job);
+            if !names.insert(name.clone()) {
+                let field = format!("spec.apps[{}].jobs[{}].name", app.key.app, job.name);
+                let problem = format!("another job's CronJob is called {name}, too: rename one of them");
+                problems.push(Problem::new(field, problem));
+            }
+        }
+    }
+}
+
+fn validate_cache(
+    platform: &PlatformKey,
+    path: &str,
+    cache: &Cache,
+    problems: &mut Vec<Problem>,
+) -> Option<ValidCache> {
+    let provider = match (&cache.in_cluster, &cache.external) {
+        (Some(spec), None) => {
+            problems.extend(forbidden(&format!("{path}.inCluster.parameters"), &spec.parameters, valkey::refused));
+            let cache = cache::in_cluster::InCluster::new(&platform.name, &platform.namespace, cache, spec);
+            cache::Provider::InCluster(Box::new(cache))
+        }
+        (None, Some(external)) => {
+            let address = address(&format!("{path}.external.address"), &external.address, cache::PORT, problems)?;
+            cache::Provider::External(address, external.clone())
+        }
+        _ => {
+            let problem = "say where the cache runs: set exactly one of inCluster and external";
+            problems.push(Problem::new(path, problem));
+            return None;
+        }
     };
-    let address = address(&format!("{path}.external.address"), &external.address, cache::PORT, problems)?;
-    let provider = cache::Provider::External(address, external.clone());
     Some(ValidCache { name: cache.name.clone(), provider })
 }
 
-fn validate_database(path: &str, database: &Database, problems: &mut Vec<Problem>) -> Option<ValidDatabase> {
-    let Some(spec) = &database.external else {
-        problems.push(Problem::new(path, "nothing says where the database runs: set external"));
-        return None;
+/// Settings of a server that would break what the operator promises of it.
+fn forbidden<'a>(
+    field: &'a str,
+    parameters: &'a BTreeMap<String, String>,
+    why: fn(&str) -> Option<&'static str>,
+) -> impl Iterator<Item = Problem> + 'a {
+    parameters.keys().filter_map(move |name| Some(Problem::new(format!("{field}[{name}]"), why(name)?)))
+}
+
+fn validate_database(
+    platform: &PlatformKey,
+    path: &str,
+    database: &Database,
+    problems: &mut Vec<Problem>,
+) -> Option<ValidDatabase> {
+    let provider = match (&database.in_cluster, &database.cloud_native_pg, &database.external) {
+        (None, Some(spec), None) => {
+            problems.extend(forbidden(
+                &format!("{path}.cloudNativePG.parameters"),
+                &spec.parameters,
+                postgres::config::forbidden_parameter,
+            ));
+            let database =
+                database::cloud_native_pg::CloudNativePg::new(&platform.name, &platform.namespace, database, spec);
+            database::Provider::CloudNativePg(Box::new(database))
+        }
+        (Some(spec), None, None) => {
+            problems.extend(forbidden(
+                &format!("{path}.inCluster.parameters"),
+                &spec.parameters,
+                postgres::config::forbidden_parameter,
+            ));
+            let database = database::in_cluster::InCluster::new(&platform.name, &platform.namespace, database, spec);
+            database::Provider::InCluster(Box::new(database))
+        }
+        (None, None, Some(external)) => {
+            database::Provider::External(Box::new(validate_external(path, external, problems)?))
+        }
+        _ => {
+            let problem = "say where the database runs: set exactly one of inCluster, cloudNativePG and external";
+            problems.push(Problem::new(path, problem));
+            return None;
+        }
     };
+    let connection_budget = database.connection_budget;
+    Some(ValidDatabase { name: database.name.clone(), connection_budget, provider })
+}
+
+/// What CloudNativePG makes for a database `a` would be called as what is made for a database `a-pg`.
+fn check_clusters(databases: &[ValidDatabase], problems: &mut Vec<Problem>) {
+    let ids: BTreeSet<&str> = databases.iter().filter_map(ValidDatabase::id).collect();
+    for database in databases {
+        let database::Provider::CloudNativePg(item) = &database.provider else { continue };
+        let taken = format!("{}-pg", item.identity.id);
+        if ids.contains(&*taken) {
+            let problem =
+                format!("what is made for it would be called like that of database {taken}: rename one of them");
+            problems.push(Problem::new(format!("spec.databases[{}].name", database.name), problem));
+        }
+    }
+}
+
+fn validate_external(path: &str, spec: &ExternalDatabase, problems: &mut Vec<Problem>) -> Option<database::External> {
     let primary = address(&format!("{path}.external.address"), &spec.address, database::PORT, problems)?;
     let field = format!("{path}.external.replicas");
     let replicas = spec.replicas.iter().map(|replica| address(&field, replica, database::PORT, problems));
     let replicas = replicas.collect::<Option<Vec<_>>>()?;
-    let external = database::External { primary, replicas, spec: spec.clone() };
-    Some(ValidDatabase {
-        name: database.name.clone(),
-        connection_budget: database.connection_budget,
-        provider: database::Provider::External(external),
-    })
+    Some(database::External { primary, replicas, spec: spec.clone() })
 }
 
 fn address(field: &str, text: &str, port: u16, problems: &mut Vec<Problem>) -> Option<Address> {

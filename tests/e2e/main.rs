@@ -7,6 +7,7 @@ mod admission;
 mod lifecycle;
 mod lpctl;
 mod scaling;
+mod stores;
 
 #[path = "../../crds/tests/examples/mod.rs"]
 mod examples;

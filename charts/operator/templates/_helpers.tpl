@@ -52,13 +52,25 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [learningplatform.dev]
   resources: [learningplatforms/finalizers]
   verbs: [update]
+# Stores are restarted pod by pod, each when its turn has come.
 - apiGroups: [""]
   resources: [pods]
-  verbs: [list, watch]
+  verbs: [delete, list, watch]
 # By name only, as a platform refers to them: no list, no watch.
 - apiGroups: [""]
-  resources: [configmaps, serviceaccounts]
+  resources: [serviceaccounts]
   verbs: [get]
+# Of stores in the cluster: their configuration, and the record of their data.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [create, delete, get, list, patch, watch]
+# Made and removed by StatefulSets, or made for volumes that are there; only ever enlarged.
+- apiGroups: [""]
+  resources: [persistentvolumeclaims]
+  verbs: [create, get, list, patch, watch]
+- apiGroups: [apps]
+  resources: [statefulsets]
+  verbs: [create, delete, get, list, patch, watch]
 # Credentials are read by name, and noticed when they change; each app's connections are written. Only metadata is watched.
 - apiGroups: [""]
   resources: [secrets]
@@ -71,6 +83,9 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [apps]
   resources: [deployments]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [batch]
+  resources: [cronjobs, jobs]
   verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [apps]
   resources: [deployments/scale]
@@ -88,18 +103,34 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [httproutes]
   verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [networking.k8s.io]
-  resources: [ingresses]
+  resources: [ingresses, networkpolicies]
   verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [monitoring.coreos.com]
   resources: [podmonitors]
+  verbs: [create, delete, get, list, patch, watch]
+- apiGroups: [postgresql.cnpg.io]
+  resources: [clusters]
   verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create, patch]
 {{- end -}}
 
+{{/* "true" where it may see to the volumes of stores. */}}
+{{- define "operator.persistentVolumes" -}}
+{{- if eq (toString .Values.rbac.persistentVolumes) "auto" -}}
+{{- if not .Values.watchNamespaces }}true{{ end -}}
+{{- else if .Values.rbac.persistentVolumes -}}true{{- end -}}
+{{- end -}}
+
 {{/* What it reads that has no namespace. */}}
 {{- define "operator.clusterRules" -}}
+{{- if include "operator.persistentVolumes" . -}}
+# So that the data of stores outlive their namespace. Only volumes of stores are asked for, by label or by name.
+- apiGroups: [""]
+  resources: [persistentvolumes]
+  verbs: [get, list, patch]
+{{ end -}}
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
   verbs: [get]

@@ -6,6 +6,7 @@ pub mod platforms;
 pub mod pre;
 mod remedy;
 mod schema;
+pub mod stores;
 mod text;
 mod topic;
 

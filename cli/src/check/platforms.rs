@@ -10,7 +10,7 @@ use crate::{
     commands::status::{Item, PlatformView, view},
     output::ago,
 };
-use crds::LearningPlatform;
+use crds::{LearningPlatform, status::Reason};
 use jiff::Timestamp;
 use kube::{Api, ResourceExt};
 
@@ -74,19 +74,29 @@ where
             let app = app.name.clone();
             let look = move |view: &PlatformView, _: Timestamp| {
                 let item = view.items.iter().find(|i| i.tier == tier && i.name == app);
-                item.map_or_else(|| Verdict::Note("it is gone".into()), |item| of_item(view, item))
+                item.map_or_else(|| Verdict::Note("it is gone".into()), |item| of_item(view, item, None))
             };
             let check = Check::new(description, topic, looking(Box::new(look))).retry();
             checks.push(if warning { check.warning() } else { check });
         }
     }
-    let caches = platform.spec.caches.iter().map(|cache| ("cache", &cache.name));
-    let databases = platform.spec.databases.iter().map(|database| ("database", &database.name));
-    for (tier, store) in caches.chain(databases) {
-        let name = store.clone();
+    for (app, job) in platform.spec.apps.iter().flat_map(|app| app.jobs.iter().map(move |job| (app, job))) {
+        let name = format!("{}/{}", app.name, job.name);
+        let description = format!("job {name} has not failed");
+        let look = move |view: &PlatformView, _: Timestamp| {
+            let item = view.items.iter().find(|i| i.tier == "job" && i.name == name);
+            item.map_or_else(|| Verdict::Note("it is gone".into()), |item| of_job(view, item))
+        };
+        checks.push(Check::new(description, Topic::JobFailed, looking(Box::new(look))).warning());
+    }
+    let caches = platform.spec.caches.iter().map(|cache| ("cache", &cache.name, &cache.renamed_from));
+    let databases = platform.spec.databases.iter();
+    let databases = databases.map(|database| ("database", &database.name, &database.renamed_from));
+    for (tier, store, former) in caches.chain(databases) {
+        let (name, id) = (store.clone(), former.as_ref().unwrap_or(store).clone());
         let look = move |view: &PlatformView, _: Timestamp| {
             let item = view.items.iter().find(|i| i.tier == tier && i.name == name);
-            item.map_or_else(|| Verdict::Note("it is gone".into()), |item| of_item(view, item))
+            item.map_or_else(|| Verdict::Note("it is gone".into()), |item| of_item(view, item, Some(&id)))
         };
         let check = Check::new(format!("{tier} {store} can be used"), Topic::StoreNotReady, looking(Box::new(look)));
         checks.push(check.retry());
@@ -109,21 +119,33 @@ fn seen(view: &PlatformView, now: Timestamp) -> Verdict {
 }
 
 fn ready(view: &PlatformView, _: Timestamp) -> Verdict {
-    let place = Place { namespace: &view.namespace, platform: &view.name, app: None };
+    let place = Place { namespace: &view.namespace, platform: &view.name, app: None, is_store: false };
     if view.state == "Ready" {
         return Verdict::Good(view.message.clone());
     }
     Verdict::bad(format!("{}: {}", view.state, view.message), remedy(&view.state, &place))
 }
 
-fn of_item(view: &PlatformView, item: &Item) -> Verdict {
+/// What a job comes to; of one that stops a rollout the app tells, too.
+fn of_job(view: &PlatformView, item: &Item) -> Verdict {
+    let place = Place { namespace: &view.namespace, platform: &view.name, app: None, is_store: false };
+    let what = format!("{}: {}", item.reason, item.message);
+    match item.mark {
+        crate::output::Mark::Warning => Verdict::bad(what, remedy(Reason::JobFailed.as_str(), &place)),
+        _ => of_item(view, item, None),
+    }
+}
+
+/// What is to be said of an item; of a store with the name that its objects are labelled with.
+fn of_item(view: &PlatformView, item: &Item, store: Option<&str>) -> Verdict {
     use crate::output::Mark;
     match item.mark {
         Mark::Good => Verdict::Good(item.message.clone()),
         Mark::Off => Verdict::Note(item.message.clone()),
         Mark::Unknown => Verdict::Unknown(item.message.clone()),
         mark => {
-            let place = Place { namespace: &view.namespace, platform: &view.name, app: Some(&item.name) };
+            let app = Some(store.unwrap_or(&item.name));
+            let place = Place { namespace: &view.namespace, platform: &view.name, app, is_store: store.is_some() };
             let what = format!("{}: {}", item.reason, item.message);
             // Pods that start are no trouble, and neither is a figure that has just come.
             if under_way(mark) { Verdict::Note(what) } else { Verdict::bad(what, remedy(&item.reason, &place)) }
@@ -191,6 +213,26 @@ mod tests {
         let [(Outcome::Warning, metrics, fix)] = &lines[..] else { panic!("{lines:?}") };
         assert_eq!(metrics, "app web's metrics have values: SeriesNeverSeen: why it is SeriesNeverSeen");
         assert!(fix.starts_with("lpctl explain web --platform story -n learning"), "{fix}");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_failed_is_a_warning() {
+        let (good, figures) =
+            (condition("AppReady", "True", "Succeeded"), condition("MetricsAvailable", "True", "Succeeded"));
+        let mut platform = platform(&good, &figures, &condition("Ready", "True", "Succeeded"));
+        let warm = json!({"name": "warm", "afterRollout": {}, "args": ["warm"]});
+        platform.spec.apps[0].jobs = vec![serde_json::from_value(warm).expect("a job")];
+        let (exit, lines) = checked(platform.clone()).await;
+        assert_eq!(exit, Exit::Good);
+        let [(Outcome::Note, waits, _)] = &lines[..] else { panic!("{lines:?}") };
+        assert!(waits.contains("job web/warm has not failed"), "{waits}");
+        let failed = json!({"name": "warm", "state": "Failed", "run": "story-web-warm-1"});
+        platform.status.as_mut().expect("a status").apps[0].jobs = vec![serde_json::from_value(failed).expect("a run")];
+        let (exit, lines) = checked(platform).await;
+        assert_eq!(exit, Exit::Good, "it stops nothing");
+        let [(Outcome::Warning, problem, fix)] = &lines[..] else { panic!("{lines:?}") };
+        assert_eq!(problem, "job web/warm has not failed: Failed: see the logs of Job story-web-warm-1");
+        assert!(fix.starts_with("kubectl -n learning get jobs"), "{fix}");
     }
 
     #[tokio::test]

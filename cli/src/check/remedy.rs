@@ -9,13 +9,15 @@ pub struct Place<'a> {
     pub namespace: &'a str,
     /// Platform.
     pub platform: &'a str,
-    /// App, where it is about one.
+    /// Item, where it is about one; of a store the name that its objects are labelled with.
     pub app: Option<&'a str>,
+    /// Whether the item is a cache or a database.
+    pub is_store: bool,
 }
 
 /// The command for a reason of a condition.
 pub fn remedy(reason: &str, place: &Place<'_>) -> String {
-    let Place { namespace, platform, app } = place;
+    let Place { namespace, platform, app, is_store } = *place;
     let reason = Reason::ALL.iter().find(|r| r.as_str() == reason);
     let edit = format!("kubectl -n {namespace} edit learningplatform {platform}");
     let pods = match app {
@@ -26,9 +28,22 @@ pub fn remedy(reason: &str, place: &Place<'_>) -> String {
         format!("kubectl -n {namespace} get deployments,services,horizontalpodautoscalers,poddisruptionbudgets");
     let app = app.unwrap_or("APP");
     match reason {
+        Some(Reason::CrashLoop) if is_store => format!("kubectl -n {namespace} logs {pods} --prefix --previous"),
+        Some(Reason::PodsRefused) if is_store => format!("kubectl -n {namespace} describe statefulsets {pods}"),
+        Some(Reason::DataMissing) => {
+            format!(
+                "kubectl -n {namespace} describe persistentvolumeclaims {pods}   # find the volume that has the data"
+            )
+        }
+        Some(Reason::DataWouldBeLeftBehind) => format!("{edit}   # set renamedFrom, put the item back, or abandonData"),
         Some(Reason::CrashLoop) => format!("kubectl -n {namespace} logs deployment/{platform}-{app} --previous"),
         Some(Reason::ImagePull | Reason::ContainerConfig | Reason::Unschedulable) => {
             format!("kubectl -n {namespace} describe pods {pods}")
+        }
+        Some(Reason::JobFailed) => {
+            format!(
+                "kubectl -n {namespace} get jobs -l app.kubernetes.io/instance={platform}   # then kubectl logs job/NAME"
+            )
         }
         Some(Reason::PodsRefused) => format!("kubectl -n {namespace} describe replicasets {pods}"),
         Some(Reason::RolloutStuck) => format!("kubectl -n {namespace} describe deployment {platform}-{app}"),
@@ -76,10 +91,18 @@ mod tests {
     #[test]
     fn every_reason_has_a_command() {
         for reason in Reason::ALL {
-            let command = remedy(reason.as_str(), &Place { namespace: "shop", platform: "story", app: Some("web") });
+            let command = remedy(
+                reason.as_str(),
+                &Place { namespace: "shop", platform: "story", app: Some("web"), is_store: false },
+            );
             assert!(command.starts_with("kubectl ") || command.starts_with("lpctl "), "{reason}: {command}");
+            let command = remedy(
+                reason.as_str(),
+                &Place { namespace: "shop", platform: "story", app: Some("main"), is_store: true },
+            );
+            assert!(!command.contains("deployment/") && !command.contains("replicasets"), "{reason}: {command}");
         }
-        let place = Place { namespace: "shop", platform: "story", app: None };
+        let place = Place { namespace: "shop", platform: "story", app: None, is_store: false };
         assert_eq!(remedy("FromTheFuture", &place), "kubectl -n shop describe learningplatform story");
     }
 }

@@ -35,17 +35,31 @@ pub enum Topic {
     NotReady,
     /// The app's pods are ready.
     AppNotReady,
+    /// The app's jobs have not failed.
+    JobFailed,
     /// The app's bounds are written.
     AutoscalingNotReady,
     /// The app's signals have values.
     MetricsMissing,
     /// The cache or the database can be used.
     StoreNotReady,
+    /// Volumes can be made, and have the size that is asked for.
+    StoreVolumes,
+    /// The image of a database names its distribution's release.
+    ImageSuite,
+    /// The store goes on when a server is lost.
+    NotHighlyAvailable,
+    /// A database's servers take the connections of its apps.
+    Connections,
+    /// No data of former stores are left behind.
+    DataLeftBehind,
+    /// What becomes of the data when platform or namespace is deleted.
+    StoreDeletion,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 26] = [
         Self::KubernetesApi,
         Self::KubernetesVersion,
         Self::Permissions,
@@ -62,9 +76,16 @@ impl Topic {
         Self::NotSeenYet,
         Self::NotReady,
         Self::AppNotReady,
+        Self::JobFailed,
         Self::AutoscalingNotReady,
         Self::MetricsMissing,
         Self::StoreNotReady,
+        Self::StoreVolumes,
+        Self::ImageSuite,
+        Self::NotHighlyAvailable,
+        Self::Connections,
+        Self::DataLeftBehind,
+        Self::StoreDeletion,
     ];
 
     /// Its anchor in the README.
@@ -86,9 +107,16 @@ impl Topic {
             Self::NotSeenYet => "not-seen-yet",
             Self::NotReady => "not-ready",
             Self::AppNotReady => "app-not-ready",
+            Self::JobFailed => "job-failed",
             Self::AutoscalingNotReady => "autoscaling-not-ready",
             Self::MetricsMissing => "metrics-missing",
             Self::StoreNotReady => "store-not-ready",
+            Self::StoreVolumes => "store-volumes",
+            Self::ImageSuite => "image-suite",
+            Self::NotHighlyAvailable => "not-highly-available",
+            Self::Connections => "connections",
+            Self::DataLeftBehind => "data-left-behind",
+            Self::StoreDeletion => "store-deletion",
         }
     }
 }

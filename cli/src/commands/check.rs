@@ -2,7 +2,7 @@
 
 use crate::{
     args::Global,
-    check::{self, Category, Check, Engine, Topic, Verdict, cluster, platforms, pre},
+    check::{self, Category, Check, Engine, Topic, Verdict, cluster, platforms, pre, stores},
     cluster::Cluster,
     exit::Exit,
     install::NAMESPACE,
@@ -103,6 +103,9 @@ async fn all_platforms(engine: &mut Engine, cluster: &Cluster, all: bool) {
     engine.run(Category { name: "platforms".into(), checks: vec![check], essential: false }).await;
     for platform in &found {
         engine.run(platforms::platform(cluster, platform)).await;
+        if let Some(stores) = stores::stores(cluster, platform).await {
+            engine.run(stores).await;
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 
 mod ask;
 mod mask;
+mod stores;
 
 use crate::{
     args::Global,

@@ -10,7 +10,7 @@ pub use text::table;
 
 use crate::{
     args::Global,
-    cluster::Cluster,
+    cluster::{Cluster, Item},
     complete,
     exit::Exit,
     installed::Endpoint,
@@ -61,7 +61,7 @@ pub struct Args {
 /// When there is no such app, or the cluster cannot be asked.
 pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let cluster = Cluster::connect(global).await?;
-    let platform = cluster.platform_with(args.platform.as_deref(), &args.app).await?;
+    let platform = cluster.platform_with(args.platform.as_deref(), Item::App, &args.app).await?;
     let now = Timestamp::now();
     let fixed = platform.spec.apps.iter().find(|a| a.name == args.app && a.autoscaling.is_none());
     if let Some(app) = fixed {

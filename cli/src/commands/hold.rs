@@ -3,7 +3,7 @@
 
 use crate::{
     args::Global,
-    cluster::Cluster,
+    cluster::{Cluster, Item},
     complete,
     exit::Exit,
     output::{self, Format},
@@ -88,7 +88,7 @@ const LEFT: i64 = 90;
 /// When the app cannot be held, or the API server refuses.
 pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let cluster = Cluster::connect(global).await?;
-    let platform = cluster.platform_with(args.platform.as_deref(), &args.app).await?;
+    let platform = cluster.platform_with(args.platform.as_deref(), Item::App, &args.app).await?;
     let now = Timestamp::now();
     let wanted = if args.release { None } else { Some(wanted(args, now, who(&cluster).await)?) };
     if let Some(hold) = &wanted {

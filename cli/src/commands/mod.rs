@@ -7,6 +7,8 @@ pub mod explain;
 pub mod hold;
 pub mod init;
 pub mod install;
+pub mod psql;
+pub mod redis_cli;
 pub mod render;
 pub mod status;
 pub mod uninstall;

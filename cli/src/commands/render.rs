@@ -58,6 +58,8 @@ fn served(apis: &[OptionalApi]) -> Served {
         session_persistence: has(OptionalApi::GatewayExperimental),
         pod_monitor: has(OptionalApi::Podmonitor),
         pod_monitor_known: true,
+        // Whoever names it in the spec wants its objects.
+        cloud_native_pg: true,
     }
 }
 
@@ -177,15 +179,34 @@ mod tests {
     }
 
     #[test]
+    fn no_password_is_made_without_a_cluster() {
+        let once = || {
+            let mut objects = rendered(&[OptionalApi::None]);
+            objects.iter_mut().for_each(readable);
+            objects
+        };
+        let objects = once();
+        let auth = objects.iter().find(|o| o.metadata.name.as_deref() == Some("story-main-auth")).expect("the Secret");
+        let words = auth.data["stringData"].as_object().expect("text");
+        assert!(words.len() > 3);
+        for (key, word) in words {
+            assert_eq!(*word, format!("SECRET-story-main-auth-{key}"));
+        }
+        assert_eq!(objects, once());
+    }
+
+    #[test]
     fn whole_objects_in_the_order_of_application() {
         let objects = rendered(&[OptionalApi::Gateway, OptionalApi::Podmonitor]);
         let kinds = kinds(&objects);
-        assert_eq!(kinds.first().map(String::as_str), Some("Deployment"));
+        let at = |kind: &str| kinds.iter().position(|k| k == kind).unwrap_or_else(|| panic!("{kind} in {kinds:?}"));
+        assert!(at("StatefulSet") < at("Deployment"), "stores come before the apps that use them: {kinds:?}");
         assert_eq!(kinds.last().map(String::as_str), Some("HorizontalPodAutoscaler"));
         for kind in ["Service", "PodDisruptionBudget", "HTTPRoute", "PodMonitor"] {
             assert!(kinds.iter().any(|k| k == kind), "{kind} in {kinds:?}");
         }
-        assert_eq!(objects[0].data["spec"]["replicas"], 3, "the number stands in the Deployment itself");
+        let deployment = &objects[at("Deployment")].data;
+        assert_eq!(deployment["spec"]["replicas"], 3, "the number stands in the Deployment itself");
         assert!(objects.iter().all(|o| o.metadata.namespace.as_deref() == Some("learning")));
     }
 

@@ -4,7 +4,7 @@ mod text;
 mod view;
 
 pub use text::table;
-pub use view::{Item, PlatformView, Stale, view};
+pub use view::{Item, PlatformView, Stale, StoreView, view};
 
 use crate::{
     args::Global,

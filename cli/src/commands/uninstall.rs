@@ -8,7 +8,7 @@ use crate::{
     install::{self, NAME, NAMESPACE, Options},
     output,
 };
-use crds::LearningPlatform;
+use crds::{LearningPlatform, tiers::in_cluster::DeletionPolicy};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, ResourceExt,
@@ -62,7 +62,7 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
         (false, 0) => "The CRDs stay; `lpctl uninstall --crds --yes` removes them. ".to_owned(),
         (false, count) => format!(
             "{count} platforms stay and keep running, scaled by their HPAs alone: {}. `lpctl install` takes them up again. ",
-            platforms.join(", ")
+            names(&platforms)
         ),
     };
     output::tell(&format!("{kept}Namespace {namespace} stays; `kubectl delete namespace {namespace}` removes it."));
@@ -82,27 +82,56 @@ fn to_remove(namespace: &str, crds: bool) -> anyhow::Result<Vec<DynamicObject>> 
 }
 
 /// All platforms of the cluster; none where the CRD is gone already.
-async fn platforms(cluster: &Cluster) -> anyhow::Result<Vec<String>> {
+async fn platforms(cluster: &Cluster) -> anyhow::Result<Vec<LearningPlatform>> {
     let api: Api<LearningPlatform> = Api::all(cluster.client.clone());
     match api.list(&ListParams::default()).await {
-        Ok(list) => {
-            Ok(list.iter().map(|p| format!("{}/{}", p.namespace().unwrap_or_default(), p.name_any())).collect())
-        }
+        Ok(list) => Ok(list.items),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         Err(error) => Err(cluster.explain("the platforms cannot be listed, so what would be lost is not known", error)),
     }
 }
 
+fn name(platform: &LearningPlatform) -> String {
+    format!("{}/{}", platform.namespace().unwrap_or_default(), platform.name_any())
+}
+
+fn names(platforms: &[LearningPlatform]) -> String {
+    platforms.iter().map(name).collect::<Vec<_>>().join(", ")
+}
+
+/// The stores whose data go with their platforms.
+fn stores_lost(platforms: &[LearningPlatform]) -> Vec<String> {
+    let of = |platform: &LearningPlatform| {
+        let caches = platform.spec.caches.iter().filter_map(|cache| {
+            Some(("cache", &cache.name, cache.in_cluster.as_ref()?.deletion_policy.unwrap_or_default()))
+        });
+        let databases = platform.spec.databases.iter().filter_map(|database| {
+            let in_cluster = database.in_cluster.as_ref().map(|spec| spec.deletion_policy);
+            let policy = in_cluster.or_else(|| database.cloud_native_pg.as_ref().map(|spec| spec.deletion_policy))?;
+            Some(("database", &database.name, policy.unwrap_or_default()))
+        });
+        let lost = caches.chain(databases).filter(|(_, _, policy)| *policy == DeletionPolicy::Delete);
+        let named = lost.map(|(tier, store, _)| format!("{tier} {store} of {}", name(platform)));
+        named.collect::<Vec<_>>()
+    };
+    platforms.iter().flat_map(of).collect()
+}
+
 /// Whether the loss was agreed to, after it was named. Without a terminal nobody is asked.
-fn consent(args: &Args, platforms: &[String], terminal: bool) -> anyhow::Result<bool> {
+fn consent(args: &Args, platforms: &[LearningPlatform], terminal: bool) -> anyhow::Result<bool> {
     if platforms.is_empty() {
         return Ok(true);
     }
     output::tell(&format!(
-        "With the CRDs go {} platforms, their pods, Services and routes: {}.\nKept are Secrets, ConfigMaps and volumes that you made.",
+        "With the CRDs go {} platforms, their pods, Services and routes: {}.\nKept are Secrets, ConfigMaps and volumes that you \
+         made, and the data of caches and databases whose deletionPolicy is Retain.",
         platforms.len(),
-        platforms.join(", ")
+        names(platforms)
     ));
+    let lost = stores_lost(platforms);
+    if !lost.is_empty() {
+        output::tell(&format!("Lost are the data of {}: their deletionPolicy is Delete.", lost.join(", ")));
+    }
     if args.yes {
         return Ok(true);
     }
@@ -134,6 +163,7 @@ async fn remove(cluster: &Cluster, object: &DynamicObject, dry_run: bool) -> any
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crds::LearningPlatformSpec;
 
     fn kinds(crds: bool) -> Vec<String> {
         let objects = to_remove("ops", crds).unwrap();
@@ -156,9 +186,31 @@ mod tests {
     #[test]
     fn platforms_are_lost_only_with_a_word() {
         let args = |yes| Args { crds: true, yes, dry_run: false };
-        let some = ["learning/story".to_owned()];
+        let some = [LearningPlatform::new("story", LearningPlatformSpec::default())];
         assert!(!consent(&args(false), &some, false).unwrap(), "without a terminal nobody is asked");
         assert!(consent(&args(true), &some, false).unwrap());
         assert!(consent(&args(false), &[], false).unwrap(), "nothing is lost");
+    }
+
+    #[test]
+    fn stores_that_are_lost_are_named() {
+        let storage = serde_json::json!({"storage": "1Gi"});
+        let spec = serde_json::json!({
+            "caches": [{"name": "cache", "inCluster": {"deletionPolicy": "Delete"}}, {"name": "far", "external": {"address": "r"}}],
+            "databases": [{"name": "main", "inCluster": {"volume": storage}},
+                {"name": "tenants", "inCluster": {"volume": storage, "deletionPolicy": "Delete"}},
+                {"name": "marks", "cloudNativePG": {"volume": storage}},
+                {"name": "grades", "cloudNativePG": {"volume": storage, "deletionPolicy": "Delete"}}],
+        });
+        let mut platform = LearningPlatform::new("story", serde_json::from_value(spec).unwrap());
+        platform.metadata.namespace = Some("learning".into());
+        assert_eq!(
+            stores_lost(&[platform]),
+            [
+                "cache cache of learning/story",
+                "database tenants of learning/story",
+                "database grades of learning/story",
+            ]
+        );
     }
 }

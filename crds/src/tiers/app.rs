@@ -3,6 +3,7 @@
 use super::{
     autoscaling::Autoscaling,
     exposure::{AppService, Exposure},
+    jobs::AppJob,
     pod::{Health, Metrics, Resources, Scratch, Security, ServiceAccount, Spread},
     uses::Uses,
 };
@@ -131,6 +132,12 @@ pub struct App {
     /// How a new version replaces the old one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollout: Option<Rollout>,
+
+    /// What runs to its end beside the app: before its rollouts, after them, or by the clock; a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub jobs: Vec<AppJob>,
 
     /// How a pod is taken out of service.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,8 +3,12 @@
 pub mod app;
 pub mod autoscaling;
 pub mod cache;
+pub mod cloud_native_pg;
 pub mod database;
 pub mod endpoint;
 pub mod exposure;
+pub mod in_cluster;
+pub mod jobs;
 pub mod pod;
+pub mod pooler;
 pub mod uses;

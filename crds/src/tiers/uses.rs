@@ -31,9 +31,17 @@ pub struct Uses {
     pub caches: Vec<UsedCache>,
 }
 
-/// A database that an app uses. The variables: `DATABASE_URL` and `DATABASE_PRIMARY_URL` (the primary),
-/// `DATABASE_REPLICA_1_URL` and so on, `READ_REPLICA_URL` (the first replica, or the primary where there is none), in the
-/// style `Parts` also `DB_HOST`, `DB_PORT`, `DB_NAME`, `DB_USER`, `DB_PASSWORD`, `DB_SSLMODE`, `DB_SSLROOTCERT`; of the
+impl Uses {
+    /// Names of the items that are used.
+    pub fn items(&self) -> impl Iterator<Item = &str> {
+        self.databases.iter().map(|used| used.name.as_str()).chain(self.caches.iter().map(|used| used.name.as_str()))
+    }
+}
+
+/// A database that an app uses. The variables: `DATABASE_URL` and `DATABASE_PRIMARY_URL` (the primary, by way of its pooler
+/// where it has one), `DIRECT_URL` (always the primary itself, for migrations, `LISTEN` and advisory locks), `DATABASE_REPLICA_1_URL` and so on, `READ_REPLICA_URL` (any replica of a database in the cluster, the first one of
+/// another; the primary where there is none), `DATABASE_SHARD_0_URL` and so on with `DATABASE_SHARD_COUNT` where there are
+/// shards, and `DIRECT_SHARD_0_URL` and so on beside a pooler (the other variables speak of the first one), in the style `Parts` also `DB_HOST`, `DB_PORT`, beside a pooler `DB_DIRECT_HOST` and `DB_DIRECT_PORT`, `DB_NAME`, `DB_USER`, `DB_PASSWORD`, `DB_SSLMODE`, `DB_SSLROOTCERT`; of the
 /// pool `DB_MIN_CONNECTIONS`, `DB_MAX_CONNECTIONS`, and in milliseconds `DB_CONNECTION_TIMEOUT`, `DB_QUERY_TIMEOUT`,
 /// `DB_IDLE_TIMEOUT`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -52,7 +60,8 @@ pub struct UsedDatabase {
     pub variables: Variables,
 }
 
-/// A cache that an app uses. The variables: `REDIS_URL`, and in the style `Parts` `REDIS_HOST`, `REDIS_PORT`,
+/// A cache that an app uses. The variables: `REDIS_URL`, `REDIS_CLUSTER` (`true` where the keys are spread over shards, so
+/// that the client must be cluster-aware), and in the style `Parts` `REDIS_HOST`, `REDIS_PORT`,
 /// `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_TLS` (`true` or `false`), `REDIS_CA_FILE`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
@@ -113,6 +122,12 @@ pub struct Pool {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 10000))]
     pub max: Option<i32>,
+
+    /// Most connections that each pod opens beside the pooler, by `DIRECT_URL`: `LISTEN`, say. They count against the database's
+    /// `connectionBudget` where it has a pooler. One connection of a migration is counted without it. Default 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 10000))]
+    pub max_direct: Option<i32>,
 
     /// Pools in each pod: its worker processes, times the pools that each of them makes. They count against the
     /// database's `connectionBudget`. Default 1.

@@ -64,6 +64,13 @@ pub(crate) fn caps(tick: &Tick<'_>, plan: &Plan, pace: &Pace, adopting: bool) ->
             target = floor;
         }
     }
+    if let Some(limit) = &tick.tiers.cap_limit {
+        // A planned floor or a hold does not make a server accept more.
+        let allowed = if limit.known { limit.cap } else { limit.cap.min(tick.cap) }.max(tick.policy.min_replicas);
+        if allowed < target {
+            (target, why) = (allowed, Why::Connections(limit.clone()));
+        }
+    }
     let now = if adopting { target.max(tick.observed) } else { target.max(tick.cap.min(pace.lowest_cap(tick))) };
     Caps { target, now, why, conflict }
 }

@@ -2,15 +2,17 @@
 
 use crate::bound::{bound, caps, raise};
 use crate::decision::{Decision, Stage, StageName};
+use crate::guard::{Guard, GuardMemory};
 use crate::hold::hold;
 use crate::input::Input;
-use crate::latency::Verdict;
+use crate::latency::{Look, Verdict};
 use crate::plan::Plan;
 use crate::policy::Policy;
 use crate::report;
 use crate::signal::{Signal, observe_latency};
 use crate::size::{correct, restrain, size};
 use crate::state::State;
+use crate::tiers::Tiers;
 use crate::why::Why;
 
 /// Decides one tick: a pure function, total for every input.
@@ -24,7 +26,12 @@ pub fn decide(policy: &Policy, state: &State, input: &Input) -> (Decision, State
 
 /// [`decide`] in place.
 pub fn advance(policy: &Policy, state: &mut State, input: &Input) -> Decision {
-    let tick = state.begin(policy, input);
+    advance_with(policy, state, input, &Tiers::default())
+}
+
+/// [`advance`] for an app beside tiers that limit it, or that may be what makes it slow.
+pub fn advance_with(policy: &Policy, state: &mut State, input: &Input, tiers: &Tiers) -> Decision {
+    let tick = state.begin(policy, input, tiers);
 
     // Classify: what every signal says, and how far it may be trusted.
     let frozen = state.rollout(&tick);
@@ -39,11 +46,16 @@ pub fn advance(policy: &Policy, state: &mut State, input: &Input) -> Decision {
     let resolvable = input.latency.as_ref().is_none_or(|latency| latency.resolvable);
     let latency =
         policy.latency.as_ref().map(|_| observe_latency(&tick, &mut state.latency.health, input.latency.as_ref()));
-    let verdict = match (&policy.latency, &latency) {
-        (Some(budget), Some(latency)) if resolvable => state.latency.judge(&tick, budget, latency, &signals, frozen),
+    let (verdict, guard) = match (&policy.latency, &latency) {
+        (Some(budget), Some(latency)) if resolvable => {
+            let look = Look::at(&tick, budget, latency, &signals, frozen);
+            let guard = state.guard.observe(&tick, &look, &signals, frozen, state.latency.not_helped_until());
+            (state.latency.judge(&tick, budget, latency, look, frozen, &guard), guard)
+        }
         _ => {
             state.latency.reset();
-            Verdict::NEUTRAL
+            state.guard = GuardMemory::default();
+            (Verdict::NEUTRAL, Guard::default())
         }
     };
     let judged = latency.as_ref().filter(|_| resolvable).map(|latency| (latency, &verdict));
@@ -54,8 +66,10 @@ pub fn advance(policy: &Policy, state: &mut State, input: &Input) -> Decision {
     // Each stage moves the number in one direction only, and says why.
     let mut stages = Stages::new(tick.floor);
     stages.add(StageName::Size, |_| size(&tick, &signals));
+    let sized = stages.number;
     stages.add(StageName::Correct, |wanted| correct(&tick, &signals, k, wanted));
-    stages.add(StageName::Restrain, |wanted| restrain(&tick, &signals, k, frozen, wanted));
+    stages
+        .add(StageName::Restrain, |wanted| guard.restrain(&tick, sized, restrain(&tick, &signals, k, frozen, wanted)));
     stages.add(StageName::Raise, |wanted| raise(&tick, &signals, &plan, wanted));
     let mut held = false;
     stages.add(StageName::Hold, |wanted| {
@@ -82,6 +96,7 @@ pub fn advance(policy: &Policy, state: &mut State, input: &Input) -> Decision {
         metrics: report::metrics(&signals, policy.latency.as_ref(), judged),
         held_by: report::held_by(&tick, &write),
         findings: report::findings(&tick, &signals, &verdict, resolvable, frozen, caps.conflict),
+        bottleneck: guard.bottleneck,
         latency: report::latency(policy.latency.as_ref(), latency, &verdict),
         signals: report::signals(&tick, signals, k),
         stages: stages.done,

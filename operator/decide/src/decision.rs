@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Serialize, Serializer};
 
+use crate::bottleneck::Bottleneck;
 use crate::policy::Name;
 use crate::sample::{Doubt, NotANumber, SourceError};
 use crate::time::{Duration, Time};
@@ -35,6 +36,8 @@ pub struct Decision {
     pub metrics: Option<MetricsAvailable>,
     /// Everything else that a person should know.
     pub findings: Vec<Finding>,
+    /// A tier that makes requests slow, so that more pods would not help.
+    pub bottleneck: Option<Bottleneck>,
     /// What holds the count of pods where it is.
     pub held_by: HeldBy,
     /// At which values the floor would move.

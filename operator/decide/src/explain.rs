@@ -22,7 +22,8 @@ impl fmt::Display for Num {
     }
 }
 
-struct Percent(f64);
+/// A share of one in percent, with at most one digit after the point.
+pub(crate) struct Percent(pub(crate) f64);
 
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,6 +55,7 @@ impl fmt::Display for Why {
             }
             Self::NoRollout => f.write_str("no rollout"),
             Self::RolloutUnrestrained => f.write_str("a rollout, which changes nothing"),
+            Self::Bottleneck(bottleneck) => write!(f, "{bottleneck}"),
             Self::RolloutRestrained { before, unit } => {
                 write!(f, "during the rollout demand counts as before it, {} {unit}", Num(*before))
             }
@@ -116,6 +118,7 @@ impl fmt::Display for Why {
             Self::WithinCap => f.write_str("within the cap"),
             Self::Maximum { max } => write!(f, "maxReplicas is {max}"),
             Self::ScheduleCap { name, cap } => write!(f, "schedule {name} allows {}", Pods(*cap)),
+            Self::Connections(limit) => write!(f, "{limit}"),
             Self::CapFalling { cap } => write!(f, "the cap is on its way down at {}", Pods(*cap)),
         }
     }

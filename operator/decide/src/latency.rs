@@ -6,11 +6,13 @@
 
 use serde::Serialize;
 
+use crate::guard::Guard;
 use crate::health::SourceHealth;
-use crate::policy::{Latency, Policy};
+use crate::policy::Latency;
 use crate::signal::{LatencySignal, Signal};
 use crate::tick::Tick;
 use crate::time::{Duration, Time};
+use crate::trial::{Moment, Trial, in_pods};
 
 /// What is remembered of latency.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -27,15 +29,40 @@ pub(crate) struct LatencyMemory {
     not_helped_until: Option<Time>,
 }
 
-/// What was true before pods were added.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-struct Trial {
-    latency: f64,
-    /// Completed requests, in pods' worth of the plan.
-    goodput: f64,
-    ready: u32,
-    /// Since when more pods are Ready than then.
-    added_at: Option<Time>,
+/// What latency says at one tick, before anything is concluded from it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Look {
+    /// The trusted value, in seconds.
+    pub(crate) value: Option<f64>,
+    /// There is nothing to serve, so latency means nothing.
+    pub(crate) idle: bool,
+    /// Over budget, with a trusted value.
+    pub(crate) over_budget: bool,
+    /// What pods that are added can be compared with: none while any figure is not trusted, or during a rollout.
+    pub(crate) moment: Option<Moment>,
+}
+
+impl Look {
+    pub(crate) fn at(
+        tick: &Tick<'_>,
+        budget: &Latency,
+        latency: &LatencySignal,
+        signals: &[Signal<'_>],
+        frozen: bool,
+    ) -> Self {
+        // No traffic is no failure: an idle app has no latency.
+        let idle = !signals.is_empty() && signals.iter().all(Signal::is_idle);
+        let value = latency.value.filter(|_| latency.state.is_full());
+        let replicas = tick.input.replicas;
+        let comparable = !frozen && !idle && !signals.is_empty() && signals.iter().all(|signal| signal.state.is_full());
+        let moment = value.filter(|_| comparable).map(|latency| Moment {
+            latency,
+            goodput: in_pods(signals),
+            ready: replicas.ready,
+            settled: replicas.pending == 0 && replicas.ready >= tick.floor.max(1),
+        });
+        Self { value, idle, over_budget: !idle && value.is_some_and(|value| value > budget.budget), moment }
+    }
 }
 
 /// What latency means for the stages of this tick.
@@ -48,16 +75,18 @@ pub(crate) struct Verdict {
     pub(crate) blind: bool,
     pub(crate) on_trial: bool,
     pub(crate) not_helped_until: Option<Time>,
+    /// A tier beside the app shows now that pods are not what latency lacks.
+    pub(crate) elsewhere: bool,
 }
 
 impl Verdict {
     /// No budget, or one that cannot be judged.
     pub(crate) const NEUTRAL: Self =
-        Self { k: 1.0, over_budget: false, blind: false, on_trial: false, not_helped_until: None };
+        Self { k: 1.0, over_budget: false, blind: false, on_trial: false, not_helped_until: None, elsewhere: false };
 
     /// Nothing is lowered because latency is over budget, and pods may be what it lacks.
     pub(crate) fn overloaded(&self) -> bool {
-        self.over_budget && self.not_helped_until.is_none()
+        self.over_budget && self.not_helped_until.is_none() && !self.elsewhere
     }
 }
 
@@ -87,41 +116,40 @@ impl LatencyMemory {
         *self = Self { health: std::mem::take(&mut self.health), ..Self::default() };
     }
 
+    /// Until then no pods are added for latency, because the last ones did not help.
+    pub(crate) fn not_helped_until(&self) -> Option<Time> {
+        self.not_helped_until
+    }
+
     /// Counts the tick and judges it.
     pub(crate) fn judge(
         &mut self,
         tick: &Tick<'_>,
         budget: &Latency,
         latency: &LatencySignal,
-        signals: &[Signal<'_>],
+        look: Look,
         frozen: bool,
+        guard: &Guard,
     ) -> Verdict {
-        // No traffic is no failure: an idle app has no latency.
-        let idle = !signals.is_empty() && signals.iter().all(Signal::is_idle);
-        let value = latency.value.filter(|_| latency.state.is_full());
+        let Look { value, idle, over_budget, moment } = look;
         if tick.fresh {
             self.count(tick, budget, value, latency.stale_after, idle, frozen);
             if frozen {
                 self.trial = None;
-            } else if let Some(value) = value
-                && !idle
-                && !signals.is_empty()
-                && signals.iter().all(|signal| signal.state.is_full())
-            {
-                let settled = tick.input.replicas.pending == 0 && tick.input.replicas.ready >= tick.floor.max(1);
-                let goodput = goodput(signals);
-                self.judge_trial(tick, value, goodput, settled);
-                if settled && self.breached(tick) {
-                    self.step_down(tick, value, goodput);
+            } else if let Some(moment) = moment {
+                self.judge_trial(tick, moment);
+                if moment.settled && !guard.stops_latency && self.breached(tick) {
+                    self.step_down(tick, moment);
                 }
             }
         }
         Verdict {
             k: self.k,
-            over_budget: value.is_some_and(|value| value > budget.budget) && !idle,
+            over_budget,
             blind: value.is_none() && !idle,
             on_trial: self.trial.is_some(),
             not_helped_until: self.not_helped_until,
+            elsewhere: guard.elsewhere,
         }
     }
 
@@ -174,52 +202,25 @@ impl LatencyMemory {
         self.over.is_some_and(|(since, _)| tick.now.since(since) >= tick.policy.tunables.breach)
     }
 
-    /// Judges pods that were added, once they have been Ready for as long as a rate needs to show it.
-    fn judge_trial(&mut self, tick: &Tick<'_>, latency: f64, goodput: f64, settled: bool) {
-        let Some(trial) = &mut self.trial else { return };
-        let ready = tick.input.replicas.ready;
-        if ready <= trial.ready {
-            // Nothing was added yet: compare with the last moment before.
-            *trial = Trial { latency, goodput, ready, added_at: None };
-            return;
-        }
-        let added_at = *trial.added_at.get_or_insert(tick.now);
-        if !settled || tick.now.since(added_at) < settle(tick.policy) {
-            return;
-        }
-        let tunables = &tick.policy.tunables;
-        let fell = latency <= trial.latency * (1.0 - tunables.helped_latency);
-        let added = f64::from(ready - trial.ready);
-        let rose = goodput - trial.goodput >= tunables.helped_goodput * added;
-        if !(fell || rose) {
+    fn judge_trial(&mut self, tick: &Tick<'_>, now: Moment) {
+        let Some(helped) = self.trial.as_mut().and_then(|trial| trial.judge(tick, now)) else { return };
+        if !helped {
             self.k = 1.0;
-            self.not_helped_until = Some(tick.now.plus(tunables.no_new_step));
+            self.not_helped_until = Some(tick.now.plus(tick.policy.tunables.no_new_step));
         }
         self.trial = None;
     }
 
     /// A breach: a pod carries no more than it has just shown, less a margin.
-    fn step_down(&mut self, tick: &Tick<'_>, latency: f64, goodput: f64) {
+    fn step_down(&mut self, tick: &Tick<'_>, now: Moment) {
         if self.trial.is_some() || self.not_helped_until.is_some() {
             return;
         }
         let tunables = &tick.policy.tunables;
-        let ready = tick.input.replicas.ready;
-        let shown = tunables.k_margin * goodput / f64::from(ready);
+        let shown = tunables.k_margin * now.goodput / f64::from(now.ready);
         self.k = self.k.min(shown).max(tunables.k_min).min(1.0);
         if self.k < 1.0 {
-            self.trial = Some(Trial { latency, goodput, ready, added_at: None });
+            self.trial = Some(Trial::begin(now));
         }
     }
-}
-
-/// Completed requests in pods' worth of the plan, by the signal that shows most.
-fn goodput(signals: &[Signal<'_>]) -> f64 {
-    let share = |signal: &Signal<'_>| signal.raise_value.map_or(0.0, |value| value / signal.demand.planned_per_pod());
-    signals.iter().map(share).fold(0.0, f64::max)
-}
-
-/// How long added pods must have been Ready before they are judged.
-fn settle(policy: &Policy) -> Duration {
-    policy.tunables.settle.max(policy.longest_range)
 }

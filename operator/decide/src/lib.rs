@@ -5,15 +5,23 @@
 //! random number, so the operator, `lpctl simulate` and the tests run the very same code and get the same
 //! answer. Its result is a floor and a cap for a `HorizontalPodAutoscaler`, with an explanation per stage.
 //!
+//! What databases and caches show and allow enters by [`Tiers`] and [`advance_with`], and by no other way: [`budget`] shares
+//! their connections among apps, and a tier that is itself the [`Bottleneck`] ends growth that would not help.
+//! [`read_replicas`] and [`cache_size`] decide the sizes of those tiers, [`tier_size`] which of them moves first.
+//!
 //! The rule behind all others: absence of data is never zero load. Only a fresh, finite, unambiguous value
 //! from a source that is trusted again may lower anything ([`Sample`], [`Trust`]).
 
 mod behavior;
+mod bottleneck;
 mod bound;
+pub mod budget;
+pub mod cache_size;
 pub mod calendar;
 mod decide;
 mod decision;
 mod explain;
+mod guard;
 mod health;
 mod hold;
 mod input;
@@ -21,7 +29,9 @@ mod latency;
 mod plan;
 mod policy;
 mod ramp;
+pub mod read_replicas;
 mod report;
+mod row;
 mod sample;
 mod schedule;
 mod signal;
@@ -29,14 +39,18 @@ mod size;
 mod stabilise;
 mod state;
 mod tick;
+pub mod tier_size;
+mod tiers;
 mod time;
+mod trial;
 mod tunables;
 mod why;
 mod window;
 mod write;
 
 pub use behavior::{Behavior, PolicyType, RuleSpec, ScalingPolicy, ScalingRules, SelectPolicy};
-pub use decide::{advance, decide};
+pub use bottleneck::{Bottleneck, Shown};
+pub use decide::{advance, advance_with, decide};
 pub use decision::{
     Decision, FailureState, Finding, HeldBy, Hint, LatencyReport, MetricsAvailable, MetricsReason, SignalReport,
     SignalState, Stage, StageName,
@@ -46,6 +60,7 @@ pub use policy::{Demand, Latency, Name, Pause, Policy, PolicyError};
 pub use sample::{Doubt, NotANumber, Sample, SourceError, SourceErrorKind, Trust, Value};
 pub use schedule::{Bound, Schedule, ScheduleError, Weekday, When, Window, time_zone};
 pub use state::{Adopted, State};
+pub use tiers::{Figure, Symptom, TierKind, Tiers};
 pub use time::{Duration, Time};
 pub use tunables::Tunables;
 pub use why::{Reason, Why};

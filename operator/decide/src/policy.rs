@@ -56,6 +56,8 @@ pub struct Demand {
     pub utilization_percent: u32,
     /// At or below this the app is idle. Default 0.
     pub activation: f64,
+    /// It counts what is being served, which grows with latency by itself, and not what was completed.
+    pub in_flight: bool,
     /// The last source of the chain: a demand to assume when no source answers. It may raise but not lower.
     pub constant: Option<f64>,
 }
@@ -164,11 +166,7 @@ impl Policy {
 
     /// The age at which a sample is too old.
     pub(crate) fn stale_after(&self, sample: &Sample) -> Duration {
-        let own = match sample {
-            Sample::Value(value) => value.scrape_interval(),
-            _ => None,
-        };
-        own.unwrap_or(self.scrape_interval).times(self.tunables.stale_scrapes)
+        sample.scrape_interval().unwrap_or(self.scrape_interval).times(self.tunables.stale_scrapes)
     }
 
     /// How long values only raise after their source restarted.
@@ -185,11 +183,19 @@ impl Demand {
 
     /// Requests in flight, `per_pod` of them per pod.
     pub fn concurrency(per_pod: f64) -> Self {
-        Self::new("concurrency", "requests in flight", per_pod)
+        Self { in_flight: true, ..Self::new("concurrency", "requests in flight", per_pod) }
     }
 
     fn new(name: &str, unit: &'static str, per_pod: f64) -> Self {
-        Self { name: name.into(), unit, per_pod, utilization_percent: 100, activation: 0.0, constant: None }
+        Self {
+            name: name.into(),
+            unit,
+            per_pod,
+            utilization_percent: 100,
+            activation: 0.0,
+            in_flight: false,
+            constant: None,
+        }
     }
 
     /// What a pod is planned to carry: `per_pod` lowered by `utilization_percent`.

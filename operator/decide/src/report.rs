@@ -208,10 +208,12 @@ impl Decision {
         }
         let same_findings = self.findings.len() == previous.findings.len()
             && self.findings.iter().zip(&previous.findings).all(|(a, b)| a.reason() == b.reason());
+        let tier = |decision: &Self| decision.bottleneck.as_ref().map(|bottleneck| bottleneck.tier().cloned());
         self.floor != previous.floor
             || self.cap != previous.cap
             || self.write != previous.write
             || metrics(self) != metrics(previous)
+            || tier(self) != tier(previous)
             || !same_findings
     }
 

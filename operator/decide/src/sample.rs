@@ -168,6 +168,29 @@ impl Sample {
         self
     }
 
+    /// The value, unless it is older than `stale_after`.
+    pub(crate) fn fresh(&self, now: Time, stale_after: Duration) -> Option<Value> {
+        let Self::Value(value) = self else { return None };
+        Some(*value).filter(|value| value.at.is_none_or(|at| now.since(at) <= stale_after))
+    }
+
+    /// The number of a fresh value that is trusted in full: the only one that may lower or stop anything.
+    pub(crate) fn trusted(&self, now: Time, stale_after: Duration) -> Option<f64> {
+        self.fresh(now, stale_after).filter(|value| value.trust == Trust::Full).map(|value| value.v)
+    }
+
+    /// How often its source scrapes, where known.
+    pub(crate) fn scrape_interval(&self) -> Option<Duration> {
+        let Self::Value(value) = self else { return None };
+        value.scrape_interval
+    }
+
+    /// The time of the newest raw sample behind it, where known.
+    pub(crate) fn at(&self) -> Option<Time> {
+        let Self::Value(value) = self else { return None };
+        value.at
+    }
+
     /// The same sample; if a value, then one that may only raise, because of `doubt`.
     #[must_use]
     pub fn doubted(mut self, doubt: Doubt) -> Self {

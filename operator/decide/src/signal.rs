@@ -55,6 +55,11 @@ impl Signal<'_> {
     pub(crate) fn is_idle(&self) -> bool {
         self.state.is_full() && self.raise_value.is_some_and(|value| value <= self.demand.activation)
     }
+
+    /// Its demand in pods' worth of the plan.
+    pub(crate) fn in_pods(&self) -> f64 {
+        self.raise_value.map_or(0.0, |value| value / self.demand.planned_per_pod())
+    }
 }
 
 /// What the latency signal says at this tick.

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::guard::GuardMemory;
 use crate::input::Input;
 use crate::latency::LatencyMemory;
 use crate::policy::Policy;
@@ -9,6 +10,7 @@ use crate::ramp::Pace;
 use crate::signal::SignalMemory;
 use crate::stabilise::History;
 use crate::tick::Tick;
+use crate::tiers::Tiers;
 use crate::time::{Duration, Time};
 
 /// The memory of one app's decisions: bounded, opaque, and lost without harm. After a restart build it with
@@ -22,6 +24,7 @@ pub struct State {
     cap: u32,
     pub(crate) signals: Vec<SignalMemory>,
     pub(crate) latency: LatencyMemory,
+    pub(crate) guard: GuardMemory,
     pub(crate) history: History,
     pub(crate) pace: Pace,
     /// Since when a rollout has been under way.
@@ -55,6 +58,7 @@ impl State {
             cap,
             signals: Vec::new(),
             latency: LatencyMemory::default(),
+            guard: GuardMemory::default(),
             history: History::new(now, floor),
             pace: Pace::new(now, floor, found.observed),
             rollout_since: None,
@@ -72,7 +76,7 @@ impl State {
     }
 
     /// Begins a tick: the clock never runs back, and a silence that is too long loses the history.
-    pub(crate) fn begin<'a>(&mut self, policy: &'a Policy, input: &'a Input) -> Tick<'a> {
+    pub(crate) fn begin<'a>(&mut self, policy: &'a Policy, input: &'a Input, tiers: &'a Tiers) -> Tick<'a> {
         let observed = input.replicas.observed();
         let gap = policy.tunables.evaluation_interval.times(policy.tunables.gap_intervals);
         if self.now.since(input.now) > gap {
@@ -87,12 +91,13 @@ impl State {
             elapsed = Duration::ZERO;
             self.history.lose(now, self.floor);
             self.latency.lose_history();
+            self.guard.lose_history();
             self.signals.iter_mut().for_each(SignalMemory::lose_history);
         }
         self.now = now;
         self.first.get_or_insert(now);
         self.align(policy);
-        let tick = Tick { policy, input, now, fresh, elapsed, floor: self.floor, cap: self.cap, observed };
+        let tick = Tick { policy, input, tiers, now, fresh, elapsed, floor: self.floor, cap: self.cap, observed };
         self.pace.observe(&tick);
         tick
     }

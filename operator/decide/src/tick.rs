@@ -2,12 +2,14 @@
 
 use crate::input::Input;
 use crate::policy::Policy;
+use crate::tiers::Tiers;
 use crate::time::{Duration, Time};
 
 /// One tick.
 pub(crate) struct Tick<'a> {
     pub(crate) policy: &'a Policy,
     pub(crate) input: &'a Input,
+    pub(crate) tiers: &'a Tiers,
     /// Never before the tick before.
     pub(crate) now: Time,
     /// Later than the tick before. Only such a tick is counted and remembered, so that repeating one changes nothing.

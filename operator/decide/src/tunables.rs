@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use crate::time::Duration;
+use crate::sample::Sample;
+use crate::time::{Duration, Time};
 
 /// Constants of the decision core. Every one is a default of this project (P), revised by measurement.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -66,6 +67,35 @@ pub struct Tunables {
     /// Time constant of what is usual. Default 1 h.
     pub error_memory: Duration,
 
+    /// A tier is taken to be the bottleneck after so many readings in a row over its threshold. Default 2.
+    pub guard_readings: u32,
+    /// A bottleneck is looked at again after this time. Default 10 min.
+    pub guard_retest: Duration,
+    /// Threshold of [`Figure::PrimaryCpu`](crate::Figure::PrimaryCpu) and [`CacheCpu`](crate::Figure::CacheCpu). Default 0.85.
+    pub guard_cpu: f64,
+    /// Threshold of [`Figure::LockWait`](crate::Figure::LockWait). Default 0.25.
+    pub guard_lock_wait: f64,
+    /// Threshold of [`Figure::ConnectionWait`](crate::Figure::ConnectionWait). Default 0.90.
+    pub guard_connection_wait: f64,
+    /// Threshold of [`Figure::PoolWait`](crate::Figure::PoolWait). Default 50 ms.
+    pub guard_pool_wait: Duration,
+    /// Threshold of [`Figure::Evictions`](crate::Figure::Evictions), per second. Default 100.
+    pub guard_evictions: f64,
+
+    /// What a tier said counts for so long, or for [`stale_scrapes`](Self::stale_scrapes) of its source where that is known.
+    /// Default 30 s.
+    pub tier_stale: Duration,
+    /// A read replica that is further behind is a bottleneck. Default 10 s.
+    pub replica_lag: Duration,
+    /// WAL senders of the primary that a new replica takes: a base backup streams its WAL over a second one. Default 2.
+    pub replica_wal_senders: u32,
+    /// Between two moves of one tier; and for so long it must have needed less before it shrinks. Default 5 min.
+    pub tier_spacing: Duration,
+    /// A cache gets a shard above this share of its memory. Default 0.85.
+    pub cache_full: f64,
+    /// It loses one where at most this share would be used afterwards. Default 0.70.
+    pub cache_full_after: f64,
+
     /// The demand before a rollout is the highest of this long. Default 5 min.
     pub rollout_window: Duration,
     /// During a rollout, demand above this multiple of the demand before it counts in full. Default 1.10.
@@ -79,6 +109,22 @@ pub struct Tunables {
     pub schedule_steps: u32,
     /// A slow behaviour lets a schedule begin at most this much earlier. Default 6 h.
     pub schedule_lead_max: Duration,
+}
+
+impl Tunables {
+    /// The number that a tier's sample stands for, if it may lower or stop anything.
+    pub(crate) fn trusted(&self, sample: &Sample, now: Time) -> Option<f64> {
+        sample.trusted(now, self.tier_stale_after(sample))
+    }
+
+    /// The number that a tier's sample stands for, if it may raise.
+    pub(crate) fn fresh(&self, sample: &Sample, now: Time) -> Option<f64> {
+        sample.fresh(now, self.tier_stale_after(sample)).map(|value| value.get())
+    }
+
+    fn tier_stale_after(&self, sample: &Sample) -> Duration {
+        sample.scrape_interval().map_or(self.tier_stale, |interval| interval.times(self.stale_scrapes))
+    }
 }
 
 impl Default for Tunables {
@@ -111,6 +157,19 @@ impl Default for Tunables {
             error_factor: 2.0,
             error_slack: 0.01,
             error_memory: Duration::from_mins(60),
+            guard_readings: 2,
+            guard_retest: Duration::from_mins(10),
+            guard_cpu: 0.85,
+            guard_lock_wait: 0.25,
+            guard_connection_wait: 0.90,
+            guard_pool_wait: Duration::from_millis(50),
+            guard_evictions: 100.0,
+            tier_stale: Duration::from_secs(30),
+            replica_lag: Duration::from_secs(10),
+            replica_wal_senders: 2,
+            tier_spacing: Duration::from_mins(5),
+            cache_full: 0.85,
+            cache_full_after: 0.70,
             rollout_window: Duration::from_mins(5),
             rollout_margin: 1.10,
             rollout_deadline: Duration::from_secs(600),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::bottleneck::Bottleneck;
+use crate::budget::CapLimit;
 use crate::decision::SignalState;
 use crate::policy::Name;
 use crate::time::{Duration, Time};
@@ -17,6 +19,8 @@ pub enum Reason {
     Latency,
     /// A rollout kept demand from raising it further.
     Rollout,
+    /// A tier that makes requests slow, so that more pods would not help.
+    Bottleneck,
     /// A source that counts as down.
     Fallback,
     /// A schedule.
@@ -86,6 +90,8 @@ pub enum Why {
         /// Its unit.
         unit: &'static str,
     },
+    /// Restrain: pods of this app would not help.
+    Bottleneck(Bottleneck),
     /// Raise: nothing asks for more.
     NothingHigher,
     /// Raise: the policy's minimum.
@@ -201,6 +207,8 @@ pub enum Why {
         /// Pods.
         cap: u32,
     },
+    /// Bound: what the connections of a database allow.
+    Connections(CapLimit),
     /// Bound: the cap on its way down.
     CapFalling {
         /// Pods.
@@ -215,6 +223,7 @@ impl Why {
             Self::NoDemandSignal | Self::NoValue | Self::Idle { .. } | Self::Demand { .. } => Reason::Demand,
             Self::CapacityAsPlanned | Self::CapacityCorrected { .. } => Reason::Latency,
             Self::NoRollout | Self::RolloutUnrestrained | Self::RolloutRestrained { .. } => Reason::Rollout,
+            Self::Bottleneck(_) => Reason::Bottleneck,
             Self::NothingHigher | Self::Minimum { .. } => Reason::Minimum,
             Self::Fallback { .. } => Reason::Fallback,
             Self::Schedule { .. } => Reason::Schedule,
@@ -229,7 +238,11 @@ impl Why {
             | Self::MoreErrors { .. }
             | Self::Collapsed { .. } => Reason::Stabilising,
             Self::WithinSpeed | Self::SpeedUp | Self::SpeedDown | Self::DirectionDisabled => Reason::Ramping,
-            Self::WithinCap | Self::Maximum { .. } | Self::ScheduleCap { .. } | Self::CapFalling { .. } => Reason::Cap,
+            Self::WithinCap
+            | Self::Maximum { .. }
+            | Self::ScheduleCap { .. }
+            | Self::Connections(_)
+            | Self::CapFalling { .. } => Reason::Cap,
         }
     }
 }

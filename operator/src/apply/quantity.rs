@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// A quantity in billionths; None if it is none. Kubernetes' own rounding is to the nano.
-pub(super) fn nanos(value: &Value) -> Option<i128> {
+pub(crate) fn nanos(value: &Value) -> Option<i128> {
     let text = match value {
         Value::String(text) => text.clone(),
         Value::Number(number) => number.to_string(),

@@ -6,6 +6,7 @@ use super::{
     plan::AppPlan,
     readings::{self, Readings, Serving},
     scaling::ScalingView,
+    tiers::PlatformTiers,
     world,
 };
 use crate::{
@@ -16,7 +17,7 @@ use crds::{
     status::{Hold, PastDecision, Reason},
     tiers::{app::App, autoscaling::Autoscaling},
 };
-use decide::{Adopted, Bounds, Decision, Input, ManualHold, Policy, Replicas, Rollout, Running, State, Time, advance};
+use decide::{Adopted, Bounds, Decision, Input, ManualHold, Policy, Replicas, Rollout, Running, State, Time};
 use k8s_openapi::api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler};
 use kube::ResourceExt;
 use std::{
@@ -55,6 +56,8 @@ pub struct AppEntry {
     pub remembered: Vec<PastDecision>,
     /// The expressions that are asked, by signal.
     pub queries: Arc<[(String, Arc<str>)]>,
+    /// The databases of its platform.
+    pub tiers: Arc<PlatformTiers>,
     /// What earlier ticks left behind; kept when the spec changes.
     pub memory: Arc<Memory>,
 }
@@ -116,7 +119,8 @@ impl AppEntry {
         let floor_before = state.floor();
         let mut next = state.clone();
         let input = self.input(&deps, now, replicas, added, rollout, live.as_deref());
-        let decision = advance(&self.policy, &mut next, &input);
+        let tiers = self.tiers.at(now, &self.key, &self.owner, &self.policy.tunables, &*deps.cluster);
+        let decision = decide::advance_with(&self.policy, &mut next, &input, &tiers);
 
         let observed = replicas.observed();
         let running = Running { own_metric: has_metric(&self.autoscaling), floor: floor_before, pods: observed };
@@ -154,7 +158,9 @@ impl AppEntry {
         if desired == 0 && self.policy.min_replicas == 0 && floor == Some(1) {
             floor = Some(0);
         }
-        let cap = spec.map(|spec| count(spec.max_replicas));
+        // Without a metric of its own an HPA carries the floor as its maximum: what the cap was, status remembers.
+        let decided = self.remembered.first().map(|past| count(past.cap));
+        let cap = if has_metric(&self.autoscaling) { spec.map(|spec| count(spec.max_replicas)) } else { decided };
         State::adopt(&self.policy, now, Adopted { floor, cap, observed })
     }
 

@@ -5,6 +5,7 @@ use crate::{
     apply::{Change, Live},
     context::Context,
     error::Error,
+    keeper::{StoreKey, cache, database::Figures},
     kinds::{Belongs, Kind, belongs},
     naming::{AppKey, FieldManager, Owner, PlatformKey},
     prometheus::{PromApi, Source, SourceKey, query::Begun},
@@ -67,6 +68,14 @@ impl Cluster for KubeCluster {
     fn deployment(&self, owner: &Owner, key: &AppKey) -> Option<Arc<Deployment>> {
         let found = self.0.stores.deployments.get(&ObjectRef::new(&key.object_name()).within(&key.namespace));
         found.filter(|deployment| belongs(deployment.as_ref(), owner) == Belongs::Ours)
+    }
+
+    fn database(&self, key: &StoreKey) -> Option<Arc<Figures>> {
+        self.0.databases.figures(key)
+    }
+
+    fn cache(&self, key: &StoreKey) -> Option<Arc<cache::Figures>> {
+        self.0.caches.figures(key)
     }
 
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>> {

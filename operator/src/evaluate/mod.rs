@@ -11,6 +11,7 @@ pub mod plan;
 pub mod readings;
 mod registry;
 mod scaling;
+pub mod tiers;
 pub mod world;
 
 pub use live::{explain, run};
@@ -20,6 +21,7 @@ pub use scaling::{ScalingStore, ScalingView};
 
 use crate::{
     error::Error,
+    keeper::{StoreKey, cache, database::Figures},
     naming::{AppKey, Owner, PlatformKey},
     prometheus::{PromApi, SourceKey, query::Begun},
 };
@@ -34,6 +36,12 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub trait Cluster: Send + Sync {
     /// The Deployment of an app of this owner, as last seen; none where somebody else has that name.
     fn deployment(&self, owner: &Owner, key: &AppKey) -> Option<Arc<Deployment>>;
+
+    /// What the keeper of a database has seen last; none before its first look.
+    fn database(&self, key: &StoreKey) -> Option<Arc<Figures>>;
+
+    /// What the keeper of a cache has seen last; none before its first look.
+    fn cache(&self, key: &StoreKey) -> Option<Arc<cache::Figures>>;
 
     /// The HPA of an app, as last seen.
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>>;

@@ -5,6 +5,7 @@ use super::{
     app::{AppEntry, Kept, Memory},
     group::Group,
     plan::{AppPlan, Part, Role},
+    tiers::{Look, PlatformTiers, TierPlan},
     world,
 };
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     tiers::autoscaling::{Calendars, policy},
     validate::{ValidApp, ValidPlatform},
 };
-use decide::{Bounds, Policy};
+use decide::{Bounds, Policy, Time, Tunables};
 use futures::FutureExt;
 use parking_lot::Mutex;
 use std::{
@@ -43,9 +44,16 @@ pub struct Registry {
 
 #[derive(Default)]
 struct Inner {
-    platforms: HashMap<PlatformKey, (ValidPlatform, Option<World>)>,
+    platforms: HashMap<PlatformKey, Known>,
     entries: HashMap<AppKey, Arc<AppEntry>>,
     engine: Option<Engine>,
+}
+
+/// What is known of a platform.
+struct Known {
+    spec: ValidPlatform,
+    world: Option<World>,
+    tiers: Arc<PlatformTiers>,
 }
 
 struct Engine {
@@ -58,16 +66,19 @@ impl Registry {
     /// Takes over the spec of a platform. What changed is evaluated at once, as soon as the world is known.
     pub fn sync(&self, platform: &ValidPlatform) {
         let mut inner = self.inner.lock();
-        let world = inner.platforms.remove(&platform.key).and_then(|(_, world)| world);
-        inner.platforms.insert(platform.key.clone(), (platform.clone(), world));
+        let before = inner.platforms.remove(&platform.key);
+        let tiers = PlatformTiers::new(TierPlan::of(platform), before.as_ref().map(|before| &*before.tiers));
+        let known =
+            Known { spec: platform.clone(), world: before.and_then(|before| before.world), tiers: Arc::new(tiers) };
+        inner.platforms.insert(platform.key.clone(), known);
         inner.refresh(&platform.key);
     }
 
     /// Takes over what a pass found of what the spec refers to.
     pub fn learn(&self, platform: &PlatformKey, found: World) {
         let mut inner = self.inner.lock();
-        if let Some((_, world)) = inner.platforms.get_mut(platform) {
-            *world = Some(found);
+        if let Some(known) = inner.platforms.get_mut(platform) {
+            known.world = Some(found);
             inner.refresh(platform);
         }
     }
@@ -75,8 +86,14 @@ impl Registry {
     /// The texts of a platform's calendars, as a pass read them last.
     pub fn calendars(&self, platform: &PlatformKey) -> Calendars {
         let inner = self.inner.lock();
-        let world = inner.platforms.get(platform).and_then(|(_, world)| world.as_ref());
+        let world = inner.platforms.get(platform).and_then(|known| known.world.as_ref());
         world.map(|world| world.calendars.clone()).unwrap_or_default()
+    }
+
+    /// The databases of a platform that do not even accept what their apps open at their fewest pods, each with the sum.
+    pub fn exceeded(&self, platform: &PlatformKey, tunables: &Tunables, look: Look<'_>) -> BTreeMap<String, String> {
+        let tiers = self.inner.lock().platforms.get(platform).map(|known| known.tiers.clone());
+        tiers.map(|tiers| tiers.exceeded(Time::from(jiff::Timestamp::now()), tunables, look)).unwrap_or_default()
     }
 
     /// Forgets a platform that is gone.
@@ -99,7 +116,7 @@ impl Registry {
     /// Whether nothing may be written for an app, because somebody else scales its Deployment.
     pub fn is_blocked(&self, app: &AppKey) -> bool {
         let inner = self.inner.lock();
-        let world = inner.platforms.get(&app.platform_key()).and_then(|(_, world)| world.as_ref());
+        let world = inner.platforms.get(&app.platform_key()).and_then(|known| known.world.as_ref());
         world.is_some_and(|world| world.conflicts.contains_key(&app.app))
     }
 
@@ -123,8 +140,8 @@ impl Inner {
     fn refresh(&mut self, platform: &PlatformKey) {
         let Some(engine) = &mut self.engine else { return };
         let wanted = match self.platforms.get(platform) {
-            Some((valid, Some(world))) => entries(valid, world, &engine.deps, &self.entries),
-            Some((_, None)) => return,
+            Some(Known { spec, world: Some(world), tiers }) => entries(spec, world, tiers, &engine.deps, &self.entries),
+            Some(Known { world: None, .. }) => return,
             None => Vec::new(),
         };
         let keep: BTreeSet<AppKey> = wanted.iter().map(|entry| entry.key.clone()).collect();
@@ -196,16 +213,17 @@ fn groups_of(entry: &AppEntry) -> BTreeSet<Option<Arc<SourceKey>>> {
 fn entries(
     platform: &ValidPlatform,
     world: &World,
+    tiers: &Arc<PlatformTiers>,
     deps: &Deps,
     before: &HashMap<AppKey, Arc<AppEntry>>,
 ) -> Vec<AppEntry> {
-    platform.apps.iter().filter_map(|app| entry(platform, app, world, deps, before.get(&app.key))).collect()
+    platform.apps.iter().filter_map(|app| entry(platform, app, (world, tiers), deps, before.get(&app.key))).collect()
 }
 
 fn entry(
     platform: &ValidPlatform,
     app: &ValidApp,
-    world: &World,
+    (world, tiers): (&World, &Arc<PlatformTiers>),
     deps: &Deps,
     before: Option<&Arc<AppEntry>>,
 ) -> Option<AppEntry> {
@@ -234,6 +252,7 @@ fn entry(
         hold: annotation.and_then(|value| world::hold(value).ok()),
         blocked: platform.suspended() || world.conflicts.contains_key(&app.key.app),
         remembered: remembered.and_then(|app| app.scaling.as_ref()).map(|s| s.decisions.clone()).unwrap_or_default(),
+        tiers: tiers.clone(),
         memory,
     })
 }
@@ -270,5 +289,6 @@ impl AppEntry {
             && self.policy == other.policy
             && self.hold == other.hold
             && self.blocked == other.blocked
+            && self.tiers.plan == other.tiers.plan
     }
 }

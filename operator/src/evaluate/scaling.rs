@@ -140,6 +140,9 @@ impl ScalingView {
         if self.pause != Pause::None {
             return verdict(State::True, Reason::Paused, format!("{bounds}; {:?} is paused", self.pause));
         }
+        if let Some(bottleneck) = &self.published.bottleneck {
+            return verdict(State::True, Reason::BottleneckElsewhere, format!("{bounds}; {bottleneck}"));
+        }
         let told = self.published.findings.iter().find_map(|finding| Some((finding_reason(finding)?, finding)));
         match told {
             Some((reason, finding)) => verdict(State::True, reason, format!("{bounds}; {finding}")),

@@ -4,6 +4,7 @@
 use super::{
     cache::{self, ValidCache},
     database::{self, ValidDatabase},
+    store::auth,
 };
 use crate::{
     conditions::{State, Verdict},
@@ -102,15 +103,23 @@ pub struct CacheBinding {
     pub login: Option<Login>,
     /// Whether it speaks TLS.
     pub tls: Option<Tls>,
+    /// Whether it has shards, so that clients must know of them; None where that is not known.
+    pub cluster: Option<bool>,
 }
 
 /// How a database is reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DatabaseBinding {
-    /// Where the primary listens.
+    /// Where the primary listens, or its pooler.
     pub primary: Address,
+    /// Where the primaries themselves listen, by shard, if `primary` is a pooler.
+    pub direct: Vec<Address>,
+    /// Where reads go that need not be of the newest state.
+    pub reader: Address,
     /// Where the read replicas listen, in the order of the numbered variables.
     pub replicas: Vec<Address>,
+    /// Where the primaries of all shards listen, or their poolers, if there are several; the first is `primary`.
+    pub shards: Vec<Address>,
     /// Name of the database.
     pub database: String,
     /// Credentials.
@@ -144,20 +153,31 @@ impl Bindings {
         let tls = |tls: &StoreTls| Tls {
             ca: tls.ca.as_ref().map(|key| format!("SECRET-{}-{}", key.name, key.key).into_bytes()),
         };
-        let cache = |cache: &ValidCache| {
-            let cache::Provider::External(address, spec) = &cache.provider;
-            let (login, tls) = (spec.secret.as_ref().map(login), spec.tls.as_ref().map(tls));
-            CacheBinding { address: address.clone(), login, tls }
-        };
-        let database = |database: &ValidDatabase| {
-            let database::Provider::External(database::External { primary, replicas, spec }) = &database.provider;
-            DatabaseBinding {
-                primary: primary.clone(),
-                replicas: replicas.clone(),
-                database: spec.database.clone(),
-                login: login(&spec.secret),
-                tls: spec.tls.as_ref().map(tls),
+        let word_of = |object_name: &str, key: &str| format!("SECRET-{}-{key}", auth::name(object_name));
+        let cache = |cache: &ValidCache| match &cache.provider {
+            cache::Provider::External(address, spec) => {
+                let (login, tls) = (spec.secret.as_ref().map(login), spec.tls.as_ref().map(tls));
+                CacheBinding { address: address.clone(), login, tls, cluster: None }
             }
+            cache::Provider::InCluster(cache) => cache.binding(&word_of(&cache.object_name, "password")),
+        };
+        let database = |database: &ValidDatabase| match &database.provider {
+            database::Provider::External(external) => {
+                let database::External { primary, replicas, spec } = external.as_ref();
+                DatabaseBinding {
+                    primary: primary.clone(),
+                    direct: Vec::new(),
+                    reader: replicas.first().unwrap_or(primary).clone(),
+                    replicas: replicas.clone(),
+                    shards: Vec::new(),
+                    database: spec.database.clone(),
+                    login: login(&spec.secret),
+                    tls: spec.tls.as_ref().map(tls),
+                }
+            }
+            database::Provider::CloudNativePg(database) => database::cloud_native_pg::placeholder(database),
+            database::Provider::InCluster(database) => database
+                .binding(&word_of(&database.object_name, "username"), &word_of(&database.object_name, "password")),
         };
         Self {
             caches: caches.iter().map(|item| (item.name.clone(), Ok(cache(item)))).collect(),
@@ -206,6 +226,9 @@ pub(super) fn external<T>(type_: ConditionType, bound: &Bound<T>, address: &Addr
         Ok(_) => {
             let message = format!("{address} is somebody else's: its address and credentials are known");
             Verdict::new(type_, State::True, Reason::Succeeded, message)
+        }
+        Err(lack @ Lack::NotYet(_)) => {
+            Verdict::new(type_, State::False, Reason::DataWouldBeLeftBehind, format!("{address}: {lack}"))
         }
         Err(lack @ Lack::Unreadable { .. }) => {
             Verdict::new(type_, State::Unknown, Reason::ProviderError, format!("{address}: {lack}"))

@@ -5,23 +5,25 @@ pub mod autoscaling;
 pub mod binding;
 pub mod cache;
 pub mod database;
+pub mod store;
 
 use crate::{
     apply::{Applied, Change, Live},
-    conditions::Verdict,
+    conditions::{State, Verdict},
     context::Context,
     error::{Error, Result},
     kinds::{Kind, ObjectId},
     naming::{COMPONENT, FieldManager},
     validate::ValidPlatform,
 };
-use crds::status::{ConditionType, Replicas, Scaling};
+use crds::status::{ConditionType, JobStatus, Reason, Replicas, Scaling, StoreStatus};
 use futures::{FutureExt, StreamExt, stream};
 use kube::{ResourceExt, core::DynamicObject};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
 };
+use store::{StoreTier, left_behind::LeftBehind};
 
 /// A room: all items of its kind in a platform. `observe` only reads, `apply` only writes, what is between is pure.
 pub trait Tier {
@@ -39,10 +41,10 @@ pub trait Tier {
     ) -> impl Future<Output = Result<Self::Observed>> + Send;
 
     /// What should be there, in the order of application. Everything of these kinds that no plan names is pruned.
-    fn plan(&self, lp: &ValidPlatform, seen: &Self::Observed) -> Plan;
+    fn plan(&self, lp: &ValidPlatform, seen: &Self::Observed, children: &Children) -> Plan;
 
     /// What stays as it is, though the plan does not name it: its items wait for something.
-    fn kept(&self, _: &ValidPlatform, _: &Self::Observed) -> BTreeSet<ObjectId> {
+    fn kept(&self, _: &ValidPlatform, _: &Self::Observed, _: &Children) -> BTreeSet<ObjectId> {
         BTreeSet::new()
     }
 
@@ -127,6 +129,8 @@ impl Outcome {
 pub struct TierStatus {
     /// Per item.
     pub items: BTreeMap<String, ItemStatus>,
+    /// What it says of no item: of data that no item names.
+    pub waiting: Option<Verdict>,
 }
 
 /// What a room says about an item; rooms fill different parts of it.
@@ -142,6 +146,29 @@ pub struct ItemStatus {
     pub replicas: Option<Replicas>,
     /// Why there are as many pods as there are.
     pub scaling: Option<Scaling>,
+    /// Jobs.
+    pub jobs: Vec<JobStatus>,
+    /// What is known of a store in the cluster.
+    pub store: Option<Box<StoreStatus>>,
+}
+
+/// The steps of an item.
+pub fn steps(
+    item: &str,
+    objects: impl IntoIterator<Item = std::result::Result<DynamicObject, serde_json::Error>>,
+) -> Vec<Step> {
+    let step = |object: std::result::Result<DynamicObject, serde_json::Error>| {
+        let object =
+            object.inspect_err(|error| tracing::error!(%error, item, "a defect: an object cannot be built")).ok()?;
+        Some(Step { item: item.to_owned(), manager: FieldManager::Main, object })
+    };
+    objects.into_iter().filter_map(step).collect()
+}
+
+/// What a room of stores says of data that no item names.
+fn waiting(condition: ConditionType, tier: StoreTier, left: &LeftBehind) -> Option<Verdict> {
+    let reason = Reason::DataWouldBeLeftBehind;
+    (!left.waiting.is_empty()).then(|| Verdict::new(condition, State::False, reason, left.remedy(tier)))
 }
 
 /// Items that are applied at the same time (P): one whose writes are slow, an Ingress behind a webhook say, holds no other up.

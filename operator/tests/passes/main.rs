@@ -5,13 +5,19 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 mod api;
+mod cloud_native_pg;
 mod discovery;
 mod drift;
 mod faults;
+mod freezes;
+mod jobs;
+mod pooler;
 mod refusals;
+mod rotation;
 mod settling;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;
 mod transitions;
+mod volumes;
 mod world;

@@ -54,6 +54,31 @@ async fn an_app_gets_the_connections_of_its_stores_and_then_no_pass_writes() {
 }
 
 #[tokio::test]
+async fn a_database_that_accepts_less_than_the_fewest_pods_open_says_so_with_the_sum() {
+    let mut spec = wired();
+    spec["apps"][0]["uses"]["databases"][0]["pool"] = json!({ "max": 10, "poolsPerPod": 2 });
+    spec["apps"][0]["autoscaling"] = json!({ "minReplicas": 3, "maxReplicas": 3 });
+    spec["databases"][0]["connectionBudget"] = json!(79);
+    let world = World::new(spec.clone());
+    world.api.put(LOGIN, login("hunter2"));
+    let operator = world.operator().await;
+    world.settle(&operator).await;
+    let condition = world.condition("DatabaseReady");
+    assert_eq!((&condition["status"], &condition["reason"]), (&json!("True"), &json!("BudgetExceededByMinimums")));
+    let sum = "main: web (3 + 1) x 20 = 80; together 80 of 79, and the minimums alone are 80";
+    assert!(condition["message"].as_str().unwrap().contains(sum), "{condition}");
+    world.api.writes();
+    world.pass(&operator).await;
+    assert_eq!(world.api.writes(), [], "a second pass writes");
+
+    spec["databases"][0]["connectionBudget"] = json!(80);
+    let enough = World::new(spec);
+    enough.api.put(LOGIN, login("hunter2"));
+    enough.settle(&enough.operator().await).await;
+    assert_eq!(enough.condition("DatabaseReady")["reason"], "Succeeded");
+}
+
+#[tokio::test]
 async fn an_app_whose_credentials_are_missing_waits_and_holds_nobody_up() {
     let world = World::new(wired());
     let operator = world.operator().await;

@@ -11,7 +11,7 @@ use learningplatform_operator::{
     events::Events,
     metrics::Metrics,
     reconcile, shallow,
-    stores::Stores,
+    stores::{StoreWriters, Stores},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -94,11 +94,16 @@ impl World {
 
     /// A new process: nothing remembered.
     pub async fn operator(&self) -> Arc<Context> {
+        self.operator_and_stores().await.0
+    }
+
+    /// The same, with the writing ends of what its watches have seen.
+    pub async fn operator_and_stores(&self) -> (Arc<Context>, StoreWriters) {
         let client = shallow::client(self.api.client("learning"));
-        let (stores, _) = Stores::new();
+        let (stores, writers) = Stores::new();
         let capabilities = Capabilities::new(Served::default());
         capabilities.discover(&client).await;
-        Arc::new(Context {
+        let context = Context {
             settings: Arc::new(Settings::default()),
             writer: Writer::new(client.clone(), Mode::Write),
             events: Events::new(client.clone(), None),
@@ -107,9 +112,18 @@ impl World {
             capabilities,
             scaling: Arc::default(),
             registry: evaluate::Registry::default(),
+            caches: Arc::default(),
+            databases: Arc::default(),
             backoff: Arc::default(),
             client,
-        })
+        };
+        (Arc::new(context), writers)
+    }
+
+    /// One pass, and what is to come of it.
+    pub async fn action(&self, operator: &Arc<Context>) -> String {
+        let guard = serde_json::from_value(self.api.get(PLATFORM).unwrap()).unwrap();
+        format!("{:?}", reconcile::reconcile(Arc::new(guard), operator.clone()).await.unwrap())
     }
 
     /// One pass, and when the next one is due.

@@ -9,6 +9,7 @@ use learningplatform_operator::{
     context::Settings,
     error::Error,
     evaluate::{Cluster, Deps, EvaluationMetrics, Registry, ScalingStore, ScalingView, Sources, World},
+    keeper::{StoreKey, cache, database::Figures},
     metrics::Metrics,
     naming::{AppKey, Owner, PlatformKey},
     prometheus::{PromApi, Source, SourceKey, query::Begun},
@@ -40,6 +41,8 @@ pub struct Memory {
     pub hangs: Mutex<bool>,
     /// Pods that have just begun.
     pub begun: Mutex<BTreeMap<AppKey, Vec<Begun>>>,
+    /// What keepers of databases have seen, by the names of the servers.
+    pub databases: Mutex<BTreeMap<String, Arc<Figures>>>,
     version: Mutex<u64>,
 }
 
@@ -74,6 +77,14 @@ impl Memory {
 impl Cluster for Memory {
     fn deployment(&self, _: &Owner, key: &AppKey) -> Option<Arc<Deployment>> {
         self.deployments.lock().unwrap().get(&key.object_name()).cloned()
+    }
+
+    fn database(&self, key: &StoreKey) -> Option<Arc<Figures>> {
+        self.databases.lock().unwrap().get(&key.object_name).cloned()
+    }
+
+    fn cache(&self, _: &StoreKey) -> Option<Arc<cache::Figures>> {
+        None
     }
 
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>> {
@@ -248,9 +259,18 @@ impl Lab {
             .iter()
             .map(|(name, autoscaling)| json!({"name": name, "image": "x", "autoscaling": autoscaling}))
             .collect();
+        self.platform(json!({"prometheus": prometheus, "apps": apps}));
+    }
+
+    /// The same with all of the spec.
+    pub fn platform(&self, spec: Value) {
+        self.known(spec, json!({}));
+    }
+
+    /// The same of a resource that carries a status.
+    pub fn known(&self, spec: Value, status: Value) {
         let platform: LearningPlatform = serde_json::from_value(json!({
-            "metadata": {"name": PLATFORM, "namespace": NAMESPACE, "uid": "u"},
-            "spec": {"prometheus": prometheus, "apps": apps},
+            "metadata": {"name": PLATFORM, "namespace": NAMESPACE, "uid": "u"}, "spec": spec, "status": status,
         }))
         .unwrap();
         let valid = validate(&platform, &self.settings).unwrap();

@@ -8,6 +8,7 @@ mod deletion;
 mod drift;
 mod faults;
 mod foreign;
+mod jobs;
 mod leaves;
 mod orphans;
 mod pods;
@@ -129,7 +130,10 @@ async fn children(ns: &TestNamespace) -> Vec<DynamicObject> {
         let resource = kind.resource();
         let types = kube::core::TypeMeta { api_version: resource.api_version.clone(), kind: resource.kind.clone() };
         let api: Api<DynamicObject> = Api::namespaced_with(ns.client.clone(), &ns.name, &resource);
-        let list = api.list(&ours).await.expect("a list");
+        let list = match api.list(&ours).await {
+            Err(kube::Error::Api(answer)) if answer.code == 404 && kind.optional() => continue,
+            list => list.expect("a list"),
+        };
         found.extend(list.items.into_iter().map(|object| DynamicObject { types: Some(types.clone()), ..object }));
     }
     found

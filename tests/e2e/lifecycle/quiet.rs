@@ -85,9 +85,17 @@ async fn a_second_pass_writes_nothing_and_neither_does_a_new_operator() {
         "gateway": {"parentRefs": [{"name": "public"}], "hosts": ["school.example"], "paths": [{"path": "/", "timeout": "30s"}]},
         "ingress": {"className": "none", "hosts": ["school.example"]},
     });
+    let jobs = json!([
+        {"name": "migrate", "beforeRollout": {}, "args": ["--help"]},
+        {"name": "warm", "afterRollout": {}, "args": ["--help"]},
+        {"name": "report", "schedule": {"cron": "@yearly", "startingDeadline": "1h"}, "activeDeadline": "1m", "args": ["--help"]},
+    ]);
     let everything = with(
         app("all"),
-        json!({"exposure": exposure, "metrics": {"path": "/metrics"}, "health": {"path": "/api/health"}, "replicas": 2}),
+        json!({
+            "exposure": exposure, "metrics": {"path": "/metrics"}, "health": {"path": "/api/health"}, "replicas": 2,
+            "jobs": jobs,
+        }),
     );
     let spec = json!({
         "prometheus": {"url": prometheus.url, "scrapeInterval": "1s"}, "apps": [by_rate("web"), everything, app("fixed")],

@@ -4,9 +4,9 @@
 use super::*;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 
-/// A platform whose app listens where the variables of its store say.
+/// A platform whose app listens where the variables of its store say; by their names it would look for the store itself.
 fn wired() -> Value {
-    let uses = json!({"caches": [{"name": "cache", "names": {"REDIS_PORT": "PORT"}}]});
+    let uses = json!({"caches": [{"name": "cache", "names": {"REDIS_PORT": "PORT", "REDIS_URL": "CACHE"}}]});
     json!({
         "caches": [{"name": "cache", "external": {"address": "redis.example:3456", "secret": {"name": "redis"}}}],
         "apps": [with(app("web"), json!({"port": 3456, "health": {"path": "/api/health"}, "uses": uses}))],
@@ -33,7 +33,7 @@ async fn an_app_reaches_its_stores_by_what_the_users_secret_says() {
     put_login(&ns, "hunter2").await;
     heals(&ns, "wired", "web", "AppReady", come).await;
     ready(&ns, "wired").await;
-    assert_eq!(variables(&ns).await["REDIS_URL"], "redis://:hunter2@redis.example:3456");
+    assert_eq!(variables(&ns).await["CACHE"], "redis://:hunter2@redis.example:3456");
 
     let template =
         || async { ns.api::<Deployment>().get("wired-web").await.expect("a Deployment").metadata.generation };

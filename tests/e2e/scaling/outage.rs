@@ -186,7 +186,7 @@ async fn a_foreign_metrics_api_stops_nothing_up_or_down() {
     scene.pods_worth("queue", 1.5);
     plain.until("it scales out while the API is up", SOON, |seen| seen.settled_at(2)).await;
     queue.until("it scales out while the API is up", SOON, |seen| seen.settled_at(2)).await;
-    assert!(server.asked() > 0, "the HPA reads its metric there");
+    eventually("the HPA reads its metric there", SOON, || async { server.asked() }, |asked| *asked > 0).await;
 
     drop(server);
     eventually("the foreign API is down", SOON, || foreign.is_available(), |up| !*up).await;

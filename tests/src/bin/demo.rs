@@ -34,7 +34,7 @@ async fn main() -> Result<()> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let deadline = Instant::now() + DEADLINE.saturating_sub(prepared());
     let client = Client::try_default().await.context("KUBECONFIG names no usable cluster")?;
-    title("Applying examples/story.yaml, with the sample app as its image");
+    title("Applying examples/story.yaml: the sample app, a cache of three shards, a database with two read replicas");
     apply_platform(&client).await?;
     wait_ready(&client).await?;
     title("Load: 300 → 780 → 300 requests/s from k6 (tests/load/demo.js). One line every 5 s");
@@ -59,7 +59,12 @@ fn title(text: &str) {
     println!("\n\x1b[1m{text}\x1b[0m");
 }
 
-/// The example as it stands, but for what the sample app needs: its image, its size, and no Gateway in this cluster.
+/// The servers of Debian's packages, and the users that they have there.
+const STORES: &str = "learningplatform/data:dev";
+const CACHE_USER: i64 = 100;
+const DATABASE_USER: i64 = 101;
+
+/// The example as it stands, but for what this cluster has: the images of the app and of its stores, their size, no Gateway.
 fn platform() -> Result<LearningPlatform> {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/story.yaml");
     let text = std::fs::read_to_string(path).context(path)?;
@@ -74,6 +79,18 @@ fn platform() -> Result<LearningPlatform> {
     }))?;
     // A pod can do well more than it is asked for, else the counter would show what it completes and not what is wanted.
     app.env = serde_json::from_value(json!([{"name": "CAPACITY_RPS", "value": "300"}]))?;
+    let pods = |user: i64| {
+        let resources = json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}});
+        serde_json::from_value(json!({"runAsUser": user, "resources": resources}))
+    };
+    for cache in platform.spec.caches.iter_mut().filter_map(|cache| cache.in_cluster.as_mut()) {
+        cache.image = Some(STORES.into());
+        cache.pods = pods(CACHE_USER)?;
+    }
+    for database in platform.spec.databases.iter_mut().filter_map(|database| database.in_cluster.as_mut()) {
+        database.image = Some(STORES.into());
+        database.pods = pods(DATABASE_USER)?;
+    }
     Ok(platform)
 }
 

@@ -12,7 +12,10 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
 };
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
+
+/// How long a namespace may take to go: pods end first, and servers write out what they have.
+const GONE: Duration = Duration::from_secs(240);
 
 /// A namespace that belongs to one test and goes when the test has passed. After a failure it stays, to look into.
 pub struct TestNamespace {
@@ -40,18 +43,24 @@ impl TestNamespace {
         let client = Client::try_from(config).expect("a client");
         let suffix = format!("{:08x}", rand_suffix());
         let name = format!("t-{test}-{suffix}");
-        let namespace: Namespace = serde_json::from_value(json!({
-            "metadata": {"name": name, "labels": {
-                "learningplatform.dev/test": "true",
-                "pod-security.kubernetes.io/enforce": "restricted",
-            }},
-        }))
-        .expect("a namespace");
-        Api::<Namespace>::all(client.clone())
-            .create(&PostParams::default(), &namespace)
-            .await
-            .expect("the cluster accepts a namespace");
+        make(&client, &name).await;
         Self { client, name, dir: tempfile::tempdir().expect("a directory"), admin }
+    }
+
+    /// Removes the namespace with all in it, waits until it is gone, and makes an empty one of the same name.
+    ///
+    /// # Panics
+    /// When it does not go.
+    pub async fn renew(&self) {
+        let _discovery = super::DISCOVERY.read().await;
+        let namespaces = Api::<Namespace>::all(self.client.clone());
+        namespaces.delete(&self.name, &DeleteParams::background()).await.expect("a deletion");
+        let look = || async {
+            let found = namespaces.get_opt(&self.name).await.expect("an answer");
+            found.and_then(|namespace| namespace.status).map(|status| status.conditions)
+        };
+        super::eventually("the namespace is gone", GONE, look, Option::is_none).await;
+        make(&self.client, &self.name).await;
     }
 
     /// Access to one kind in the namespace.
@@ -126,6 +135,20 @@ impl TestNamespace {
         let namespaces = Api::<Namespace>::all(self.client.clone());
         let _ = namespaces.delete(&self.name, &DeleteParams::background()).await;
     }
+}
+
+async fn make(client: &Client, name: &str) {
+    let namespace: Namespace = serde_json::from_value(json!({
+        "metadata": {"name": name, "labels": {
+            "learningplatform.dev/test": "true",
+            "pod-security.kubernetes.io/enforce": "restricted",
+        }},
+    }))
+    .expect("a namespace");
+    Api::<Namespace>::all(client.clone())
+        .create(&PostParams::default(), &namespace)
+        .await
+        .expect("the cluster accepts a namespace");
 }
 
 /// A number that differs between runs and tests; names need no more randomness than that.

@@ -10,6 +10,8 @@ pub enum Need {
     AuditLog,
     /// A way from this machine to the addresses of pods.
     PodRoute,
+    /// A storage class whose volumes can grow, and one whose cannot.
+    VolumesThatGrow,
 }
 
 impl Need {
@@ -34,6 +36,7 @@ impl Need {
             Self::AuditLog => {
                 ("auditLog", "the cluster shows no audit log of its API server: use the project's own node, or kind")
             }
+            Self::VolumesThatGrow => ("netns", "the cluster's volumes cannot grow: use the project's own node"),
             Self::PodRoute => (
                 "podCIDR",
                 "pods cannot be reached from here: `tests/cluster/cluster up` says how to mend that on kind",

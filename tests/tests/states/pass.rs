@@ -19,7 +19,11 @@ use operator::{
     status::{self, Findings},
     tiers::{
         Children, ItemStatus, Tier, TierStatus,
-        app::{Apps, Observed, SeenApp, trouble},
+        app::{
+            Apps, Observed, SeenApp,
+            rollout::{Gate, Rollout},
+            trouble,
+        },
     },
     validate::{ValidPlatform, validate},
 };
@@ -57,9 +61,13 @@ pub struct Pass {
     /// Status of a pod that is not ready.
     pub pod: Value,
     pub missing: Vec<Missing>,
+    /// Whether the pods may change.
+    pub gate: Gate,
     pub scaling: Verdict,
     pub metrics: Verdict,
     pub failure: Option<(ConditionType, Error)>,
+    /// What a room of stores says.
+    pub stores: Option<Verdict>,
     /// A change waits, because nothing may be written.
     pub pending: bool,
     /// What failed of no single app.
@@ -74,9 +82,11 @@ impl Default for Pass {
             deployment: pods(3, 3, "NewReplicaSetAvailable"),
             pod: Value::Null,
             missing: Vec::new(),
+            gate: Gate::Open,
             scaling: Verdict::new(AutoscalingReady, Truth::True, Reason::Succeeded, BOUNDS),
             metrics: metrics(&SignalState::Full),
             failure: None,
+            stores: None,
             pending: false,
             error: None,
         }
@@ -117,14 +127,19 @@ impl Pass {
         let children = Children(BTreeMap::from([(id.clone(), deployment)]));
         let pod = serde_json::from_value(json!({"metadata": {}, "status": self.pod})).expect("a pod");
         let web = || "web".to_owned();
-        let seen =
-            SeenApp { missing: self.missing, troubles: trouble::of(&pod).into_iter().collect(), ..SeenApp::default() };
+        let seen = SeenApp {
+            missing: self.missing,
+            troubles: trouble::of(&pod).into_iter().collect(),
+            rollout: Rollout { gate: self.gate, ..Rollout::default() },
+            ..SeenApp::default()
+        };
         let seen = Observed { apps: BTreeMap::from([(web(), seen)]), ..Observed::default() };
         let scaling = ItemStatus { verdicts: vec![self.scaling, self.metrics], ..ItemStatus::default() };
         let findings = Findings {
             rooms: vec![
                 Apps::default().status(&valid, &seen, &children),
-                TierStatus { items: BTreeMap::from([(web(), scaling)]) },
+                TierStatus { items: BTreeMap::from([(web(), scaling)]), waiting: None },
+                TierStatus { items: BTreeMap::new(), waiting: self.stores },
             ],
             failures: self.failure.into_iter().map(|failure| (web(), failure)).collect(),
             pending: self.pending.then(web).into_iter().collect(),

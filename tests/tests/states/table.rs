@@ -2,15 +2,17 @@
 
 use crate::pass::{BOUNDS, Pass, metrics, named, now, object, pods};
 use crds::status::{
-    ConditionType::{self, AppReady, AutoscalingReady},
+    ConditionType::{self, AppReady, AutoscalingReady, CacheReady, DatabaseReady},
     Reason,
 };
-use decide::{Doubt, Finding, NotANumber, SignalState, SourceError, SourceErrorKind, Time};
+use decide::{Bottleneck, Doubt, Figure, Finding, NotANumber, Shown, SignalState, SourceError, SourceErrorKind, Time};
 use operator::{
     conditions::{State as Truth, Verdict},
     error::Error,
+    freeze::Freeze,
     references::{Missing, Reference, Referred},
     status,
+    tiers::app::rollout::Gate,
 };
 use serde_json::{Value, json};
 
@@ -159,6 +161,9 @@ fn of_pods() -> Vec<State> {
     let mut unschedulable = stopped(json!({}));
     let condition = json!({"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": "0/3 nodes are available"});
     unschedulable.pod = json!({"conditions": [condition]});
+    let job = |reason, words: &str| Gate::Waits(reason, format!("the job migrate {words}"));
+    let until = Time::from(now()).plus(decide::Duration::from_mins(60));
+    let exams = Freeze { name: "exams".to_owned(), from: Time::from(now()), until };
     let mut refused = pods(3, 1, "ReplicaSetUpdated");
     refused["conditions"] = json!([{
         "type": "ReplicaFailure", "status": "True", "reason": "FailedCreate",
@@ -189,6 +194,24 @@ fn of_pods() -> Vec<State> {
             UNDER_WAY,
             "A quota keeps pods from being made.",
             "quota",
+        ),
+        Pass {
+            gate: job(Reason::Progressing, "runs before the rollout: Job story-web-migrate-0123456789"),
+            ..Pass::default()
+        }
+        .state(
+            "job-before-the-rollout",
+            UNDER_WAY,
+            "A migration runs, and the old pods serve.",
+            "job migrate runs",
+        ),
+        Pass { gate: job(Reason::JobFailed, "failed and stops the rollout (BackoffLimitExceeded)"), ..Pass::default() }
+            .state("job-failed", FOR_A_PERSON, "A migration failed, and the old pods serve on.", "stops the rollout"),
+        Pass { gate: Gate::Frozen(exams, vec!["spec.containers[web].image".to_owned()]), ..Pass::default() }.state(
+            "frozen",
+            GOOD,
+            "Ready, and a freeze holds a rollout.",
+            "exams holds a rollout",
         ),
         Pass { deployment: pods(3, 1, "ProgressDeadlineExceeded"), ..Pass::default() }.state(
             "rollout-stuck",
@@ -252,6 +275,8 @@ fn of_objects() -> Vec<State> {
 fn of_scaling() -> Vec<State> {
     let until = Time::from(now());
     let with = |scaling: Verdict| Pass { scaling, ..Pass::default() };
+    let shown = Shown { tier: "main".into(), figure: Figure::ConnectionWait, value: 0.97, threshold: 0.9 };
+    let bottleneck = Bottleneck { shown: Some(shown), until, stops_demand_until: None };
     let conflict = Finding::ScheduleConflict { floor_by: "exam".into(), floor: 12, cap_by: "night".into(), cap: 5 };
     vec![
         with(Verdict::new(AutoscalingReady, Truth::Unknown, Reason::Progressing, "no decision yet")).state(
@@ -292,6 +317,12 @@ fn of_scaling() -> Vec<State> {
             "latency-not-helped",
             GOOD,
             "Ready, and the latency has another cause than too few pods.",
+            "ready",
+        ),
+        with(scales(named(bottleneck.reason()), &bottleneck.to_string())).state(
+            "bottleneck-elsewhere",
+            GOOD,
+            "Ready, and a database is what makes requests slow.",
             "ready",
         ),
         with(found(&Finding::RolloutStuck)).state(
@@ -366,9 +397,198 @@ fn of_metrics() -> Vec<State> {
     states
 }
 
+/// What the rooms of stores say. A store that is not ready makes the platform unready, whatever its apps are.
+fn of_stores() -> Vec<State> {
+    let rows = [
+        (
+            "cache-forming",
+            CacheReady,
+            Reason::Progressing,
+            UNDER_WAY,
+            "A cache is being made.",
+            "the store is being made",
+        ),
+        (
+            "data-would-be-left-behind",
+            DatabaseReady,
+            Reason::DataWouldBeLeftBehind,
+            FOR_A_PERSON,
+            "A database was renamed, and nobody has said what is to become of its data.",
+            "the data of database main would be left behind: set renamedFrom",
+        ),
+        (
+            "data-missing",
+            DatabaseReady,
+            Reason::DataMissing,
+            FOR_A_PERSON,
+            "A volume is empty where there were data.",
+            "story-main-pg-0: nothing is created in its place",
+        ),
+        (
+            "wrong-cluster",
+            DatabaseReady,
+            Reason::WrongCluster,
+            FOR_A_PERSON,
+            "A volume holds the data of another database.",
+            "the volume holds the data of another system",
+        ),
+        (
+            "not-primary",
+            DatabaseReady,
+            Reason::NotPrimary,
+            FOR_A_PERSON,
+            "The primary's volume holds a replica's data.",
+            "the volume holds a replica's data",
+        ),
+        (
+            "start-refused",
+            DatabaseReady,
+            Reason::StartRefused,
+            FOR_A_PERSON,
+            "The start script of a server refuses.",
+            "the first setup of the database failed",
+        ),
+        (
+            "unsupported",
+            DatabaseReady,
+            Reason::Unsupported,
+            FOR_A_PERSON,
+            "The server is too old.",
+            "PostgreSQL 14 is too old",
+        ),
+        (
+            "slots-lost",
+            CacheReady,
+            Reason::SlotsLost,
+            FOR_A_PERSON,
+            "Slots belong to servers that are gone.",
+            "4096 slots belong to nodes that are no pods any more",
+        ),
+        (
+            "stranger",
+            CacheReady,
+            Reason::Stranger,
+            FOR_A_PERSON,
+            "A server holds data that do not belong to the store.",
+            "story-cache-s0-0 holds data that this store does not know",
+        ),
+        (
+            "ambiguous",
+            CacheReady,
+            Reason::Ambiguous,
+            FOR_A_PERSON,
+            "Nothing tells which server leads.",
+            "each hold data of their own",
+        ),
+        (
+            "waiting-for-old-primary",
+            CacheReady,
+            Reason::WaitingForOldPrimary,
+            UNDER_WAY,
+            "The primary does not answer, which proves nothing.",
+            "the primary story-cache-s0-0 does not answer",
+        ),
+        (
+            "credentials-refused",
+            CacheReady,
+            Reason::CredentialsRefused,
+            FOR_A_PERSON,
+            "The servers accept none of the passwords.",
+            "accept none of the passwords",
+        ),
+        (
+            "scale-in-blocked",
+            CacheReady,
+            Reason::ScaleInBlocked,
+            UNDER_WAY,
+            "Shards that shall go still hold keys.",
+            "s3 cannot go yet",
+        ),
+        ("move-blocked", CacheReady, Reason::MoveBlocked, UNDER_WAY, "Slots cannot move yet.", "slots cannot move yet"),
+        (
+            "writes-hang",
+            DatabaseReady,
+            Reason::WritesHang,
+            UNDER_WAY,
+            "No write is acknowledged.",
+            "a write has waited",
+        ),
+        (
+            "connections-exhausted",
+            DatabaseReady,
+            Reason::ConnectionsExhausted,
+            UNDER_WAY,
+            "All connections are taken.",
+            "all connections are taken",
+        ),
+        (
+            "disk-filling",
+            DatabaseReady,
+            Reason::DiskFilling,
+            FOR_A_PERSON,
+            "A volume is nearly full.",
+            "the volume is full to 85 %",
+        ),
+        (
+            "replica-lost",
+            DatabaseReady,
+            Reason::ReplicaLost,
+            UNDER_WAY,
+            "What a replica needs of the log is gone; it is cloned anew.",
+            "story-main-pg-ro-0 is cloned anew",
+        ),
+        (
+            "replica-ahead",
+            DatabaseReady,
+            Reason::ReplicaAhead,
+            FOR_A_PERSON,
+            "A replica holds what the primary lacks.",
+            "holds later changes",
+        ),
+        ("replica-lag", DatabaseReady, Reason::ReplicaLag, UNDER_WAY, "A replica is too far behind.", "behind"),
+        (
+            "collation-mismatch",
+            DatabaseReady,
+            Reason::CollationMismatch,
+            FOR_A_PERSON,
+            "Servers sort texts in different ways.",
+            "sorts text in another way",
+        ),
+        (
+            "configuration-refused",
+            DatabaseReady,
+            Reason::ConfigurationRefused,
+            FOR_A_PERSON,
+            "The server refuses its configuration.",
+            "work_mem",
+        ),
+        (
+            "extension-missing",
+            DatabaseReady,
+            Reason::ExtensionMissing,
+            FOR_A_PERSON,
+            "An extension is not in the image.",
+            "pg_cron is not in the image",
+        ),
+    ];
+    let state = |(name, condition, reason, read, says, message): (_, _, _, _, _, &'static str)| {
+        let stores = Some(Verdict::new(condition, Truth::False, reason, message));
+        Pass { stores, ..Pass::default() }.state(name, read, says, message)
+    };
+    let sum = "connections of its apps: main: web (3 + 1) x 20 = 80; together 80 of 79, and the minimums alone are 80";
+    let exceeded = Verdict::new(DatabaseReady, Truth::True, Reason::BudgetExceededByMinimums, sum);
+    let exceeded = Pass { stores: Some(exceeded), ..Pass::default() }.state(
+        "budget-exceeded-by-minimums",
+        GOOD,
+        "Ready, and the apps could open more connections than the database accepts.",
+        "ready",
+    );
+    rows.into_iter().map(state).chain([exceeded]).collect()
+}
+
 /// All of them.
 pub fn states() -> Vec<State> {
-    [from_the_beginning_to_the_end(), of_pods(), of_objects(), of_scaling(), of_metrics()]
+    [from_the_beginning_to_the_end(), of_pods(), of_objects(), of_scaling(), of_metrics(), of_stores()]
         .into_iter()
         .flatten()
         .collect()

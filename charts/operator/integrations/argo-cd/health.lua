@@ -4,13 +4,29 @@
 -- Reasons that only a person can mend. Everything else that is not ready may still heal by itself (a Secret that comes with
 -- the same sync, a pod that starts), and Degraded would end the sync.
 local needs_a_person = {
+  Ambiguous = true,
   AutoscalerConflict = true,
+  CollationMismatch = true,
+  ConfigurationRefused = true,
+  CredentialsRefused = true,
+  DataMissing = true,
+  DataWouldBeLeftBehind = true,
+  DiskFilling = true,
+  ExtensionMissing = true,
   ImmutableField = true,
   InvalidSpec = true,
+  JobFailed = true,
   NameConflict = true,
+  NotPrimary = true,
   PermissionDenied = true,
   Rejected = true,
+  ReplicaAhead = true,
   RolloutStuck = true,
+  SlotsLost = true,
+  StartRefused = true,
+  Stranger = true,
+  Unsupported = true,
+  WrongCluster = true,
 }
 
 local function health(status, message)
@@ -49,6 +65,9 @@ if ready == nil then
   return health("Progressing", "The operator has not reported yet")
 end
 if ready.status == "True" then
+  if is(conditions.RolloutPending, "True") then
+    return health("Healthy", conditions.RolloutPending.message)
+  end
   if is(conditions.MetricsAvailable, "False") then
     return health("Healthy", "Scaling has no figures: " .. conditions.MetricsAvailable.message)
   end
@@ -56,8 +75,9 @@ if ready.status == "True" then
 end
 
 -- Ready says that something is wrong, the condition of the tier says what.
-for _, condition in ipairs({ ready, conditions.AppReady or ready, conditions.AutoscalingReady or ready }) do
-  if condition.status == "False" and needs_a_person[condition.reason] then
+for _, tier in ipairs({ "Ready", "AppReady", "AutoscalingReady", "CacheReady", "DatabaseReady" }) do
+  local condition = conditions[tier]
+  if is(condition, "False") and needs_a_person[condition.reason] then
     return health("Degraded", condition.message)
   end
 end

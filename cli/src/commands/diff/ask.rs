@@ -1,6 +1,9 @@
 //! The questions to the API server.
 
-use super::Change;
+use super::{
+    Change,
+    stores::{self, Stores},
+};
 use crate::{cluster::Cluster, manifests::Manifest};
 use anyhow::{Context, anyhow};
 use crds::LearningPlatform;
@@ -19,10 +22,10 @@ use operator::{
     naming::{FieldManager, Owner, children_of},
     reconcile,
     tiers::{
-        Step,
-        app::{connections::REVISION, keep_annotations},
+        Children, Step,
+        app::{connections::REVISION, keep_annotations, rollout_jobs},
     },
-    validate,
+    validate::{self, ValidPlatform},
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -107,19 +110,16 @@ async fn children(
     let served = capabilities.now();
     let valid = validate::validate(platform, &Settings::default()).map_err(|e| anyhow!("{e}"))?;
     let namespace = &valid.key.namespace;
-    let live = live(cluster, namespace, &valid.key.name, served, errors).await;
+    let live = Children(live(cluster, namespace, &valid.key.name, served, errors).await);
+    let stores = Stores::of(&valid, served, &live);
+    for note in stores.notes() {
+        crate::output::tell(&format!("note: {note}"));
+    }
     let writer = Writer::new(cluster.client.clone(), Mode::DryRun);
     let mut planned = Vec::new();
-    let mut rendered = reconcile::render(&valid, served);
-    for step in &mut rendered {
-        let live = ObjectId::of(&step.object).filter(|id| id.kind == Kind::Deployment).and_then(|id| live.get(&id));
-        if let (Some(live), Some(app), FieldManager::Main) = (live, valid.app(&step.item), step.manager) {
-            keep_annotations(app, &mut step.object, live);
-        }
-    }
-    for step in steps(rendered, &live) {
+    for step in with_jobs(steps(rendered(&valid, served, &stores, &live), &live.0), &valid, &live.0) {
         let Some(id) = ObjectId::of(&step.object) else { continue };
-        let before = live.get(&id);
+        let before = live.0.get(&id);
         match after(&writer, &valid.owner, &step, before).await {
             Ok(object) => {
                 let values = (before.map(serde_json::to_value).transpose()?, serde_json::to_value(&object)?);
@@ -129,10 +129,24 @@ async fn children(
         }
         planned.push(id);
     }
-    for (id, object) in live.iter().filter(|(id, _)| !planned.contains(id)) {
-        changes.push(Change::new(id.to_string(), namespace, Some(serde_json::to_value(object)?), None));
+    for id in stores.would_go(&valid, &live, &planned) {
+        let object = live.0.get(id).map(serde_json::to_value).transpose()?;
+        changes.push(Change::new(id.to_string(), namespace, object, None));
     }
     Ok(())
+}
+
+/// The plan of a pass over these objects: the stores as they are found, the apps as without a cluster.
+fn rendered(lp: &ValidPlatform, served: Served, stores: &Stores, live: &Children) -> Vec<Step> {
+    let mut rendered = stores.plan(lp, live);
+    rendered.extend(reconcile::render(lp, served).into_iter().filter(|step| lp.app(&step.item).is_some()));
+    for step in &mut rendered {
+        let live = ObjectId::of(&step.object).filter(|id| id.kind == Kind::Deployment).and_then(|id| live.0.get(&id));
+        if let (Some(live), Some(app), FieldManager::Main) = (live, lp.app(&step.item), step.manager) {
+            keep_annotations(app, &mut step.object, live);
+        }
+    }
+    rendered
 }
 
 /// The object as it would be. A namespace that is not there yet can hold nothing, so nothing in it is asked for.
@@ -143,8 +157,13 @@ async fn after(
     before: Option<&DynamicObject>,
 ) -> anyhow::Result<DynamicObject> {
     let live = before.map_or(Live::Unknown, Live::Known);
-    match writer.apply(step.manager, owner, &step.object, live).await {
-        Ok(applied) => Ok(applied.object),
+    let mut wanted = step.object.clone();
+    let claims = before.and_then(|before| stores::with_live_claims(&mut wanted, before));
+    match writer.apply(step.manager, owner, &wanted, live).await {
+        Ok(mut applied) => {
+            stores::ask_for_sizes(&mut applied.object, claims.as_ref());
+            Ok(applied.object)
+        }
         Err(error) if is_missing_namespace(&error) => Ok(step.object.clone()),
         Err(error) => Err(anyhow::Error::new(error)).context("the API server would refuse it"),
     }
@@ -234,6 +253,22 @@ fn steps(rendered: Vec<Step>, live: &BTreeMap<ObjectId, DynamicObject>) -> Vec<S
         steps.push(step);
     }
     steps
+}
+
+/// The steps with the Jobs of the rollouts that they make, in place of those of platforms that are new.
+fn with_jobs(steps: Vec<Step>, platform: &ValidPlatform, live: &BTreeMap<ObjectId, DynamicObject>) -> Vec<Step> {
+    let mut all = Vec::new();
+    for step in steps {
+        let id = ObjectId::of(&step.object).filter(|id| id.kind != Kind::Job);
+        let Some(id) = id else { continue };
+        if let (Kind::Deployment, Some(app)) = (id.kind, platform.app(&step.item)) {
+            let (item, manager) = (step.item.clone(), step.manager);
+            let jobs = rollout_jobs(app, &step.object, live.get(&id)).into_iter();
+            all.extend(jobs.map(|object| Step { item: item.clone(), manager, object }));
+        }
+        all.push(step);
+    }
+    all
 }
 
 /// What Secrets hold is not known here: of variables that are there it is taken to be right.

@@ -92,3 +92,76 @@ fn a_platform_that_goes_says_so() {
     let text = table(&[view(&going, now())], &Style::PLAIN, now());
     assert!(text.starts_with("learning/good  Deleting for 30s"), "{text}");
 }
+
+fn with_stores() -> LearningPlatform {
+    let ready = |type_: &str, message: &str| json!([condition(type_, "True", "Succeeded", message, "09:00:00")]);
+    let server = |pod: &str, role: &str, shard: Option<i32>, slots: Option<i32>, state: &str| json!({"pod": pod, "role": role, "shard": shard, "slots": slots, "state": state});
+    let kept = "volumes and passwords stay when the resource is deleted, and are found again when it is applied again";
+    serde_json::from_value(json!({
+        "apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatform",
+        "metadata": {"name": "story", "namespace": "learning", "generation": 4},
+        "spec": {
+            "caches": [
+                {"name": "cache", "inCluster": {"shards": 3}},
+                {"name": "far", "external": {"address": "redis.example"}},
+            ],
+            "databases": [{"name": "main", "inCluster": {"volume": {"storage": "1Gi"}, "readReplicas": 1}}],
+        },
+        "status": {
+            "observedGeneration": 4,
+            "conditions": ready("Ready", ""),
+            "caches": [
+                {"name": "cache", "address": "story-cache.learning.svc:6379", "conditions": ready("CacheReady", "2 shards of 1 primary and 1 replicas"),
+                 "promise": "an acknowledged write survives a crash of its server; a failover loses what no replica had received",
+                 "deletion": kept, "passwordsChanged": "2026-11-28T12:00:00Z", "rotation": "apps change over to the new password",
+                 "reshaping": {"keysBefore": 1200, "keysAfter": 1200},
+                 "servers": [
+                    server("story-cache-s0-1", "Primary", Some(0), Some(8192), "Serving"),
+                    server("story-cache-s0-0", "Replica", Some(0), None, "Behind"),
+                    server("story-cache-s10-0", "Primary", Some(10), Some(0), "Serving"),
+                 ]},
+                {"name": "far", "address": "redis.example:6379",
+                 "conditions": ready("CacheReady", "redis.example:6379 is somebody else's: its address and credentials are known")},
+            ],
+            "databases": [
+                {"name": "main", "address": "story-main-rw.learning.svc:5432", "deletion": "volumes and passwords are deleted with the resource",
+                 "pooler": "1 of 2 pods ready at story-main-pooler.learning.svc:5432",
+                 "conditions": [condition("DatabaseReady", "False", "DataMissing", "the volume of story-main-pg-0 is empty", "11:50:00")],
+                 "reshaping": {"keysBefore": 7},
+                 "servers": [
+                    server("story-main-pg-0", "Primary", None, None, "NotWriting"),
+                    server("story-main-pg-ro-0", "Replica", None, None, "Streaming"),
+                 ]},
+            ],
+        },
+    }))
+    .expect("a platform")
+}
+
+#[test]
+fn stores_with_their_servers() {
+    let views = views(&[with_stores()], now());
+    insta::assert_snapshot!("stores", table(&views, &Style::PLAIN, now()));
+    let narrow = table(&views, &Style { width: 60, ..Style::PLAIN }, now());
+    assert!(narrow.lines().all(|l| l.chars().count() <= 60), "{narrow}");
+    insta::assert_json_snapshot!("stores_json", views[0].items);
+    assert_eq!(exit(&views), Exit::Good, "the platform is Ready");
+}
+
+#[test]
+fn jobs_are_told_one_by_one_and_a_rollout_that_waits_with_its_app() {
+    let mut platform = serde_json::to_value(some().remove(0)).unwrap();
+    let job = |name: &str| json!({"name": name, "afterRollout": {}, "args": ["x"]});
+    platform["spec"]["apps"][1]["jobs"] = json!([job("new"), job("good"), job("busy"), job("bad")]);
+    let status = |name: &str, state: &str, at: &str| json!({"name": name, "state": state, "run": format!("good-worker-{name}-1"), "at": format!("2026-12-01T{at}Z")});
+    platform["status"]["apps"][1]["jobs"] = json!([
+        status("good", "Succeeded", "11:00:00"),
+        status("busy", "Running", "11:59:00"),
+        status("bad", "Failed", "11:58:00"),
+    ]);
+    let pending =
+        condition("RolloutPending", "True", "Frozen", "the freeze exams holds a rollout until noon", "11:00:00");
+    platform["status"]["apps"][0]["conditions"].as_array_mut().unwrap().push(pending);
+    let text = table(&[view(&serde_json::from_value(platform).unwrap(), now())], &Style::PLAIN, now());
+    insta::assert_snapshot!("jobs", text);
+}

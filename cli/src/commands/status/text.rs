@@ -1,7 +1,8 @@
 //! The view as text.
 
-use super::view::PlatformView;
+use super::view::{PlatformView, StoreView};
 use crate::output::{Mark, Style, age, ago, pad};
+use crds::status::{Reshaping, StoreServer};
 use jiff::Timestamp;
 
 /// Platforms one below the other.
@@ -43,6 +44,70 @@ fn platform(view: &PlatformView, style: &Style, now: Timestamp) -> String {
             mark => format!("{}{since}: {}", style.paint(mark, &item.reason), item.message),
         };
         out.push_str(&style.hang(&prefix, &text));
+        if let Some(store) = &item.store {
+            out.push_str(&details(store, &item.message, style, now));
+        }
+    }
+    out
+}
+
+/// What is known of a store, a line each. What the item has said already is not said again.
+fn details(store: &StoreView, said: &str, style: &Style, now: Timestamp) -> String {
+    let mut out = String::new();
+    let mut line = |label: &str, text: &str| out.push_str(&style.hang(&format!("      {label:9} "), text));
+    if let Some(address) = store.address.as_ref().filter(|address| !said.contains(address.as_str())) {
+        line("address", address);
+    }
+    if let Some(promise) = &store.promise {
+        line("promise", promise);
+    }
+    if let Some(deletion) = &store.deletion {
+        line("deletion", deletion);
+    }
+    let changed = store.passwords_changed.as_ref().and_then(|at| at.parse().ok());
+    if let Some(changed) = changed {
+        line("password", &format!("changed {}", ago(changed, now)));
+    }
+    if let Some(rotation) = &store.rotation {
+        line("rotation", rotation);
+    }
+    if let Some(pooler) = &store.pooler {
+        line("pooler", pooler);
+    }
+    if let Some(Reshaping { keys_before, keys_after }) = store.reshaping {
+        line(
+            "reshaping",
+            &match keys_after {
+                Some(after) => format!("{keys_before} keys before the last one, {after} after it"),
+                None => format!("under way, {keys_before} keys before it"),
+            },
+        );
+    }
+    out + &servers(&store.servers, style)
+}
+
+/// The servers in columns; in a narrow window as sentences.
+fn servers(servers: &[StoreServer], style: &Style) -> String {
+    // Where there is but one shard there are no slots.
+    let sharded = servers.iter().any(|server| server.slots.is_some_and(|slots| slots > 0));
+    let cells = |server: &StoreServer| {
+        let shard = server.shard.map(|shard| format!("shard {shard}")).unwrap_or_default();
+        let slots = server.slots.filter(|_| sharded).map(|slots| format!("{slots} slots")).unwrap_or_default();
+        [server.pod.clone(), server.role.clone(), shard, slots, server.state.clone()]
+    };
+    let rows: Vec<_> = servers.iter().map(cells).collect();
+    let widths: [usize; 5] = std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or(0));
+    let mut out = String::new();
+    for (number, row) in rows.iter().enumerate() {
+        let prefix = format!("      {:9} ", if number == 0 { "servers" } else { "" });
+        let used = row.iter().zip(widths).filter(|(_, width)| *width > 0);
+        let text = used.map(|(cell, width)| pad(cell, width)).collect::<Vec<_>>().join("  ");
+        let text = text.trim_end();
+        if prefix.len() + text.len() <= style.width {
+            out.push_str(&format!("{prefix}{text}\n"));
+        } else {
+            out.push_str(&style.hang(&prefix, text));
+        }
     }
     out
 }

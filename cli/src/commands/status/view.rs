@@ -3,7 +3,7 @@
 use crate::output::Mark;
 use crds::{
     LearningPlatform,
-    status::{AppStatus, ConditionType, Reason, StoreStatus},
+    status::{AppStatus, ConditionType, JobState, Reason, Reshaping, StoreServer, StoreStatus},
     tiers::app::App,
 };
 use jiff::Timestamp;
@@ -56,7 +56,7 @@ pub struct Stale {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
-    /// The tier: `app`, `autoscaling`, `metrics`.
+    /// The tier: `app`, `job`, `autoscaling`, `metrics`, `cache`, `database`.
     pub tier: &'static str,
     /// Name of the item.
     pub name: String,
@@ -70,6 +70,48 @@ pub struct Item {
     pub since: Option<Timestamp>,
     /// What there is to say.
     pub message: String,
+    /// What is known of a cache or a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub store: Option<StoreView>,
+}
+
+/// What is known of a cache or a database.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoreView {
+    /// Where it is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// What an acknowledged write survives.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub promise: Option<String>,
+    /// What becomes of the data when the resource is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<String>,
+    /// Since when the apps are given the present password, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passwords_changed: Option<String>,
+    /// How far a change of the password is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rotation: Option<String>,
+    /// How many pods of a database's pooler are ready, and where it is reached.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pooler: Option<String>,
+    /// Keys before and after the last reshaping.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reshaping: Option<Reshaping>,
+    /// The servers in the cluster.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub servers: Vec<StoreServer>,
+}
+
+impl StoreView {
+    fn of(store: &StoreStatus) -> Option<Self> {
+        let StoreStatus { address, promise, deletion, passwords_changed, rotation, pooler, reshaping, servers, .. } =
+            store.clone();
+        let known = address.is_some() || promise.is_some() || deletion.is_some();
+        known.then_some(Self { address, promise, deletion, passwords_changed, rotation, pooler, reshaping, servers })
+    }
 }
 
 /// The view of a platform.
@@ -96,22 +138,24 @@ pub fn view(platform: &LearningPlatform, now: Timestamp) -> PlatformView {
     {
         message = format!("{} apps, {} pods", of(&summary.apps), of(&summary.pods));
     }
-    let mut items: Vec<Item> = Vec::new();
-    for tier in [app_item, autoscaling_item, metrics_item] {
-        let mut tier: Vec<Item> = platform
-            .spec
-            .apps
-            .iter()
-            .map(|app| tier(app, status.apps.iter().find(|s| s.name == app.name), now))
-            .collect();
-        tier.sort_by_key(|item| item.mark);
-        items.append(&mut tier);
-    }
     let spec = &platform.spec;
+    let each = |tier: fn(&App, Option<&AppStatus>, Timestamp) -> Item| -> Vec<Item> {
+        let status = |app: &App| status.apps.iter().find(|status| status.name == app.name);
+        spec.apps.iter().map(|app| tier(app, status(app), now)).collect()
+    };
+    let jobs = spec.apps.iter().flat_map(|app| job_items(app, &status.apps, now));
     let caches = spec.caches.iter().map(|c| store_item("cache", &c.name, &status.caches, ConditionType::CacheReady));
     let databases =
         spec.databases.iter().map(|d| store_item("database", &d.name, &status.databases, ConditionType::DatabaseReady));
-    for mut tier in [caches.collect::<Vec<_>>(), databases.collect()] {
+    let mut items: Vec<Item> = Vec::new();
+    for mut tier in [
+        each(app_item),
+        jobs.collect(),
+        each(autoscaling_item),
+        each(metrics_item),
+        caches.collect(),
+        databases.collect(),
+    ] {
         tier.sort_by_key(|item| item.mark);
         items.append(&mut tier);
     }
@@ -165,13 +209,14 @@ fn stale(platform: &LearningPlatform) -> Option<Stale> {
 }
 
 fn item(tier: &'static str, name: &str, mark: Mark, reason: &str, message: String) -> Item {
-    Item { tier, name: name.to_owned(), mark, reason: reason.to_owned(), since: None, message }
+    Item { tier, name: name.to_owned(), mark, reason: reason.to_owned(), since: None, message, store: None }
 }
 
 fn store_item(tier: &'static str, name: &str, stores: &[StoreStatus], condition: ConditionType) -> Item {
     let store = stores.iter().find(|store| store.name == name);
     let condition = store.and_then(|store| find(&store.conditions, condition));
-    by_condition(tier, name, condition, condition.map(|c| c.message.clone()).unwrap_or_default())
+    let item = by_condition(tier, name, condition, condition.map(|c| c.message.clone()).unwrap_or_default());
+    Item { store: store.and_then(StoreView::of), ..item }
 }
 
 /// An item from its condition; `well` says what is good about it when it is True.
@@ -198,7 +243,33 @@ fn app_item(app: &App, status: Option<&AppStatus>, _: Timestamp) -> Item {
     {
         item.message = format!("{pods}; {}", item.message);
     }
+    if let Some(pending) = status.and_then(|s| find(&s.conditions, ConditionType::RolloutPending)) {
+        item.message = format!("{}; {}", item.message, pending.message);
+    }
     item
+}
+
+fn job_items(app: &App, apps: &[AppStatus], now: Timestamp) -> Vec<Item> {
+    let status = apps.iter().find(|status| status.name == app.name);
+    let items = app.jobs.iter().map(|job| {
+        let seen = status.and_then(|status| status.jobs.iter().find(|seen| seen.name == job.name));
+        let state = seen.map(|seen| seen.state).unwrap_or_default();
+        let run = seen.and_then(|seen| seen.run.as_deref()).unwrap_or_default();
+        let at: Option<Timestamp> = seen.and_then(|seen| seen.at.as_ref()).and_then(|at| at.parse().ok());
+        let (mark, message) = match state {
+            JobState::Waiting => (Mark::Off, "has not run yet".to_owned()),
+            JobState::Running => (Mark::Progress, format!("Job {run}")),
+            JobState::Succeeded => {
+                let when = at.map(|at| format!(" {}", crate::output::ago(at, now))).unwrap_or_default();
+                (Mark::Good, format!("succeeded{when}: Job {run}"))
+            }
+            // What it stops is the app's to say.
+            JobState::Failed => (Mark::Warning, format!("see the logs of Job {run}")),
+        };
+        let since = at.filter(|_| matches!(state, JobState::Running | JobState::Failed));
+        Item { since, ..item("job", &format!("{}/{}", app.name, job.name), mark, &state.to_string(), message) }
+    });
+    items.collect()
 }
 
 fn autoscaling_item(app: &App, status: Option<&AppStatus>, now: Timestamp) -> Item {

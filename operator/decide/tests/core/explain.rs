@@ -56,6 +56,18 @@ fn steady_is_no_news_and_every_change_of_meaning_is() {
     assert!(changed(&|decision| decision.metrics.as_mut().unwrap().reason = MetricsReason::Settling));
     assert!(changed(&|decision| decision.metrics = None));
     assert!(changed(&|decision| decision.findings.push(Finding::RolloutStuck)));
+    let slow = |decision: &mut Decision, tier: &str, until: Time| {
+        let shown = Shown { tier: tier.into(), figure: Figure::PrimaryCpu, value: 1.0, threshold: 0.85 };
+        let stops_demand_until = (until > START).then_some(until);
+        decision.bottleneck = Some(Bottleneck { shown: Some(shown), until, stops_demand_until });
+    };
+    assert!(changed(&|decision| slow(decision, "main", START)));
+    let (mut one, mut two, mut later) = (base.clone(), base.clone(), base.clone());
+    slow(&mut one, "main", START);
+    slow(&mut two, "cache", START);
+    slow(&mut later, "main", START.plus(secs(600)));
+    assert!(two.differs_in_meaning(&one), "another tier");
+    assert!(!later.differs_in_meaning(&one), "the same one, looked at again");
     let failed = |kind, server: &str, message: &str| {
         let mut other = base.clone();
         let error = SourceError::new(kind, message).of(server.into());
@@ -387,6 +399,25 @@ fn every_why_is_a_sentence_with_its_numbers() {
         (Why::Maximum { max: 20 }, "maxReplicas is 20"),
         (Why::ScheduleCap { name: "night".into(), cap: 1 }, "schedule night allows 1 pod"),
         (Why::CapFalling { cap: 18 }, "the cap is on its way down at 18 pods"),
+        (
+            Why::Connections(budget::CapLimit {
+                cap: 12,
+                known: true,
+                endpoint: "main".into(),
+                limit: Some(497),
+                wanted: 640,
+                exceeded: false,
+            }),
+            "main takes 497 connections, and its apps could open 640: the share of this app is enough for 12",
+        ),
+        (
+            Why::Bottleneck(Bottleneck {
+                shown: Some(Shown { tier: "main".into(), figure: Figure::LockWait, value: 0.4, threshold: 0.25 }),
+                until,
+                stops_demand_until: None,
+            }),
+            "main is the bottleneck: the share of sessions that wait for a lock, 40 %, is over 25 %, so latency adds no pods",
+        ),
     ];
     for (why, sentence) in table {
         assert_eq!(why.to_string(), sentence);

@@ -7,7 +7,7 @@ use learningplatform_decide::*;
 use proptest::prelude::*;
 
 /// `PROPTEST_CASES` sets how many lives are tried.
-fn config() -> ProptestConfig {
+pub fn config() -> ProptestConfig {
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -31,7 +31,7 @@ fn value(sample: &Sample) -> Option<f64> {
     }
 }
 
-fn step_down(rules: &ScalingRules, base: impl Fn(Duration) -> u32) -> Option<u32> {
+pub fn step_down(rules: &ScalingRules, base: impl Fn(Duration) -> u32) -> Option<u32> {
     let counts = rules.policies.iter().map(|policy| {
         let base = base(policy.period);
         match policy.kind {
@@ -72,7 +72,7 @@ proptest! {
     /// INV-EXPLAIN, INV-GUARD, INV-PAUSE and the repeated tick of INV-TOTAL, at every tick of any life.
     #[test]
     fn inv_explain_guard_pause_and_repetition(script in script()) {
-        script.live(|seen| check_decision(seen.policy, seen.before, seen.input, seen.decision, seen.after));
+        script.live(|seen| check_decision(seen.policy, seen.before, seen.input, seen.tiers, seen.decision, seen.after));
     }
 
     #[test]
@@ -103,6 +103,7 @@ proptest! {
         for phase in &mut script.phases {
             phase.rollout = Rollout::default();
             phase.max = 1_000_000;
+            (phase.symptoms, phase.connections) = (None, None);
         }
         for schedule in &mut script.policy.schedules {
             schedule.cap = None;
@@ -147,7 +148,7 @@ proptest! {
                     }
                 }
             }
-            let (decision, _) = decide(seen.policy, seen.before, &smaller);
+            let (decision, _) = decide_with(seen.policy, seen.before, &smaller, seen.tiers);
             assert!(decision.floor <= seen.decision.floor, "less demand, {} instead of {}", decision.floor, seen.decision.floor);
         });
     }
@@ -174,7 +175,7 @@ proptest! {
     #[test]
     fn inv_raise_only(script in script()) {
         script.live(|seen| {
-            let without = |policy: &Policy, input: &Input| decide(policy, seen.before, input).0.floor;
+            let without = |policy: &Policy, input: &Input| decide_with(policy, seen.before, input, seen.tiers).0.floor;
             let mut bare = seen.policy.clone();
             bare.fallback_replicas = None;
             assert!(seen.decision.floor >= without(&bare, seen.input), "a fallback lowered");
@@ -196,6 +197,7 @@ proptest! {
         }
         for phase in &mut script.phases {
             phase.max = 40;
+            phase.connections = None;
         }
         // Any life, and somewhere in it sources that come and go.
         let all = |mood: Mood| {
@@ -254,6 +256,7 @@ proptest! {
         script.policy.behavior.down.stabilization_window = secs(window);
         for phase in &mut script.phases {
             phase.max = 40;
+            phase.connections = None;
         }
         script.policy.schedules.clear();
         // A silence that is longer than three intervals is as good as a restart.
@@ -281,7 +284,7 @@ proptest! {
             let idle = seen.decision.signals.iter().zip(&seen.policy.demand).all(|(signal, demand)| {
                 signal.state.is_full() && signal.raise_value.unwrap() <= demand.activation
             });
-            let excused = seen.decision.findings.iter().any(|finding| {
+            let excused = seen.decision.bottleneck.is_some() || seen.decision.findings.iter().any(|finding| {
                 matches!(finding, Finding::LatencyNotHelpedByPods { .. } | Finding::BudgetNotResolvable { .. })
             });
             if over && latency.state.is_full() && !idle && !excused {
@@ -408,9 +411,28 @@ proptest! {
                 rollout: Rollout { active: index % 2 == 0, ..Rollout::default() },
                 holds: vec![ManualHold { floor: counts[0], until: Time::from_millis(times[1]), reason: "".into(), by: None }],
             };
-            let (decision, next) = decide(&policy, &state, &input);
+            let symptom = |index: usize, figure| Symptom {
+                tier: "main".into(),
+                figure,
+                sample: Sample::value(numbers[index % 12], None),
+                threshold: numbers[(index + 1) % 12],
+            };
+            let connections = budget::CapLimit {
+                cap: counts[index],
+                known: index % 2 == 0,
+                endpoint: "main".into(),
+                limit: Some(counts[6]),
+                wanted: u64::MAX,
+                exceeded: index % 3 == 0,
+            };
+            let tiers = Tiers {
+                cap_limit: Some(connections),
+                symptoms: vec![symptom(index, Figure::PrimaryCpu), symptom(index + 4, Figure::PoolWait)],
+            };
+            let (decision, next) = decide_with(&policy, &state, &input, &tiers);
             // As text, in which NaN equals itself.
-            prop_assert_eq!(format!("{:?}", decide(&policy, &state, &input)), format!("{:?}", (&decision, &next)));
+            let again = decide_with(&policy, &state, &input, &tiers);
+            prop_assert_eq!(format!("{again:?}"), format!("{:?}", (&decision, &next)));
             prop_assert!(decision.floor <= decision.cap && decision.cap >= policy.min_replicas);
             for stage in &decision.stages {
                 let _ = stage.why.to_string();
@@ -451,7 +473,9 @@ proptest! {
             latency.started = latency.started.map(shifted);
             input.error_share = input.error_share.as_ref().map(sample);
             input.holds.iter_mut().for_each(|hold| hold.until = shifted(hold.until));
-            let (decision, next) = decide(seen.policy, &state, &input);
+            let mut tiers = seen.tiers.clone();
+            tiers.symptoms.iter_mut().for_each(|symptom| symptom.sample = sample(&symptom.sample));
+            let (decision, next) = decide_with(seen.policy, &state, &input, &tiers);
             assert_eq!((decision.floor, decision.cap, decision.reason), (seen.decision.floor, seen.decision.cap, seen.decision.reason));
             assert_eq!(decision.signals, seen.decision.signals);
             state = next;
@@ -488,8 +512,13 @@ proptest! {
     fn in_place_is_the_same(script in script()) {
         script.live(|seen| {
             let mut state = seen.before.clone();
-            assert_eq!(&advance(seen.policy, &mut state, seen.input), seen.decision);
+            assert_eq!(&advance_with(seen.policy, &mut state, seen.input, seen.tiers), seen.decision);
             assert_eq!(&state, seen.after);
+            // And without tiers both are.
+            let mut state = seen.before.clone();
+            let decision = advance(seen.policy, &mut state, seen.input);
+            assert_eq!((decision, state.clone()), decide(seen.policy, seen.before, seen.input));
+            assert_eq!(state, decide_with(seen.policy, seen.before, seen.input, &Tiers::default()).1);
         });
     }
 }

@@ -39,7 +39,7 @@ fn decision_of(policy: &Policy, at: &str) -> Decision {
         ..Input::default()
     };
     let (decision, next) = decide(policy, &state, &input);
-    check_decision(policy, &state, &input, &decision, &next);
+    check_decision(policy, &state, &input, &Tiers::default(), &decision, &next);
     decision
 }
 

@@ -3,16 +3,19 @@
 
 use super::{
     pod::some_list,
-    variables::{AUTHORITIES, Authority, Variables, variables},
+    variables::{AUTHORITIES, Authority, Variables, known, variables},
 };
 use crate::{kinds::Kind, naming::labels, tiers::binding::Bindings, validate::ValidApp};
 use aws_lc_rs::hmac;
 use k8s_openapi::{
     ByteString,
-    api::core::v1::{EnvFromSource, KeyToPath, Secret, SecretEnvSource, SecretVolumeSource, Volume, VolumeMount},
+    api::{
+        apps::v1::Deployment,
+        core::v1::{EnvFromSource, KeyToPath, Secret, SecretEnvSource, SecretVolumeSource, Volume, VolumeMount},
+    },
 };
 use kube::core::DynamicObject;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
 /// Annotation of the pod template: changes with the connections, so that the pods are replaced when they do.
@@ -88,6 +91,17 @@ pub fn connections(app: &ValidApp, bindings: &Bindings, live: Option<&Secret>) -
     }
 }
 
+/// Whether the pods that a Deployment makes get what `bindings` say: the app's Secret carries it, and the pod template is that of
+/// this Secret. Of stores that `bindings` do not know nothing is asked.
+pub(crate) fn carries(app: &ValidApp, bindings: &Bindings, secret: &Secret, deployment: &Deployment) -> bool {
+    let held: Variables = secret.data.iter().flatten().map(|(name, value)| (name.clone(), value.0.clone())).collect();
+    let template = deployment.spec.as_ref().and_then(|spec| spec.template.metadata.as_ref()?.annotations.as_ref());
+    let made_of = template.and_then(|annotations| annotations.get(REVISION));
+    let known = known(app, bindings);
+    let newest = secret.metadata.uid.as_deref().map(|uid| revision(uid, &held));
+    known.iter().all(|(name, value)| held.get(name) == Some(value)) && made_of == newest.as_ref()
+}
+
 /// The connections without a cluster: `bindings` are placeholders, and so is the revision.
 pub fn offline(app: &ValidApp, bindings: &Bindings) -> Connections {
     match connections(app, bindings, None).0 {
@@ -143,6 +157,18 @@ pub(super) fn authorities(app: &ValidApp) -> Option<(Volume, VolumeMount)> {
         ..VolumeMount::default()
     };
     Some((volume, mount))
+}
+
+/// The certificate authorities that a Deployment's pods mount.
+pub(super) fn mounted(deployment: &DynamicObject) -> Vec<Authority> {
+    let volumes = deployment.data.pointer("/spec/template/spec/volumes").and_then(Value::as_array);
+    let volume = volumes.into_iter().flatten().find(|volume| volume["name"] == VOLUME);
+    let items = volume.and_then(|volume| volume.pointer("/secret/items")?.as_array()).into_iter().flatten();
+    let authority = |item: &Value| {
+        let file = item["path"].as_str()?.strip_suffix(".crt")?;
+        Some(Authority { item: file.to_owned(), variable: item["key"].as_str()?.to_owned() })
+    };
+    items.filter_map(authority).collect()
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 use super::{connections, overlay, probes::probes};
 use crate::{
     naming::{labels, selector},
+    tiers::store::uses_label,
     validate::ValidApp,
 };
-use crds::tiers::{app::ImagePullPolicy, pod::Scratch};
+use crds::tiers::{app::ImagePullPolicy, pod::Scratch, uses::Uses};
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, Container, ContainerPort, EmptyDirVolumeSource, Lifecycle, LifecycleHandler,
@@ -17,7 +18,10 @@ use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta},
 };
 use serde_json::Value;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 /// How long a pod keeps serving after it was told to stop: endpoints and proxies need about that long to hear of it.
 const DRAIN_DELAY: Duration = Duration::from_secs(5);
@@ -33,6 +37,8 @@ pub(super) struct Given<'a> {
     pub annotated: bool,
     /// A word that changes with the connections to the stores.
     pub revision: Option<&'a str>,
+    /// Labels of the live pods by which stores let them in, where the connections stay as they are for now.
+    pub uses: Option<&'a BTreeSet<String>>,
 }
 
 /// The pod template with its overlay, as JSON: an overlay may carry fields that this build's types do not know.
@@ -45,7 +51,7 @@ pub(super) fn template(app: &ValidApp, given: Given<'_>) -> Value {
 pub(super) fn generated(app: &ValidApp, given: Given<'_>) -> PodTemplateSpec {
     PodTemplateSpec {
         metadata: Some(ObjectMeta {
-            labels: Some(pod_labels(app)),
+            labels: Some(pod_labels(app, given)),
             annotations: some_map(annotations(app, given)),
             ..ObjectMeta::default()
         }),
@@ -54,8 +60,11 @@ pub(super) fn generated(app: &ValidApp, given: Given<'_>) -> PodTemplateSpec {
 }
 
 /// The user's labels, overruled by the operator's.
-fn pod_labels(app: &ValidApp) -> BTreeMap<String, String> {
+fn pod_labels(app: &ValidApp, given: Given<'_>) -> BTreeMap<String, String> {
     let mut all = app.spec.pod_labels.clone();
+    let wanted = || app.spec.uses.iter().flat_map(Uses::items).map(uses_label).collect();
+    let uses: BTreeSet<String> = given.uses.cloned().unwrap_or_else(wanted);
+    all.extend(uses.into_iter().map(|label| (label, "true".to_owned())));
     all.extend(labels(&app.key.platform, &app.key.app));
     all
 }
@@ -102,7 +111,7 @@ fn container(app: &ValidApp) -> Container {
     Container {
         name: app.key.app.clone(),
         image: Some(app.spec.image.clone()),
-        image_pull_policy: Some(pull_policy(app).to_owned()),
+        image_pull_policy: Some(pull_policy(app, &app.spec.image).to_owned()),
         command: some_list(app.spec.command.clone()),
         args: some_list(app.spec.args.clone()),
         ports: some_list(
@@ -145,13 +154,12 @@ fn container(app: &ValidApp) -> Container {
 }
 
 /// Kubernetes' own default, written out: left to the server, it would stay as it was when the image's tag changes.
-fn pull_policy(app: &ValidApp) -> &'static str {
+pub(super) fn pull_policy(app: &ValidApp, image: &str) -> &'static str {
     match app.spec.image_pull_policy {
         Some(ImagePullPolicy::Always) => "Always",
         Some(ImagePullPolicy::Never) => "Never",
         Some(ImagePullPolicy::IfNotPresent) => "IfNotPresent",
         None => {
-            let image = app.spec.image.as_str();
             let last = image.rsplit('/').next().unwrap_or(image);
             match last.split_once(':') {
                 _ if image.contains('@') => "IfNotPresent",
@@ -283,6 +291,6 @@ pub(super) fn some_list<T>(list: Vec<T>) -> Option<Vec<T>> {
     (!list.is_empty()).then_some(list)
 }
 
-pub(super) fn some_map<K: Ord, V>(map: BTreeMap<K, V>) -> Option<BTreeMap<K, V>> {
+pub(crate) fn some_map<K: Ord, V>(map: BTreeMap<K, V>) -> Option<BTreeMap<K, V>> {
     (!map.is_empty()).then_some(map)
 }

@@ -78,7 +78,7 @@ pub(super) fn pod_monitor(app: &ValidApp) -> Option<Result<DynamicObject, serde_
 }
 
 /// Copies a pod's label to the series.
-fn stamp(label: &str, target: &str) -> Value {
+pub(crate) fn stamp(label: &str, target: &str) -> Value {
     let source: String = label.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     json!({ "action": "replace", "sourceLabels": [format!("__meta_kubernetes_pod_label_{source}")], "targetLabel": target })
 }

@@ -40,6 +40,15 @@ pub(super) fn variables(app: &ValidApp, bindings: &Bindings) -> Result<Variables
     if lacking.is_empty() { Ok(found) } else { Err(lacking) }
 }
 
+/// The variables of those of an app's stores that `bindings` know, by the names they have in the app.
+pub(super) fn known(app: &ValidApp, bindings: &Bindings) -> Variables {
+    let of = |use_: Use<'_>| {
+        let variables = use_.variables(bindings).unwrap_or_default().into_iter();
+        variables.map(|(name, value)| (use_.called(&name), value)).collect::<Vec<_>>()
+    };
+    uses(app.spec.uses.as_ref()).flat_map(of).collect()
+}
+
 /// A use of a store, of either kind.
 #[derive(Clone, Copy)]
 enum Use<'a> {
@@ -103,7 +112,7 @@ const DATABASE_CA: &str = "DB_CA_CERTIFICATE";
 const CACHE_CA: &str = "REDIS_CA_CERTIFICATE";
 
 fn of_database(used: &UsedDatabase, binding: &DatabaseBinding) -> Standard {
-    let DatabaseBinding { primary, replicas, database, login, tls } = binding;
+    let DatabaseBinding { primary, direct, reader, replicas, shards, database, login, tls } = binding;
     let file = authority_file(&used.name, tls.as_ref());
     let url = |address: &Address| {
         let mut url = format!("postgresql://{}{address}/{}", userinfo(login), encoded(database));
@@ -118,12 +127,27 @@ fn of_database(used: &UsedDatabase, binding: &DatabaseBinding) -> Standard {
     let mut set = Setter { style: used.variables.style, found: Standard::new() };
     set.url("DATABASE_URL", url(primary));
     set.url("DATABASE_PRIMARY_URL", url(primary));
-    set.url("READ_REPLICA_URL", url(replicas.first().unwrap_or(primary)));
+    // There without a pooler, too: what migrates or listens need not know.
+    set.url("DIRECT_URL", url(direct.first().unwrap_or(primary)));
+    set.url("READ_REPLICA_URL", url(reader));
     for (number, replica) in (1..).zip(replicas) {
         set.url(&format!("DATABASE_REPLICA_{number}_URL"), url(replica));
     }
+    if !shards.is_empty() {
+        set.url("DATABASE_SHARD_COUNT", shards.len().to_string());
+    }
+    for (number, shard) in shards.iter().enumerate() {
+        set.url(&format!("DATABASE_SHARD_{number}_URL"), url(shard));
+    }
+    for (number, shard) in direct.iter().enumerate().filter(|_| !shards.is_empty()) {
+        set.url(&format!("DIRECT_SHARD_{number}_URL"), url(shard));
+    }
     set.part("DB_HOST", primary.host.clone());
     set.part("DB_PORT", primary.port.to_string());
+    if let Some(direct) = direct.first() {
+        set.part("DB_DIRECT_HOST", direct.host.clone());
+        set.part("DB_DIRECT_PORT", direct.port.to_string());
+    }
     set.part("DB_NAME", database.clone());
     set.part("DB_USER", login.username.clone().unwrap_or_default());
     set.part("DB_PASSWORD", login.password.0.clone());
@@ -157,7 +181,7 @@ fn of_pool(pool: Option<&Pool>) -> Standard {
 }
 
 fn of_cache(used: &UsedCache, binding: &CacheBinding) -> Standard {
-    let CacheBinding { address, login, tls } = binding;
+    let CacheBinding { address, login, tls, cluster } = binding;
     let scheme = if tls.is_some() { "rediss" } else { "redis" };
     let user = login.as_ref().map(userinfo).unwrap_or_default();
     let mut set = Setter { style: used.variables.style, found: Standard::new() };
@@ -165,6 +189,8 @@ fn of_cache(used: &UsedCache, binding: &CacheBinding) -> Standard {
     set.part("REDIS_HOST", address.host.clone());
     set.part("REDIS_PORT", address.port.to_string());
     set.part("REDIS_TLS", tls.is_some().to_string());
+    // Told in both styles: no URL says it, and a client that does not know it fails at the first key of another shard.
+    set.found.extend(cluster.map(|cluster| ("REDIS_CLUSTER".to_owned(), cluster.to_string().into_bytes())));
     if let Some(Login { username, password }) = login {
         if let Some(username) = username {
             set.part("REDIS_USERNAME", username.clone());
@@ -259,7 +285,10 @@ mod tests {
         let address = |text| Address::parse(text, 5432).unwrap();
         DatabaseBinding {
             primary: address("pg.example"),
+            direct: Vec::new(),
+            reader: address("pg-1.example:6432"),
             replicas: vec![address("pg-1.example:6432"), address("[fd00::7]")],
+            shards: Vec::new(),
             database: "story db".into(),
             login: Login { username: Some("app@school".into()), password: Password("p:w/d?#%".into()) },
             tls,
@@ -285,6 +314,7 @@ mod tests {
             BTreeMap::from([
                 ("DATABASE_URL", format!("postgresql://{user}@pg.example:5432/story%20db").as_str()),
                 ("DATABASE_PRIMARY_URL", &format!("postgresql://{user}@pg.example:5432/story%20db")),
+                ("DIRECT_URL", &format!("postgresql://{user}@pg.example:5432/story%20db")),
                 ("DATABASE_REPLICA_1_URL", &format!("postgresql://{user}@pg-1.example:6432/story%20db")),
                 ("DATABASE_REPLICA_2_URL", &format!("postgresql://{user}@[fd00::7]:5432/story%20db")),
                 ("READ_REPLICA_URL", &format!("postgresql://{user}@pg-1.example:6432/story%20db")),
@@ -327,15 +357,57 @@ mod tests {
 
     #[test]
     fn without_replicas_reads_go_to_the_primary() {
-        let alone = DatabaseBinding { replicas: Vec::new(), ..binding(None) };
+        let alone = binding(None);
+        let alone = DatabaseBinding { reader: alone.primary.clone(), replicas: Vec::new(), ..alone };
         let found = of_database(&used(json!({"name": "main"})), &alone);
         assert_eq!(found["READ_REPLICA_URL"], found["DATABASE_URL"]);
         assert!(!found.keys().any(|name| name.starts_with("DATABASE_REPLICA_")));
     }
 
     #[test]
+    fn shards_are_numbered_from_zero_and_counted() {
+        let shards = ["a", "b"].map(|host| Address::parse(host, 5432).unwrap());
+        let found = of_database(
+            &used(json!({"name": "main", "style": "Url"})),
+            &DatabaseBinding { shards: shards.to_vec(), ..binding(None) },
+        );
+        let found = text(&found);
+        assert_eq!(found["DATABASE_SHARD_COUNT"], "2");
+        assert!(found["DATABASE_SHARD_0_URL"].contains("@a:5432/"), "{found:?}");
+        assert!(found["DATABASE_SHARD_1_URL"].contains("@b:5432/"), "{found:?}");
+        assert!(!found.contains_key("DATABASE_SHARD_2_URL"));
+    }
+
+    #[test]
+    fn behind_a_pooler_the_primary_itself_has_names_of_its_own() {
+        let [pooler, primary, second] = ["pooler", "pg", "pg-1"].map(|host| Address::parse(host, 5432).unwrap());
+        let binding = DatabaseBinding { primary: pooler.clone(), direct: vec![primary, second], ..binding(None) };
+        let found = of_database(&used(json!({"name": "main"})), &binding);
+        let found = text(&found);
+        for (name, host) in [("DATABASE_URL", "pooler"), ("DATABASE_PRIMARY_URL", "pooler"), ("DIRECT_URL", "pg")] {
+            assert!(found[name].contains(&format!("@{host}:5432/")), "{name}");
+        }
+        assert_eq!((found["DB_HOST"], found["DB_DIRECT_HOST"], found["DB_DIRECT_PORT"]), ("pooler", "pg", "5432"));
+        assert!(!found.contains_key("DIRECT_SHARD_0_URL"));
+
+        let sharded = DatabaseBinding { shards: vec![pooler.clone(), pooler], ..binding };
+        let found = of_database(&used(json!({"name": "main", "names": {"DIRECT_URL": "MIGRATIONS"}})), &sharded);
+        let found = text(&found);
+        assert!(found["DATABASE_SHARD_1_URL"].contains("@pooler:") && found["DIRECT_SHARD_1_URL"].contains("@pg-1:"));
+    }
+
+    #[test]
+    fn a_client_is_told_whether_the_cache_is_a_cluster() {
+        let used: UsedCache = serde_json::from_value(json!({"name": "cache", "style": "Url"})).unwrap();
+        let address = Address::parse("redis", 6379).unwrap();
+        let found = of_cache(&used, &CacheBinding { address, login: None, tls: None, cluster: Some(true) });
+        assert_eq!(text(&found)["REDIS_CLUSTER"], "true");
+    }
+
+    #[test]
     fn a_cache_with_and_without_credentials() {
-        let cache = |login, tls| CacheBinding { address: Address::parse("redis", 6379).unwrap(), login, tls };
+        let cache =
+            |login, tls| CacheBinding { address: Address::parse("redis", 6379).unwrap(), login, tls, cluster: None };
         let used: UsedCache = serde_json::from_value(json!({"name": "cache"})).unwrap();
         let found = of_cache(&used, &cache(None, None));
         assert_eq!(

@@ -123,7 +123,7 @@ impl Tier for Autoscaling {
         Ok(seen)
     }
 
-    fn plan(&self, lp: &ValidPlatform, seen: &Observed) -> Plan {
+    fn plan(&self, lp: &ValidPlatform, seen: &Observed, _: &Children) -> Plan {
         let steps = lp.apps.iter().filter_map(|app| {
             let autoscaling = app.spec.autoscaling.as_ref()?;
             let name = &app.key.app;
@@ -158,7 +158,7 @@ impl Tier for Autoscaling {
         // What was said of another spec says nothing of this one.
         let told = if lp.status.observed_generation == Some(lp.generation) { &lp.status.apps[..] } else { &[] };
         let item = |app: &ValidApp| item_status(app, seen, told.iter().find(|told| told.name == app.key.app));
-        TierStatus { items: items.map(|app| (app.key.app.clone(), item(app))).collect() }
+        TierStatus { items: items.map(|app| (app.key.app.clone(), item(app))).collect(), waiting: None }
     }
 }
 

@@ -13,5 +13,5 @@ pub(super) async fn bind(reader: &mut Reader<'_>, address: &Address, spec: &Exte
         None => None,
     };
     let tls = binding::tls(reader, spec.tls.as_ref()).await?;
-    Ok(CacheBinding { address: address.clone(), login, tls })
+    Ok(CacheBinding { address: address.clone(), login, tls, cluster: None })
 }

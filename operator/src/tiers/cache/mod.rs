@@ -1,19 +1,29 @@
 //! The cache room: Redis and Valkey servers.
 
 mod external;
+pub mod in_cluster;
 
 use super::{
     Children, ItemStatus, Plan, Tier, TierStatus,
     binding::{self, Address, Bound, CacheBinding},
+    store::{
+        self, StoreTier,
+        left_behind::{self, LeftBehind},
+        volumes::{Kept, StoreId},
+    },
 };
 use crate::{
+    capabilities::Served,
     context::Context,
     error::Result,
-    secrets::{KubeSecrets, Reader},
+    keeper::{StoreKey, cache::Orders},
+    kinds::ObjectId,
+    secrets::{KubeSecrets, Lack, Reader},
     validate::ValidPlatform,
 };
 use crds::{status::ConditionType, tiers::cache::ExternalCache};
-use std::collections::BTreeMap;
+use in_cluster::InCluster;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The port of Redis and Valkey.
 pub const PORT: u16 = 6379;
@@ -35,40 +45,149 @@ pub struct ValidCache {
 pub enum Provider {
     /// Somewhere else: the address, and the rest as written.
     External(Address, ExternalCache),
+    /// In this cluster.
+    InCluster(Box<InCluster>),
 }
 
-/// How the caches are reached, by name.
-pub type Observed = BTreeMap<String, Bound<CacheBinding>>;
+/// What the cache room has observed.
+#[derive(Clone, Debug, Default)]
+pub struct Observed {
+    /// How the caches are reached, by name.
+    pub bindings: BTreeMap<String, Bound<CacheBinding>>,
+    /// Those in this cluster, by name.
+    pub in_cluster: BTreeMap<String, in_cluster::Seen>,
+    /// Data that no item names.
+    pub left: LeftBehind,
+    /// Which optional APIs the cluster serves.
+    pub served: Served,
+}
+
+impl Observed {
+    /// Holds what must not be made: stores whose volumes are there and cannot be gone on with, for the reasons given, and what
+    /// may be one of them under another name.
+    pub fn hold(&mut self, lp: &ValidPlatform, reasons: &BTreeMap<StoreId, String>) {
+        for ((_, id), why) in reasons.iter().filter(|((tier, _), _)| *tier == StoreTier::Cache) {
+            let item = in_cluster_items(lp).find(|item| item.identity.id == *id);
+            match item.and_then(|item| self.in_cluster.get_mut(&item.name)) {
+                Some(seen) => seen.held = Some(why.clone()),
+                None => drop(self.left.waiting.insert(id.clone())),
+            }
+        }
+        for item in in_cluster_items(lp).filter(|_| !reasons.is_empty()) {
+            let Some(seen) = self.in_cluster.get_mut(&item.name) else { continue };
+            if seen.held.is_none() && self.left.holds(&item.identity.id) {
+                seen.held = Some(self.left.remedy(StoreTier::Cache));
+            }
+            self.bindings.insert(item.name.clone(), seen.bind(item));
+        }
+    }
+
+    /// Takes note of what becomes of the volumes of its stores when their namespace is deleted.
+    pub fn note(&mut self, lp: &ValidPlatform, kept: &BTreeMap<StoreId, Kept>) {
+        for item in in_cluster_items(lp) {
+            let store = (StoreTier::Cache, item.identity.id.clone());
+            if let (Some(seen), Some(kept)) = (self.in_cluster.get_mut(&item.name), kept.get(&store)) {
+                seen.volumes = kept.clone();
+            }
+        }
+    }
+}
 
 impl Tier for Caches {
     const CONDITION: ConditionType = ConditionType::CacheReady;
     type Observed = Observed;
 
-    async fn observe(&self, ctx: &Context, lp: &ValidPlatform, _: &Children) -> Result<Observed> {
+    async fn observe(&self, ctx: &Context, lp: &ValidPlatform, children: &Children) -> Result<Observed> {
         let secrets = KubeSecrets(ctx.client.clone());
         let mut reader = Reader::new(&secrets, &lp.key.namespace);
-        let mut found = Observed::new();
+        let left = left_behind::left_behind(children, StoreTier::Cache, &identities(lp), &lp.abandon_data);
+        let mut found = Observed { left, served: ctx.capabilities.now(), ..Observed::default() };
         for cache in &lp.caches {
             let bound = match &cache.provider {
+                Provider::External(..) if found.left.waiting.contains(&cache.name) => {
+                    Err(Lack::NotYet(found.left.remedy(StoreTier::Cache)))
+                }
                 Provider::External(address, spec) => external::bind(&mut reader, address, spec).await,
+                Provider::InCluster(cache) => {
+                    let seen = in_cluster::observe(ctx, lp, children, cache, &found.left, &mut reader).await;
+                    let bound = seen.bind(cache);
+                    found.in_cluster.insert(cache.name.clone(), seen);
+                    bound
+                }
             };
-            found.insert(cache.name.clone(), bound);
+            found.bindings.insert(cache.name.clone(), bound);
         }
         Ok(found)
     }
 
-    fn plan(&self, _: &ValidPlatform, _: &Observed) -> Plan {
-        Plan::new()
+    fn plan(&self, lp: &ValidPlatform, seen: &Observed, children: &Children) -> Plan {
+        let in_cluster = in_cluster_items(lp).filter_map(|cache| Some((cache, seen.in_cluster.get(&cache.name)?)));
+        let mut plan: Plan = in_cluster
+            .flat_map(|(cache, found)| {
+                super::steps(&cache.name, in_cluster::objects::objects(cache, found, children, seen.served))
+            })
+            .collect();
+        plan.extend(left_behind::marked(children, &lp.key.name, &seen.left, StoreTier::Cache));
+        plan
+    }
+
+    fn kept(&self, lp: &ValidPlatform, seen: &Observed, children: &Children) -> BTreeSet<ObjectId> {
+        let unplanned = in_cluster_items(lp).filter(|cache| {
+            seen.in_cluster.get(&cache.name).is_none_or(|seen| seen.held.is_some() || seen.passwords.is_err())
+        });
+        let unplanned = unplanned.flat_map(|cache| children.of(&cache.identity.id));
+        seen.left.kept(children).chain(unplanned).collect()
     }
 
     fn status(&self, lp: &ValidPlatform, seen: &Observed, _: &Children) -> TierStatus {
         let items = lp.caches.iter().filter_map(|cache| {
-            let Provider::External(address, _) = &cache.provider;
-            let verdict = binding::external(Self::CONDITION, seen.get(&cache.name)?, address);
-            let status =
-                ItemStatus { verdicts: vec![verdict], address: Some(address.to_string()), ..ItemStatus::default() };
+            let status = match &cache.provider {
+                Provider::External(address, _) => ItemStatus {
+                    verdicts: vec![binding::external(Self::CONDITION, seen.bindings.get(&cache.name)?, address)],
+                    address: Some(address.to_string()),
+                    ..ItemStatus::default()
+                },
+                Provider::InCluster(cache) => in_cluster::status::status(cache, seen.in_cluster.get(&cache.name)?),
+            };
             Some((cache.name.clone(), status))
         });
-        TierStatus { items: items.collect() }
+        TierStatus { items: items.collect(), waiting: super::waiting(Self::CONDITION, StoreTier::Cache, &seen.left) }
+    }
+}
+
+/// The caches in this cluster.
+fn in_cluster_items(lp: &ValidPlatform) -> impl Iterator<Item = &InCluster> {
+    lp.caches.iter().filter_map(|cache| match &cache.provider {
+        Provider::InCluster(cache) => Some(cache.as_ref()),
+        Provider::External(..) => None,
+    })
+}
+
+fn identities(lp: &ValidPlatform) -> BTreeSet<String> {
+    in_cluster_items(lp).map(|cache| cache.identity.id.clone()).collect()
+}
+
+/// What is known without a cluster.
+pub fn offline(lp: &ValidPlatform) -> Observed {
+    let caches = in_cluster_items(lp).map(|cache| (cache.name.clone(), in_cluster::offline(cache)));
+    Observed { in_cluster: caches.collect(), served: Served::ALL, ..Observed::default() }
+}
+
+/// What is wanted of the keepers of the caches in this cluster; `children` are those after the pass.
+pub fn orders(lp: &ValidPlatform, seen: &Observed, children: &Children, acts: bool) -> Vec<(StoreKey, Orders)> {
+    let orders = in_cluster_items(lp).filter_map(|cache| {
+        let orders = in_cluster::orders(lp, cache, seen.in_cluster.get(&cache.name)?, children, acts)?;
+        Some((in_cluster::key(lp, cache), orders))
+    });
+    orders.collect()
+}
+
+/// Notes whose keeper has looked at the servers as they are wanted now: what it has seen counts.
+pub fn answered(lp: &ValidPlatform, seen: &mut Observed, children: &Children, answered: &BTreeSet<StoreKey>) {
+    for cache in in_cluster_items(lp) {
+        if let Some(seen) = seen.in_cluster.get_mut(&cache.name) {
+            seen.answered =
+                answered.contains(&in_cluster::key(lp, cache)) && store::rolled(children, &cache.identity.id);
+        }
     }
 }

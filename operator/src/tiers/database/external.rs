@@ -13,7 +13,10 @@ pub(super) async fn bind(reader: &mut Reader<'_>, external: &External) -> Bound<
     let tls = binding::tls(reader, spec.tls.as_ref()).await?;
     Ok(DatabaseBinding {
         primary: primary.clone(),
+        direct: Vec::new(),
+        reader: replicas.first().unwrap_or(primary).clone(),
         replicas: replicas.clone(),
+        shards: Vec::new(),
         database: spec.database.clone(),
         login,
         tls,

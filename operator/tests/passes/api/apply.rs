@@ -10,10 +10,13 @@ fn keys(kind: &str, path: &[String]) -> Option<&'static [&'static str]> {
         (_, "conditions") => Some(&["type"]),
         ("LearningPlatform", "apps") => Some(&["name"]),
         ("Service", "ports") => Some(&["port", "protocol"]),
-        ("Deployment", "ports") => Some(&["containerPort", "protocol"]),
-        ("Deployment", "containers" | "env" | "volumes" | "imagePullSecrets") => Some(&["name"]),
-        ("Deployment", "volumeMounts") => Some(&["mountPath"]),
-        ("Deployment", "topologySpreadConstraints") => Some(&["topologyKey", "whenUnsatisfiable"]),
+        ("Deployment" | "Job" | "CronJob", last) => match last {
+            "ports" => Some(&["containerPort", "protocol"]),
+            "containers" | "env" | "volumes" | "imagePullSecrets" => Some(&["name"]),
+            "volumeMounts" => Some(&["mountPath"]),
+            "topologySpreadConstraints" => Some(&["topologyKey", "whenUnsatisfiable"]),
+            _ => None,
+        },
         _ => None,
     }
 }

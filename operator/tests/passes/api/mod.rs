@@ -49,6 +49,8 @@ struct State {
     denied: Vec<(String, String)>,
     missing_apis: Vec<String>,
     requests: Vec<(String, String)>,
+    /// The pod template that a Deployment's controller has seen last.
+    templates: BTreeMap<String, Value>,
 }
 
 /// The server; clones share it.
@@ -185,12 +187,48 @@ impl Api {
         }
     }
 
+    /// What the Job controller does: every Job that has not ended ends, well or not.
+    pub fn run_jobs(&self, well: impl Fn(&str) -> bool) {
+        self.0.lock().unwrap().version += 1;
+        for path in self.paths("/jobs/") {
+            let mut job = self.get(&path).unwrap();
+            if job["status"]["conditions"].is_null() {
+                let end = match well(job["metadata"]["name"].as_str().unwrap()) {
+                    true => json!({ "type": "Complete", "status": "True" }),
+                    false => json!({ "type": "Failed", "status": "True", "reason": "BackoffLimitExceeded" }),
+                };
+                job["status"] = json!({ "conditions": [end] });
+                self.put(&path, job);
+            }
+        }
+    }
+
+    /// Sets the status of an object, as its controller does.
+    pub fn set_status(&self, path: &str, status: Value) {
+        let mut object = self.get(path).unwrap();
+        object["status"] = status;
+        self.put(path, object);
+    }
+
+    /// Paths of the objects of a kind, such as `/jobs/`.
+    pub fn paths(&self, kind: &str) -> Vec<String> {
+        self.0.lock().unwrap().objects.keys().filter(|path| path.contains(kind)).cloned().collect()
+    }
+
     /// What the Deployment controller does: every Deployment is rolled out and ready at once.
     pub fn run_deployments(&self) {
         let mut state = self.0.lock().unwrap();
         state.version += 1;
         let version = state.version;
-        for object in state.objects.values_mut().filter(|o| o["kind"] == "Deployment") {
+        let State { objects, templates, .. } = &mut *state;
+        for (path, object) in objects.iter_mut().filter(|(_, o)| o["kind"] == "Deployment") {
+            const REVISION: &str = "deployment.kubernetes.io/revision";
+            let template = object["spec"]["template"].clone();
+            if templates.insert(path.clone(), template.clone()).is_none_or(|seen| seen != template) {
+                let revision =
+                    object["metadata"]["annotations"][REVISION].as_str().and_then(|r| r.parse().ok()).unwrap_or(0);
+                object["metadata"]["annotations"][REVISION] = json!((revision + 1).to_string());
+            }
             let replicas = object["spec"]["replicas"].clone();
             let status = json!({
                 "observedGeneration": object["metadata"]["generation"],
@@ -299,6 +337,10 @@ fn change(
             if !wanted.is_null() && *wanted != object["metadata"]["uid"] {
                 return (409, failure(409, "Conflict", "the UID in the precondition does not match"));
             }
+            let wanted = &body["preconditions"]["resourceVersion"];
+            if !wanted.is_null() && *wanted != object["metadata"]["resourceVersion"] {
+                return (409, failure(409, "Conflict", "the resource version in the precondition does not match"));
+            }
             if !dry {
                 state.objects.remove(path);
             }
@@ -317,9 +359,19 @@ fn change(
                 for field in ["apiVersion", "kind"] {
                     object[field] = body[field].clone();
                 }
+            } else if path.contains("/persistentvolumes/") {
+                let version = &body["metadata"]["resourceVersion"];
+                if !version.is_null() && *version != before["metadata"]["resourceVersion"] {
+                    return (409, failure(409, "Conflict", "the object has been modified"));
+                }
+                merge(&mut object, &body);
             } else {
                 object["spec"]["replicas"] = body["spec"]["replicas"].clone();
                 object = apply::update(&kind, &before, &object, "scale");
+            }
+            if object["kind"] == "Job" && live.is_none() {
+                let created = jiff::Timestamp::from_second(i64::try_from(state.version).unwrap()).unwrap();
+                object["metadata"]["creationTimestamp"] = json!(created.to_string());
             }
             if object["kind"] == "Deployment" && object["spec"]["replicas"].is_null() {
                 object["spec"]["replicas"] = json!(1);
@@ -333,6 +385,22 @@ fn change(
                 state.objects.insert(path.to_owned(), object.clone());
             }
             (if live.is_some() { 200 } else { 201 }, object)
+        }
+    }
+}
+
+/// What a merge patch does.
+fn merge(target: &mut Value, patch: &Value) {
+    for (field, value) in patch.as_object().unwrap() {
+        match value {
+            Value::Null => drop(target.as_object_mut().unwrap().remove(field)),
+            Value::Object(_) => {
+                if !target[field].is_object() {
+                    target[field] = json!({});
+                }
+                merge(&mut target[field], value);
+            }
+            other => target[field] = other.clone(),
         }
     }
 }
@@ -395,6 +463,7 @@ fn list(state: &State, path: &str, query: &BTreeMap<String, String>) -> Value {
 fn resources(group_version: &str) -> Value {
     let plural = match group_version {
         "gateway.networking.k8s.io/v1" => "httproutes",
+        "postgresql.cnpg.io/v1" => "clusters",
         _ => "podmonitors",
     };
     json!({ "kind": "APIResourceList", "groupVersion": group_version, "resources": [

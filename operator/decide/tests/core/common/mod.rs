@@ -8,6 +8,13 @@ pub mod script;
 pub const START: Time = Time::from_secs(1_800_000_000);
 pub const TICK: u64 = 5;
 
+/// [`advance_with`] on a copy of the state.
+pub fn decide_with(policy: &Policy, state: &State, input: &Input, tiers: &Tiers) -> (Decision, State) {
+    let mut next = state.clone();
+    let decision = advance_with(policy, &mut next, input, tiers);
+    (decision, next)
+}
+
 pub fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
@@ -72,6 +79,7 @@ pub struct World {
     pub hpa_every: u64,
     ticks: u64,
     pub input: Input,
+    pub tiers: Tiers,
 }
 
 impl World {
@@ -91,6 +99,7 @@ impl World {
             hpa_every: 1,
             ticks: 0,
             input: Input::default(),
+            tiers: Tiers::default(),
         }
     }
 
@@ -117,8 +126,8 @@ impl World {
             pending: self.replicas - self.ready,
             hpa_desired: Some(self.replicas),
         };
-        let (decision, next) = decide(&self.policy, &self.state, &self.input);
-        check_decision(&self.policy, &self.state, &self.input, &decision, &next);
+        let (decision, next) = decide_with(&self.policy, &self.state, &self.input, &self.tiers);
+        check_decision(&self.policy, &self.state, &self.input, &self.tiers, &decision, &next);
         self.state = next;
         if self.ticks.is_multiple_of(self.hpa_every) {
             self.follow(&decision);
@@ -164,7 +173,7 @@ impl World {
 }
 
 /// What holds for any decision at all.
-pub fn check_decision(policy: &Policy, state: &State, input: &Input, decision: &Decision, next: &State) {
+pub fn check_decision(policy: &Policy, state: &State, input: &Input, tiers: &Tiers, decision: &Decision, next: &State) {
     // The explanation chains, begins at the floor and ends at the new one.
     let mut number = state.floor();
     for stage in &decision.stages {
@@ -197,15 +206,15 @@ pub fn check_decision(policy: &Policy, state: &State, input: &Input, decision: &
     assert!(decision.cap >= policy.min_replicas);
 
     // The same again gives the same, and a repeated tick changes nothing.
-    assert_eq!(&decide(policy, state, input), &(decision.clone(), next.clone()));
-    let (again, same) = decide(policy, next, input);
+    assert_eq!(&decide_with(policy, state, input, tiers), &(decision.clone(), next.clone()));
+    let (again, same) = decide_with(policy, next, input, tiers);
     assert_eq!((again.floor, again.cap, again.write), (decision.floor, decision.cap, decision.write), "repeated");
     assert_eq!(&same, next, "a repeated tick changed the state");
 
     // A pause changes writes only.
     for pause in [Pause::None, Pause::ScaleIn, Pause::ScaleOut, Pause::All] {
         let policy = Policy { pause, ..policy.clone() };
-        let (paused, after) = decide(&policy, state, input);
+        let (paused, after) = decide_with(&policy, state, input, tiers);
         assert_eq!((paused.floor, paused.cap), (decision.floor, decision.cap), "{pause:?} changed the recommendation");
         assert_eq!(paused.stages, decision.stages);
         assert_eq!((after.floor(), after.cap()), (paused.write.floor, paused.write.cap));

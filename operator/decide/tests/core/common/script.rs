@@ -3,7 +3,7 @@
 use learningplatform_decide::*;
 use proptest::prelude::*;
 
-use super::{START, secs};
+use super::{START, decide_with, secs};
 
 /// What a signal's source does during a phase.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,15 @@ pub struct Phase {
     pub hpa_wish: u32,
     pub errors: Option<f64>,
     pub max: u32,
+    /// What the tiers of [`SYMPTOMS`] show, as multiples of their thresholds; none where none is declared.
+    pub symptoms: Option<Vec<Mood>>,
+    /// What connections allow, and whether the server's limit is known.
+    pub connections: Option<(u32, bool)>,
 }
+
+/// The symptoms of a life with tiers.
+pub const SYMPTOMS: [(&str, Figure); 3] =
+    [("main", Figure::PrimaryCpu), ("main", Figure::LockWait), ("cache", Figure::Evictions)];
 
 #[derive(Clone, Debug)]
 pub struct Script {
@@ -60,6 +68,7 @@ pub struct Seen<'a> {
     pub policy: &'a Policy,
     pub before: &'a State,
     pub input: &'a Input,
+    pub tiers: &'a Tiers,
     pub decision: &'a Decision,
     pub after: &'a State,
     pub phase: &'a Phase,
@@ -78,11 +87,13 @@ impl Script {
             policy.max_replicas = phase.max.max(policy.min_replicas).max(1);
             for _ in 0..phase.ticks {
                 let input = phase.input(&policy, &self.sources, now, count, index, replicas);
-                let (decision, next) = decide(&policy, &state, &input);
+                let tiers = phase.tiers(&policy, now, count, index);
+                let (decision, next) = decide_with(&policy, &state, &input, &tiers);
                 check(Seen {
                     policy: &policy,
                     before: &state,
                     input: &input,
+                    tiers: &tiers,
                     decision: &decision,
                     after: &next,
                     phase,
@@ -128,6 +139,31 @@ impl Phase {
                 .into_iter()
                 .collect(),
         }
+    }
+}
+
+impl Phase {
+    fn tiers(&self, policy: &Policy, now: Time, count: usize, index: usize) -> Tiers {
+        let symptoms = self.symptoms.iter().flatten().zip(SYMPTOMS).map(|(mood, (tier, figure))| {
+            let threshold = figure.threshold(&policy.tunables);
+            let sample = match mood.sample(now, count, index).0 {
+                Sample::Value(value) => {
+                    let sample = Sample::value(value.get() * threshold, value.at());
+                    if value.trust() == Trust::Full { sample } else { sample.doubted(Doubt::PartialResponse) }
+                }
+                other => other,
+            };
+            Symptom::new(tier, figure, sample, &policy.tunables)
+        });
+        let cap_limit = self.connections.map(|(cap, known)| budget::CapLimit {
+            cap,
+            known,
+            endpoint: "main".into(),
+            limit: Some(100),
+            wanted: 400,
+            exceeded: false,
+        });
+        Tiers { cap_limit, symptoms: symptoms.collect() }
     }
 }
 
@@ -208,19 +244,24 @@ pub fn phase() -> impl Strategy<Value = Phase> {
         prop_oneof![3 => Just(0), 1 => 0..40_u32],
         prop_oneof![3 => Just(40), 1 => 1..60_u32],
     );
+    let tiers = (
+        prop::option::of(prop::collection::vec(mood(0.0..2.0_f64), 3)),
+        prop::option::weighted(0.3, (0..45_u32, prop::bool::weighted(0.7))),
+    );
     let rollout = prop_oneof![
         5 => Just(Rollout::default()),
         1 => Just(Rollout { active: true, ..Rollout::default() }),
         1 => Just(Rollout { unobserved: true, ..Rollout::default() }),
         1 => Just(Rollout { active: true, stuck: true, ..Rollout::default() }),
     ];
-    (times, signals, pods, rollout, prop::option::weighted(0.1, 0..50_u32)).prop_map(
+    (times, signals, pods, rollout, prop::option::weighted(0.1, 0..50_u32), tiers).prop_map(
         |(
             (ticks, seconds),
             (demand, latency, resolvable, errors),
             (missing, pending, hpa_wish, max),
             rollout,
             hold,
+            (symptoms, connections),
         )| Phase {
             ticks,
             interval: secs(seconds),
@@ -234,6 +275,8 @@ pub fn phase() -> impl Strategy<Value = Phase> {
             hpa_wish,
             errors,
             max,
+            symptoms,
+            connections,
         },
     )
 }

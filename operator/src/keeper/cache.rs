@@ -1,0 +1,156 @@
+//! The keeper of a cache in the cluster.
+
+pub use super::cache_size::{Rates, Scaling};
+use super::{Keep, Round, StoreKey, cache_size, pods};
+use crate::{context::Context, metrics::RoundFailure, tiers::store::StoreTier};
+use decide::Time;
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use valkey::{Decision, Edge, Gate, Seen, Verdict, View, Wish};
+
+/// How long a server may take for an answer (P).
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long slots move before the servers are looked at again (P).
+const MOVE_BUDGET: Duration = Duration::from_secs(2);
+/// Time between two looks at a cache that is as wished (P): a failover is seen within it.
+const SETTLED: Duration = Duration::from_secs(2);
+/// Time between two looks while something is under way (P).
+const WORKING: Duration = Duration::from_millis(500);
+
+/// Keeps caches.
+pub struct CacheKeeper;
+
+/// What a pass wants of a cache.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Orders {
+    /// Name of the item.
+    pub item: String,
+    /// Identity of the store: the label of its pods.
+    pub id: String,
+    /// What is wished.
+    pub wish: Wish,
+    /// The newest revision of each StatefulSet.
+    pub revisions: BTreeMap<String, String>,
+    /// Whether keys are evicted at the memory limit: then it is normal that it is reached.
+    pub evicts: bool,
+    /// How it is scaled; None where its size is fixed.
+    pub scaling: Option<Scaling>,
+    /// Whether anything may be done: not to a suspended platform.
+    pub acts: bool,
+}
+
+/// What a keeper tells passes of a cache.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheView {
+    /// How it is.
+    pub store: View,
+    /// Slots of each shard.
+    pub slots: BTreeMap<u32, u32>,
+    /// Keys of all shards before the last move of slots, and after it.
+    pub reshaping: Option<(u64, Option<u64>)>,
+    /// Another size that is wanted from now on.
+    pub scaled: Option<Scaled>,
+}
+
+/// A size that is wanted from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scaled {
+    /// Shards.
+    pub shards: u32,
+    /// Replicas of each.
+    pub replicas: u32,
+    /// Since when.
+    pub at: Time,
+    /// Why: a sentence.
+    pub why: String,
+}
+
+/// What a keeper has seen in figures.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// When it began to look.
+    pub at: Time,
+    /// Of each shard.
+    pub shown: valkey::Figures,
+    /// What the servers do.
+    pub rates: Rates,
+}
+
+impl Keep for CacheKeeper {
+    const TIER: StoreTier = StoreTier::Cache;
+
+    type Orders = Orders;
+    type View = CacheView;
+    type Figures = Figures;
+    type Memory = cache_size::Memory;
+
+    async fn round(
+        ctx: &Context,
+        key: &StoreKey,
+        orders: &Orders,
+        before: Option<&CacheView>,
+        memory: &mut cache_size::Memory,
+    ) -> Round<CacheView, Figures> {
+        let found = pods::of(ctx, key, &orders.id, &orders.revisions);
+        let listed: Vec<valkey::Pod> = found.iter().map(pod).collect();
+        let edge = Edge::new(orders.wish.passwords.clone(), PATIENCE);
+        let at = Time::from(jiff::Timestamp::now());
+        let mut seen = Seen { sightings: edge.observe(&listed).await, failures: Vec::new() };
+        let mut decision = valkey::decide(&orders.wish, &seen);
+        if orders.acts && !decision.acts.is_empty() {
+            seen.failures = edge.carry_out(&decision.acts, &seen, MOVE_BUDGET).await;
+            for failure in &seen.failures {
+                ctx.metrics.round_failed(StoreTier::Cache, RoundFailure::Act);
+                tracing::info!(store = %key, act = %failure.act, error = %failure.error, "an act at the servers failed");
+            }
+            // What failed is told of, with the sightings it failed on.
+            if !seen.failures.is_empty() {
+                decision.view = valkey::decide(&orders.wish, &seen).view;
+            }
+        }
+        if orders.acts
+            && let Some(name) = &decision.restart
+            && let Some(found) = found.iter().find(|found| found.name == *name)
+        {
+            tracing::info!(store = %key, pod = %name, "restarting a pod of an older template");
+            if let Err(error) = pods::restart(ctx, &found.pod).await {
+                tracing::warn!(store = %key, pod = %name, %error, "a pod cannot be restarted");
+            }
+        }
+        let next = if decision.view.verdict == Verdict::Ready { SETTLED } else { WORKING };
+        let rates = memory.rates(at, &seen.sightings);
+        let scaled = orders.scaling.as_ref().filter(|_| orders.acts).and_then(|scaling| {
+            let seen = (&decision.view.verdict, &decision.figures, rates);
+            let input = cache_size::input(ctx, scaling, at, &orders.wish, seen);
+            memory.decide(&ctx.settings.tunables, scaling, &input)
+        });
+        let figures = Figures { at, shown: decision.figures.clone(), rates };
+        Round { view: view(decision, before, scaled), figures, next }
+    }
+}
+
+fn pod(found: &pods::StorePod) -> valkey::Pod {
+    valkey::Pod {
+        name: found.name.clone(),
+        shard: found.shard,
+        ordinal: found.ordinal,
+        address: found.address.map(|ip| SocketAddr::new(ip, crate::tiers::cache::PORT)),
+        ready: found.ready,
+        outdated: found.outdated,
+        terminating: found.terminating,
+        gone: found.never_started,
+        gate: found.refused.as_deref().and_then(Gate::parse),
+    }
+}
+
+/// What passes are told, with the keys before and after slots moved. While they move, keys are counted on both sides.
+fn view(decision: Decision, before: Option<&CacheView>, scaled: Option<Scaled>) -> CacheView {
+    let keys = decision.figures.keys();
+    let moving = matches!(decision.view.verdict, Verdict::Moving { .. });
+    let reshaping = match before.and_then(|before| before.reshaping) {
+        None | Some((_, Some(_))) if moving => Some((keys, None)),
+        Some((counted, None)) if decision.view.verdict == Verdict::Ready => Some((counted, Some(keys))),
+        other => other,
+    };
+    let slots = decision.figures.shards.iter().map(|(shard, figures)| (*shard, figures.slots)).collect();
+    CacheView { store: decision.view, slots, reshaping, scaled }
+}

@@ -1,0 +1,256 @@
+//! How many read replicas a database has by its load. The replicas themselves say how busy they are: no Prometheus is asked.
+
+use decide::{
+    Duration, Sample, Time, Tunables,
+    budget::Fit,
+    read_replicas::{self, Input, Policy, Replica},
+    tier_size::{Asked, Operation},
+};
+use postgres::{ReplicaState, ReplicaView, View};
+use std::collections::{BTreeMap, VecDeque};
+
+/// The time over which load is averaged (P): a server counts a statement when it has ended.
+const SPAN: Duration = Duration::from_secs(60);
+/// The shortest time over which it is (P): half of that after a restart.
+const LEAST: Duration = Duration::from_secs(30);
+
+/// How the replicas of a server are scaled.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scaling {
+    /// Fewest, most, and what one carries, in statements at the same time.
+    pub policy: Policy,
+    /// When their number was changed last.
+    pub last_move: Option<Time>,
+    /// Whether the servers take the connections of the apps.
+    pub connections: Fit,
+    /// An app that the primary makes slow.
+    pub asked: Option<Asked>,
+}
+
+/// A number of replicas that is wanted from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scaled {
+    /// How many.
+    pub replicas: u32,
+    /// Since when.
+    pub at: Time,
+    /// Why: a sentence.
+    pub why: String,
+}
+
+/// What is remembered from look to look.
+#[derive(Debug, Default)]
+pub struct Memory {
+    decided: read_replicas::Memory,
+    busy: BTreeMap<u32, VecDeque<(Time, std::time::Duration)>>,
+}
+
+impl Memory {
+    /// Whether the replicas should be more or fewer than `wanted`.
+    pub fn decide(
+        &mut self,
+        tunables: &Tunables,
+        scaling: &Scaling,
+        now: Time,
+        wanted: u32,
+        restarting: bool,
+        view: &View,
+    ) -> Option<Scaled> {
+        self.busy.retain(|ordinal, _| view.replicas.iter().any(|replica| replica.ordinal == *ordinal));
+        let known = |figure: Option<f64>| figure.map_or(Sample::NoData, |value| Sample::value(value, Some(now)));
+        let there = view.replicas.iter().filter(|replica| replica.state != ReplicaState::Missing);
+        let replicas = there.map(|replica| Replica {
+            ordinal: replica.ordinal,
+            serving: replica.routable,
+            lag: known(replica.lag.map(|lag| lag.as_secs_f64())),
+            load: known(self.load(now, replica)),
+        });
+        let input = Input {
+            now,
+            wanted,
+            replicas: replicas.collect(),
+            under_way: under_way(restarting, view),
+            connections: if view.connections.is_some() { scaling.connections } else { Fit::Unknown },
+            wal_senders: known(view.senders_left.map(f64::from)),
+            last_move: scaling.last_move,
+            asked: scaling.asked.clone(),
+        };
+        let step = read_replicas::decide(tunables, &scaling.policy, &mut self.decided, &input).step?;
+        Some(Scaled { replicas: step.to, at: now, why: step.cause.to_string() })
+    }
+
+    /// Statements that a replica ran at the same time, on average; None until it has been watched for long enough.
+    fn load(&mut self, now: Time, replica: &ReplicaView) -> Option<f64> {
+        let busy = replica.busy?;
+        let looks = self.busy.entry(replica.ordinal).or_default();
+        // A server that has started anew counts from zero; a clock that was set back measures nothing.
+        if looks.back().is_some_and(|(at, before)| *before > busy || *at >= now) {
+            looks.clear();
+        }
+        looks.push_back((now, busy));
+        // The last one that is a whole span old is kept.
+        while looks.get(1).is_some_and(|(at, _)| now.since(*at) >= SPAN) {
+            looks.pop_front();
+        }
+        let (since, before) = looks.front()?;
+        let span = now.since(*since);
+        (span >= LEAST).then(|| busy.saturating_sub(*before).as_secs_f64() / span.as_secs_f64())
+    }
+}
+
+fn under_way(restarting: bool, view: &View) -> Option<Operation> {
+    if !view.accepts_writes {
+        return Some(Operation::Failover);
+    }
+    let cloning = view.replicas.iter().any(|replica| replica.state == ReplicaState::Cloning);
+    if view.copying || cloning {
+        return Some(Operation::BaseBackup);
+    }
+    restarting.then_some(Operation::Restart)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use postgres::DurabilityNow;
+    use std::time::Duration as Span;
+
+    const START: i64 = 1_800_000_000;
+
+    fn view(busy: &[Option<f64>]) -> View {
+        let replica = |(ordinal, busy): (usize, &Option<f64>)| ReplicaView {
+            ordinal: u32::try_from(ordinal).unwrap_or_default(),
+            state: ReplicaState::Streaming,
+            lag_bytes: Some(0),
+            lag: Some(Span::ZERO),
+            kept: Some(0),
+            routable: true,
+            busy: busy.map(Span::from_secs_f64),
+        };
+        View {
+            record: None,
+            primary_up: true,
+            accepts_writes: true,
+            major: Some(17),
+            connections: Some((5, 97)),
+            senders_left: Some(8),
+            copying: false,
+            bytes: None,
+            replicas: busy.iter().enumerate().map(replica).collect(),
+            replicas_allowed: 1,
+            durability: DurabilityNow::Local { lag: None },
+            logins: Vec::new(),
+            verdicts: Vec::new(),
+        }
+    }
+
+    fn scaling(last_move: Option<i64>) -> Scaling {
+        let policy = Policy { min: 1, max: 3, per_replica: Some(2.0), sync: 0 };
+        let last_move = last_move.map(|second| Time::from_secs(START + second));
+        Scaling { policy, last_move, connections: Fit::Fits, asked: None }
+    }
+
+    /// Looks every five seconds at replicas of which each runs `statements` at once; when it decides, and what.
+    fn watch(
+        memory: &mut Memory,
+        scaling: &Scaling,
+        span: std::ops::Range<i64>,
+        replicas: u32,
+        statements: f64,
+    ) -> Option<(i64, u32)> {
+        span.step_by(5).find_map(|second| {
+            let busy = vec![Some(second as f64 * statements); replicas as usize];
+            let now = Time::from_secs(START + second);
+            let scaled = memory.decide(&Tunables::default(), scaling, now, replicas, false, &view(&busy))?;
+            assert_eq!(scaled.at, now);
+            Some((second, scaled.replicas))
+        })
+    }
+
+    #[test]
+    fn statements_at_the_same_time_decide_once_they_were_watched_for_long_enough() {
+        let table = [
+            (1, 2.0, None, "just enough"),
+            (1, 2.1, Some((30, 2)), "more than one carries"),
+            (3, 9.0, None, "the most there may be"),
+            (2, 0.5, Some((330, 1)), "one would do, for five minutes from the first figure on"),
+            (1, 0.0, None, "the fewest there may be"),
+        ];
+        for (replicas, statements, expected, why) in table {
+            let found = watch(&mut Memory::default(), &scaling(None), 0..600, replicas, statements);
+            assert_eq!(found, expected, "{why}");
+        }
+        assert_eq!(watch(&mut Memory::default(), &scaling(Some(0)), 5..600, 1, 9.0), Some((300, 2)), "too soon before");
+    }
+
+    #[test]
+    fn what_is_not_known_or_under_way_changes_nothing() {
+        type Break = fn(&mut Scaling, &mut View) -> bool;
+        let table: [(Break, &str); 6] = [
+            (
+                |_, view| {
+                    view.replicas[0].busy = None;
+                    false
+                },
+                "no figures",
+            ),
+            (
+                |_, view| {
+                    view.senders_left = None;
+                    false
+                },
+                "no primary",
+            ),
+            (
+                |_, view| {
+                    view.copying = true;
+                    false
+                },
+                "a base backup",
+            ),
+            (
+                |_, view| {
+                    view.replicas[0].routable = false;
+                    false
+                },
+                "the last one does not serve yet",
+            ),
+            (
+                |scaling, _| {
+                    scaling.connections = Fit::BudgetExceededByMinimums;
+                    false
+                },
+                "no connections for it",
+            ),
+            (|_, _| true, "a restart"),
+        ];
+        for (change, why) in table {
+            let mut memory = Memory::default();
+            for second in (0..120).step_by(5) {
+                let (mut scaling, mut seen) = (scaling(None), view(&[Some(f64::from(second) * 9.0)]));
+                let restarting = change(&mut scaling, &mut seen);
+                let now = Time::from_secs(START + i64::from(second));
+                let scaled = memory.decide(&Tunables::default(), &scaling, now, 1, restarting, &seen);
+                assert_eq!(scaled, None, "{why}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_server_that_counts_from_zero_again_is_watched_anew() {
+        let mut memory = Memory::default();
+        assert_eq!(watch(&mut memory, &scaling(None), 1000..1025, 1, 9.0), None);
+        assert_eq!(watch(&mut memory, &scaling(None), 1025..1060, 1, 0.1), None, "what it counted before is no load");
+        assert_eq!(watch(&mut memory, &scaling(None), 1060..1100, 1, 9.0).map(|(_, replicas)| replicas), Some(2));
+    }
+
+    #[test]
+    fn an_app_that_waits_for_the_primary_asks_for_a_replica() {
+        let asked = Some(Asked { app: "web".into(), figure: decide::Figure::ConnectionWait });
+        let scaling = Scaling { asked, ..scaling(None) };
+        let now = Time::from_secs(START);
+        let scaled = Memory::default().decide(&Tunables::default(), &scaling, now, 1, false, &view(&[None]));
+        let why = "web is slow because of it: the share of connections in use".to_owned();
+        assert_eq!(scaled, Some(Scaled { replicas: 2, at: now, why }));
+    }
+}

@@ -1,0 +1,82 @@
+//! What is told of a database in this cluster.
+
+use super::{InCluster, Seen};
+use crate::{
+    conditions::{State, Verdict},
+    keeper::database::DatabaseView,
+    secrets::Lack,
+    tiers::{ItemStatus, store::told},
+};
+use crds::status::{ConditionType, Reason, StoreServer, StoreStatus};
+
+/// The status of a database.
+pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
+    let views: Vec<Option<&DatabaseView>> = seen.servers.iter().map(|server| server.view.as_deref()).collect();
+    let servers = database.servers.iter().zip(&views).flat_map(|(server, view)| servers(database, server, *view));
+    let details = StoreStatus {
+        promise: views.first().copied().flatten().map(|view| view.durability.clone()),
+        deletion: Some(told::deletion(database.spec.deletion_policy.unwrap_or_default(), &seen.volumes)),
+        servers: servers.collect(),
+        passwords_changed: told::changed(&seen.passwords),
+        rotation: seen.rotation.clone(),
+        scaling: super::scaling::told(database, seen),
+        pooler: seen.pooler.told(database),
+        ..StoreStatus::default()
+    };
+    ItemStatus {
+        verdicts: vec![verdict(database, seen, &views)],
+        address: Some(database.primary().to_string()),
+        store: Some(Box::new(details)),
+        ..ItemStatus::default()
+    }
+}
+
+fn verdict(database: &InCluster, seen: &Seen, views: &[Option<&DatabaseView>]) -> Verdict {
+    let says = |state, reason, message: String| Verdict::new(ConditionType::DatabaseReady, state, reason, message);
+    if let Some(held) = &seen.held {
+        return says(State::False, Reason::DataWouldBeLeftBehind, held.clone());
+    }
+    match &seen.passwords {
+        Ok(_) => {}
+        Err(lack @ Lack::Unreadable { .. }) => return says(State::Unknown, Reason::ProviderError, lack.to_string()),
+        Err(lack) => return says(State::False, Reason::NotFound, lack.to_string()),
+    }
+    let Some(views) = views.iter().copied().collect::<Option<Vec<_>>>() else {
+        return says(State::Unknown, Reason::Progressing, "its servers have not been looked at yet".to_owned());
+    };
+    let sentences =
+        |view: &DatabaseView| view.verdicts.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>().join("; ");
+    if let Some((shard, view)) = views.iter().enumerate().find(|(_, view)| !view.ready) {
+        let reason = view.verdicts.first().map_or(Reason::Progressing, |(reason, _)| told::reason(reason));
+        let of = if views.len() > 1 { format!("shard {shard}: ") } else { String::new() };
+        let verdict = says(State::False, reason, format!("{of}{}", sentences(view)));
+        return if view.accepts_writes { verdict } else { told::with_troubles(verdict, &seen.troubles) };
+    }
+    if !seen.answered {
+        return says(State::False, Reason::Progressing, told::CHANGED.to_owned());
+    }
+    // The servers work, and a container beside one of them does not.
+    if let Some(trouble) = seen.troubles.first() {
+        return says(State::False, trouble.reason, trouble.message.clone());
+    }
+    if let Some(told) = seen.pooler.told(database).filter(|_| seen.pooler.is_down(database)) {
+        return says(State::False, Reason::Progressing, format!("its pooler is not ready: {told}"));
+    }
+    let shards = if views.len() > 1 { format!("{} shards, each ", views.len()) } else { String::new() };
+    let notes = views.first().map(|view| sentences(view)).unwrap_or_default();
+    let replicas = database.wanted(seen.servers.first().and_then(|server| server.record.as_ref()));
+    says(State::True, Reason::Succeeded, format!("{shards}1 primary and {replicas} replicas; {notes}"))
+}
+
+fn servers(database: &InCluster, server: &super::Server, view: Option<&DatabaseView>) -> Vec<StoreServer> {
+    let Some(view) = view else { return Vec::new() };
+    let shard = (database.servers.len() > 1).then(|| i32::try_from(server.shard).ok()).flatten();
+    let one =
+        |pod: String, role: &str, state: String| StoreServer { pod, role: role.to_owned(), shard, slots: None, state };
+    let primary = if view.accepts_writes { "Serving" } else { "NotWriting" };
+    let replicas = view
+        .states
+        .iter()
+        .map(|(ordinal, state)| one(format!("{}-{ordinal}", server.replica_set()), "Replica", format!("{state:?}")));
+    std::iter::once(one(format!("{}-0", server.primary_set()), "Primary", primary.to_owned())).chain(replicas).collect()
+}
