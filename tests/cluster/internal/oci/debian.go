@@ -169,14 +169,35 @@ func newestPackage(dir, name string) (string, error) {
 	return slices.Max(files), nil
 }
 
-// archive has the packages of all suites.
-const archive = "http://deb.debian.org/debian"
+// mirror is where the machine gets Debian's packages from: it has those of all
+// suites.
+func mirror() (string, error) {
+	for range 2 {
+		targets := exec.Command("apt-get", "indextargets", "--format", "$(REPO_URI)", "Origin: Debian", "Label: Debian")
+		output, err := targets.Output()
+		if err != nil {
+			return "", fmt.Errorf("apt-get is needed to find Debian's packages: %w", err)
+		}
+		if uris := strings.Fields(string(output)); len(uris) > 0 {
+			return uris[0], nil
+		}
+		// Only lists that were fetched tell whose they are.
+		if output, err := exec.Command("apt-get", "-q", "update").CombinedOutput(); err != nil {
+			return "", fmt.Errorf("apt-get update: %w: %s", err, bytes.TrimSpace(output))
+		}
+	}
+	return "", errors.New("the sources of apt-get name no mirror of Debian's packages")
+}
 
 // sources makes apt-get read the lists of one suite alone, which are kept in
 // the folder of its packages.
 func sources(dir, suite string) ([]string, error) {
 	if suite == "" {
 		return nil, nil
+	}
+	archive, err := mirror()
+	if err != nil {
+		return nil, err
 	}
 	lists := filepath.Join(dir, "lists")
 	if err := os.MkdirAll(filepath.Join(lists, "partial"), 0o755); err != nil {
