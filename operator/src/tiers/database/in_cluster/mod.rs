@@ -1,6 +1,8 @@
 //! PostgreSQL in this cluster: one primary, and read replicas that follow it; with shards, that many times.
 
 pub mod objects;
+mod orders;
+mod passwords;
 pub mod pooler;
 mod scaling;
 pub mod status;
@@ -8,11 +10,7 @@ pub mod status;
 use super::PORT;
 use crate::{
     context::Context,
-    keeper::{
-        StoreKey,
-        database::{DatabaseView, Orders},
-    },
-    kinds::Kind,
+    keeper::{StoreKey, database::DatabaseView},
     naming::object_name,
     secrets::Lack,
     tiers::{
@@ -22,41 +20,28 @@ use crate::{
         store::{
             self, Identity, StoreTier,
             auth::{self, Passwords},
-            digest,
             exporter::{self, Exporter},
             left_behind::LeftBehind,
-            pods,
             record::{self, Record, SYSTEM_IDENTIFIER},
-            rotation::{self, NEXT_PASSWORD, NEXT_USERNAME, PREVIOUS_USERNAME, RETIRED_USERNAME, apps::Store},
+            rotation::{self, RETIRED_USERNAME, apps::Store},
             volumes::Kept,
         },
     },
     validate::ValidPlatform,
 };
-use crds::tiers::database::{Database, Durability, InClusterDatabase};
+use crds::tiers::database::{Database, InClusterDatabase};
 use decide::tier_size::Asked;
 use k8s_openapi::jiff::Timestamp;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// The image where the spec names none. The distribution's release is part of it: another C library sorts differently.
 pub const DEFAULT_IMAGE: &str = "docker.io/library/postgres:17-bookworm";
+pub use orders::orders;
+pub use passwords::{
+    MONITOR_VERIFIER, OPERATOR_PASSWORD, OPERATOR_VERIFIER, POOLER_PASSWORD, POOLER_USERLIST, POOLER_VERIFIER,
+    REPLICATION_PASSWORD, REPLICATION_VERIFIER,
+};
 pub use rotation::{PASSWORD, USERNAME};
-/// Key in the Secret: the password of the operator's own role.
-pub const OPERATOR_PASSWORD: &str = "operatorPassword";
-/// Key in the Secret: the password that replicas log in with.
-pub const REPLICATION_PASSWORD: &str = "replicationPassword";
-/// Key in the Secret: by what the servers know the operator's password.
-pub const OPERATOR_VERIFIER: &str = "operatorVerifier";
-/// Key in the Secret: by what the servers know the replicas' password.
-pub const REPLICATION_VERIFIER: &str = "replicationVerifier";
-/// Key in the Secret: the password that the pooler looks up logins with.
-pub const POOLER_PASSWORD: &str = "poolerPassword";
-/// Key in the Secret: by what the servers know the pooler's password.
-pub const POOLER_VERIFIER: &str = "poolerVerifier";
-/// Key in the Secret: the file by which the pooler knows its password.
-pub const POOLER_USERLIST: &str = "poolerUserlist";
-/// Key in the Secret: by what the servers know the exporter's password.
-pub const MONITOR_VERIFIER: &str = "monitorVerifier";
 /// The exporter's image where the spec names none.
 pub const EXPORTER_IMAGE: &str = "docker.io/prometheuscommunity/postgres-exporter:v0.20.1";
 /// The port that `postgres_exporter` has by custom.
@@ -212,68 +197,6 @@ impl Server {
     }
 }
 
-/// The settings of the servers.
-fn server(database: &InCluster, passwords: &Passwords) -> postgres::config::Server {
-    // Verifiers are salted and no secret; a word of them is all that the configuration carries.
-    let verifiers = [OPERATOR_VERIFIER, REPLICATION_VERIFIER, POOLER_VERIFIER, MONITOR_VERIFIER];
-    let verifiers = verifiers.map(|key| passwords.text(key).unwrap_or_default());
-    postgres::config::Server {
-        parameters: database.spec.parameters.clone(),
-        preload: Vec::new(),
-        memory: pods::memory_limit(&database.spec.pods),
-        volume: pods::bytes(&database.spec.volume.storage).unwrap_or_default(),
-        most_replicas: database.addresses,
-        credentials: digest(&verifiers.concat()),
-    }
-}
-
-/// The databases of each server: one.
-fn databases(database: &InCluster) -> Vec<postgres::Database> {
-    let name = database.database().to_owned();
-    vec![postgres::Database { owner: name.clone(), name, extensions: database.spec.extensions.clone() }]
-}
-
-/// The login of the apps, and the one that takes turns with it.
-fn login(database: &InCluster, passwords: &Passwords) -> postgres::Login {
-    let owner = database.database().to_owned();
-    let role = |key: &str| passwords.text(key).map(str::to_owned);
-    let next = role(NEXT_USERNAME).zip(passwords.text(NEXT_PASSWORD));
-    let next = next.map(|(role, password)| (role, postgres::Other::Prepared(postgres::Password::new(password))));
-    let previous = role(PREVIOUS_USERNAME).map(|role| (role, postgres::Other::Kept));
-    let retired = role(RETIRED_USERNAME).map(|role| (role, postgres::Other::Retired));
-    postgres::Login {
-        role: role(USERNAME).unwrap_or_else(|| postgres::pair(&owner)[0].clone()),
-        password: passwords.text(PASSWORD).map(postgres::Password::new),
-        other: previous.or(next).or(retired),
-        owner,
-    }
-}
-
-/// What is wished of one server with its replicas.
-fn wish(database: &InCluster, server_: &Server, passwords: &Passwords, record: Option<&Record>) -> postgres::Wish {
-    let least = || u32::try_from(database.spec.sync_replicas.unwrap_or(1)).unwrap_or(1);
-    postgres::Wish {
-        record: record.and_then(|record| {
-            let timeline = record.get(TIMELINE).and_then(|timeline| timeline.parse().ok()).unwrap_or_default();
-            let system_identifier = record.get(SYSTEM_IDENTIFIER)?.clone();
-            Some(postgres::Record { system_identifier, timeline })
-        }),
-        replica_set: server_.replica_set(),
-        replicas: database.wanted(record),
-        durability: match database.spec.durability.unwrap_or_default() {
-            Durability::Local => postgres::Durability::Local,
-            Durability::RemoteWrite => postgres::Durability::RemoteWrite,
-            Durability::Required => postgres::Durability::Required { replicas: least() },
-        },
-        databases: databases(database),
-        logins: vec![login(database, passwords)],
-        server: server(database, passwords),
-        max_lag: MAX_LAG,
-        stale_reads: postgres::StaleReads::Serve,
-        may_restart: true,
-    }
-}
-
 fn count(number: Option<i32>) -> u32 {
     number.and_then(|n| u32::try_from(n).ok()).unwrap_or_default()
 }
@@ -303,7 +226,7 @@ pub fn observe(
     let mut rotation = None;
     let restored = servers.iter().flat_map(|server| &server.record).any(|record| record.contains_key(record::RESTORED));
     let passwords = passwords.map(|passwords| {
-        let mut completed = monitored(database, completed(database, passwords));
+        let mut completed = passwords::monitored(database, passwords::completed(database, passwords));
         if restored && auth::live(children, &database.object_name).is_none() {
             // Whichever role the apps had: the first gets the new password, and the old one of the other opens nothing.
             let [_, other] = postgres::pair(database.database());
@@ -359,7 +282,7 @@ fn rotate(
     passwords: &Passwords,
     has_served: bool,
 ) -> (Passwords, Option<String>) {
-    let wished = [login(database, passwords)];
+    let wished = [orders::login(database, passwords)];
     let works = database.servers.iter().all(|server| {
         let answer = ctx.databases.answer(&key(lp, server));
         answer.is_some_and(|(view, orders)| orders.wish.logins == wished && view.next_works)
@@ -374,65 +297,6 @@ fn rotate(
         binding: bindings(database, passwords),
     };
     rotation::apps::advance(ctx, lp, children, &store, passwords)
-}
-
-/// With the name of the apps' role, and with what the servers know passwords by: those of a Secret that has them stay.
-fn completed(database: &InCluster, mut passwords: Passwords) -> Passwords {
-    let [first, _] = postgres::pair(database.database());
-    if passwords.text(USERNAME).is_none() {
-        passwords.set(USERNAME, &first);
-    }
-    if let Some(password) = passwords.text(POOLER_PASSWORD).map(postgres::Password::new) {
-        passwords.set(POOLER_USERLIST, &postgres::pooler::userlist(&password));
-    }
-    for (password, verifier) in [
-        (OPERATOR_PASSWORD, OPERATOR_VERIFIER),
-        (REPLICATION_PASSWORD, REPLICATION_VERIFIER),
-        (POOLER_PASSWORD, POOLER_VERIFIER),
-    ] {
-        let made = passwords.text(password).map(|word| postgres::verifier(&postgres::Password::new(word)));
-        if let Some(made) = made.filter(|_| passwords.text(verifier).is_none()) {
-            passwords.set(verifier, &made);
-        }
-    }
-    passwords
-}
-
-/// With the password of the exporter's role, and with what the servers know it by.
-fn monitored(database: &InCluster, mut passwords: Passwords) -> Passwords {
-    let before = passwords.text(exporter::PASSWORD).map(str::to_owned);
-    exporter::password(&mut passwords, database.spec.exporter.is_some());
-    match passwords.text(exporter::PASSWORD).map(str::to_owned) {
-        None => passwords.clear(MONITOR_VERIFIER),
-        Some(word) if before.as_ref() != Some(&word) || passwords.text(MONITOR_VERIFIER).is_none() => {
-            let verifier = postgres::verifier(&postgres::Password::new(word));
-            passwords.set(MONITOR_VERIFIER, &verifier);
-        }
-        Some(_) => {}
-    }
-    passwords
-}
-
-/// What is wanted of the keeper of a server; None while it has no passwords or may not be made.
-pub fn orders(database: &InCluster, server: &Server, seen: &Seen, children: &Children, acts: bool) -> Option<Orders> {
-    seen.passwords.as_ref().ok().filter(|_| seen.held.is_none())?;
-    // None that is not kept in the Secret: the servers must not know what the next pass does not.
-    let passwords = &auth::live(children, &database.object_name)?;
-    let set = children.get(Kind::StatefulSet, &server.replica_set());
-    let replicas = set.and_then(|set| set.data.pointer("/spec/replicas")?.as_u64()).unwrap_or_default();
-    let record = record::of(children, &server.object_name);
-    Some(Orders {
-        item: database.name.clone(),
-        id: database.identity.id.clone(),
-        shard: server.shard,
-        wish: wish(database, server, passwords, record.as_ref()),
-        operator: postgres::Password::new(passwords.text(OPERATOR_PASSWORD)?),
-        replicas: u32::try_from(replicas).unwrap_or_default(),
-        routed: objects::routed(database, server, children),
-        revisions: store::revisions(children, &database.identity.id),
-        scaling: scaling::of(database, server, seen, record.as_ref()),
-        acts,
-    })
 }
 
 /// What is known of a database without a cluster: as if it had served already.

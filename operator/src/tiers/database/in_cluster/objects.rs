@@ -265,7 +265,8 @@ fn network_policy(database: &InCluster) -> Built {
 
 /// The files of the servers. The keeper sees what a server has not taken yet, and restarts it where it must.
 fn config_map(database: &InCluster, passwords: &Passwords) -> Built {
-    let rendered = postgres::config::render(&super::server(database, passwords), &super::databases(database));
+    let rendered =
+        postgres::config::render(&super::orders::server(database, passwords), &super::orders::databases(database));
     let mut data = BTreeMap::from([
         ("postgresql.conf", rendered.postgresql_conf.as_str()),
         ("pg_hba.conf", rendered.pg_hba_conf.as_str()),

@@ -1,0 +1,106 @@
+//! What is wanted of the servers of a database in this cluster, and of the keeper that looks after them.
+
+use super::{
+    InCluster, MAX_LAG, PASSWORD, Seen, Server, TIMELINE, USERNAME, objects,
+    passwords::{MONITOR_VERIFIER, OPERATOR_PASSWORD, OPERATOR_VERIFIER, POOLER_VERIFIER, REPLICATION_VERIFIER},
+    scaling,
+};
+use crate::{
+    keeper::database::Orders,
+    kinds::Kind,
+    tiers::{
+        Children,
+        store::{
+            self,
+            auth::{self, Passwords},
+            digest, pods,
+            record::{self, Record, SYSTEM_IDENTIFIER},
+            rotation::{NEXT_PASSWORD, NEXT_USERNAME, PREVIOUS_USERNAME, RETIRED_USERNAME},
+        },
+    },
+};
+use crds::tiers::database::Durability;
+
+/// The settings of the servers.
+pub(super) fn server(database: &InCluster, passwords: &Passwords) -> postgres::config::Server {
+    // Verifiers are salted and no secret; a word of them is all that the configuration carries.
+    let verifiers = [OPERATOR_VERIFIER, REPLICATION_VERIFIER, POOLER_VERIFIER, MONITOR_VERIFIER];
+    let verifiers = verifiers.map(|key| passwords.text(key).unwrap_or_default());
+    postgres::config::Server {
+        parameters: database.spec.parameters.clone(),
+        preload: Vec::new(),
+        memory: pods::memory_limit(&database.spec.pods),
+        volume: pods::bytes(&database.spec.volume.storage).unwrap_or_default(),
+        most_replicas: database.addresses,
+        credentials: digest(&verifiers.concat()),
+    }
+}
+
+/// The databases of each server: one.
+pub(super) fn databases(database: &InCluster) -> Vec<postgres::Database> {
+    let name = database.database().to_owned();
+    vec![postgres::Database { owner: name.clone(), name, extensions: database.spec.extensions.clone() }]
+}
+
+/// The login of the apps, and the one that takes turns with it.
+pub(super) fn login(database: &InCluster, passwords: &Passwords) -> postgres::Login {
+    let owner = database.database().to_owned();
+    let role = |key: &str| passwords.text(key).map(str::to_owned);
+    let next = role(NEXT_USERNAME).zip(passwords.text(NEXT_PASSWORD));
+    let next = next.map(|(role, password)| (role, postgres::Other::Prepared(postgres::Password::new(password))));
+    let previous = role(PREVIOUS_USERNAME).map(|role| (role, postgres::Other::Kept));
+    let retired = role(RETIRED_USERNAME).map(|role| (role, postgres::Other::Retired));
+    postgres::Login {
+        role: role(USERNAME).unwrap_or_else(|| postgres::pair(&owner)[0].clone()),
+        password: passwords.text(PASSWORD).map(postgres::Password::new),
+        other: previous.or(next).or(retired),
+        owner,
+    }
+}
+
+/// What is wished of one server with its replicas.
+fn wish(database: &InCluster, server_: &Server, passwords: &Passwords, record: Option<&Record>) -> postgres::Wish {
+    let least = || u32::try_from(database.spec.sync_replicas.unwrap_or(1)).unwrap_or(1);
+    postgres::Wish {
+        record: record.and_then(|record| {
+            let timeline = record.get(TIMELINE).and_then(|timeline| timeline.parse().ok()).unwrap_or_default();
+            let system_identifier = record.get(SYSTEM_IDENTIFIER)?.clone();
+            Some(postgres::Record { system_identifier, timeline })
+        }),
+        replica_set: server_.replica_set(),
+        replicas: database.wanted(record),
+        durability: match database.spec.durability.unwrap_or_default() {
+            Durability::Local => postgres::Durability::Local,
+            Durability::RemoteWrite => postgres::Durability::RemoteWrite,
+            Durability::Required => postgres::Durability::Required { replicas: least() },
+        },
+        databases: databases(database),
+        logins: vec![login(database, passwords)],
+        server: server(database, passwords),
+        max_lag: MAX_LAG,
+        stale_reads: postgres::StaleReads::Serve,
+        may_restart: true,
+    }
+}
+
+/// What is wanted of the keeper of a server; None while it has no passwords or may not be made.
+pub fn orders(database: &InCluster, server: &Server, seen: &Seen, children: &Children, acts: bool) -> Option<Orders> {
+    seen.passwords.as_ref().ok().filter(|_| seen.held.is_none())?;
+    // None that is not kept in the Secret: the servers must not know what the next pass does not.
+    let passwords = &auth::live(children, &database.object_name)?;
+    let set = children.get(Kind::StatefulSet, &server.replica_set());
+    let replicas = set.and_then(|set| set.data.pointer("/spec/replicas")?.as_u64()).unwrap_or_default();
+    let record = record::of(children, &server.object_name);
+    Some(Orders {
+        item: database.name.clone(),
+        id: database.identity.id.clone(),
+        shard: server.shard,
+        wish: wish(database, server, passwords, record.as_ref()),
+        operator: postgres::Password::new(passwords.text(OPERATOR_PASSWORD)?),
+        replicas: u32::try_from(replicas).unwrap_or_default(),
+        routed: objects::routed(database, server, children),
+        revisions: store::revisions(children, &database.identity.id),
+        scaling: scaling::of(database, server, seen, record.as_ref()),
+        acts,
+    })
+}
