@@ -138,6 +138,10 @@ pub struct StoreStatus {
     /// How many pods of a database's pooler are ready, and where it is reached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooler: Option<String>,
+    /// Until when the certificate is valid that the servers show, RFC 3339; of several the first to end. Only where a store in
+    /// the cluster has `tls`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_expires: Option<String>,
     /// The keys of all shards before and after the last reshaping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshaping: Option<Reshaping>,

@@ -44,7 +44,9 @@ impl fmt::Debug for StoreMetrics {
 impl Collector for StoreMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut stores = self.caches.each(|key, orders, view, figures| {
-            of_cache(Store::new(key, StoreTier::Cache, &orders.item, None), orders.evicts, &view.store, figures)
+            let store = Store::new(key, StoreTier::Cache, &orders.item, None);
+            let seen = of_cache(store, orders.evicts, &view.store, figures);
+            Seen { certificate_ends: view.certificate_ends, ..seen }
         });
         stores.extend(self.databases.each(|key, orders, _, figures| {
             let store = Store::new(key, StoreTier::Database, &orders.item, Some(orders.shard));
@@ -105,6 +107,8 @@ struct Seen {
     to_move: Option<u32>,
     shards: Vec<(Store, Shard)>,
     claims: Vec<(u32, String)>,
+    /// Until when the first certificate to end is valid of those that servers show.
+    certificate_ends: Option<i64>,
 }
 
 /// A shard: a primary with its replicas. What is not known is not exported.
@@ -151,6 +155,7 @@ fn of_cache(store: Store, evicts: bool, view: &valkey::View, figures: &cache::Fi
         to_move: Some(figures.shown.to_move),
         shards: shards.collect(),
         claims: pods.collect(),
+        certificate_ends: None,
         store,
     }
 }
@@ -183,6 +188,7 @@ fn of_database(store: Store, server: &str, volume: u64, figures: &database::Figu
         to_move: None,
         shards: vec![(store.clone(), shard)],
         claims: pods.map(|pod| (store.shard.unwrap_or_default(), claim(&pod))).collect(),
+        certificate_ends: view.certificate_ends,
         store,
     }
 }
@@ -246,6 +252,10 @@ fn encode(stores: &[Seen], now: Time, mut encoder: DescriptorEncoder<'_>) -> fmt
         let series = shards.filter_map(|(store, shard)| Some((store.clone(), value(shard)?)));
         family(&mut encoder, name, help, unit.as_ref(), series)?;
     }
+    let help = "Unix time at which the first certificate ends of those that servers show";
+    // Exact for the next hundred million years.
+    let ends = fresh.iter().filter_map(|seen| Some((seen.store.clone(), seen.certificate_ends? as f64)));
+    family(&mut encoder, "store_certificate_expiry_timestamp", help, Some(&Unit::Seconds), ends)?;
     let claims = fresh.iter().flat_map(|seen| seen.claims.iter().map(|(shard, claim)| (seen.store.of(*shard), claim)));
     let claims = claims.map(|(store, claim)| (Claim { store, persistentvolumeclaim: claim.clone() }, 1.0));
     family(&mut encoder, "store_claim", "1 for each claim of a volume", None, claims)
@@ -328,6 +338,7 @@ mod tests {
             replicas_allowed: 3,
             durability: postgres::DurabilityNow::Local { lag: None },
             logins: Vec::new(),
+            certificate_ends: Some(1_790_000_000),
             verdicts: [postgres::Reason::WritesHang, postgres::Reason::NotHighlyAvailable].map(verdict).into(),
         };
         let store = Store::new(&key("story-main-1"), StoreTier::Database, "main", Some(1));
@@ -405,6 +416,7 @@ mod tests {
             format!(r#"memory_max_bytes{{{cache}shard="0"}} 1000.0"#),
             format!("used_bytes{{{database}}} 8589934592.0"),
             format!("volume_bytes{{{database}}} 10737418240.0"),
+            format!("certificate_expiry_timestamp_seconds{{{database}}} 1790000000.0"),
             format!(r#"claim{{{cache}shard="0",persistentvolumeclaim="data-story-cache-s0-0"}} 1.0"#),
             format!(r#"claim{{{cache}shard="0",persistentvolumeclaim="data-story-cache-s0-1"}} 1.0"#),
             format!(r#"claim{{{database},persistentvolumeclaim="data-story-main-1-pg-0"}} 1.0"#),
@@ -413,7 +425,7 @@ mod tests {
         ] {
             assert!(found.contains(&line), "{line} is not in\n{}", found.join("\n"));
         }
-        assert_eq!(found.len(), 29, "{}", found.join("\n"));
+        assert_eq!(found.len(), 30, "{}", found.join("\n"));
 
         given.0.lock().0.remove(0);
         let found = lines(&metrics);

@@ -54,6 +54,7 @@ fn figures(at: Time, connections: Option<(u32, u32)>, lags: &[(ReplicaState, Opt
         replicas_allowed: 0,
         durability: DurabilityNow::Local { lag: None },
         logins: Vec::new(),
+        certificate_ends: None,
         verdicts: Vec::new(),
     };
     Arc::new(Figures { at, view })

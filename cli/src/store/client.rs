@@ -30,6 +30,8 @@ pub static REDIS_CLI: Program = Program { names: &["redis-cli", "valkey-cli"], d
 pub struct Reached<'a> {
     /// Host, as the client is to call it.
     pub host: &'a str,
+    /// The name that its certificate has, where it is another one.
+    pub name: Option<&'a str>,
     /// Port.
     pub port: u16,
     /// User name.
@@ -125,12 +127,13 @@ fn psql(reached: &Reached<'_>) -> Call {
     ];
     let mut environment: Vec<(&'static str, Option<OsString>)> = others.map(|name| (name, None)).into();
     environment.extend([
-        set("PGHOST", reached.host),
+        set("PGHOST", reached.name.unwrap_or(reached.host)),
         ("PGPORT", Some(reached.port.to_string().into())),
         ("PGUSER", reached.username.map(Into::into)),
         ("PGPASSWORD", reached.password.map(Into::into)),
         ("PGDATABASE", reached.database.map(Into::into)),
     ]);
+    environment.extend(reached.name.map(|_| set("PGHOSTADDR", reached.host)));
     environment.extend(match reached.tls {
         None => [set("PGSSLMODE", "prefer"), ("PGSSLROOTCERT", None)],
         Some(None) => [set("PGSSLMODE", "verify-full"), set("PGSSLROOTCERT", "system")],
@@ -159,6 +162,7 @@ mod tests {
     fn reached(tls: Option<Option<&'static Path>>) -> Reached<'static> {
         Reached {
             host: "127.0.0.1",
+            name: None,
             port: 4711,
             username: Some("app_a"),
             password: Some("hunter2"),
@@ -194,6 +198,12 @@ mod tests {
         assert_eq!(
             (system["PGSSLMODE"].as_deref(), system["PGSSLROOTCERT"].as_deref()),
             (Some("verify-full"), Some("system"))
+        );
+        let named = Reached { name: Some("story-main-rw.learning.svc"), ..reached(Some(Some(Path::new("/tmp/ca")))) };
+        let named = environment(psql(&named));
+        assert_eq!(
+            (named["PGHOST"].as_deref(), named["PGHOSTADDR"].as_deref()),
+            (Some("story-main-rw.learning.svc"), Some("127.0.0.1"))
         );
         let own = environment(psql(&reached(Some(Some(Path::new("/tmp/ca"))))));
         assert_eq!(

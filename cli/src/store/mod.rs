@@ -16,6 +16,7 @@ use crds::{
         cache::{CacheMode, InClusterCache},
         database::{ExternalDatabase, InClusterDatabase},
         endpoint::{LoginSecret, StoreTls},
+        server_tls::ServerTls,
     },
 };
 use kube::ResourceExt;
@@ -23,7 +24,7 @@ use operator::tiers::{
     binding::Address,
     cache::{self, in_cluster as cache_in_cluster},
     database::{self, cloud_native_pg::CloudNativePg, in_cluster as database_in_cluster},
-    store::auth,
+    store::{auth, tls},
 };
 
 /// How a store is reached.
@@ -75,11 +76,19 @@ pub struct LoginKeys {
 pub struct Tls {
     /// The certificate authority; none means those that the system trusts.
     pub ca: Option<SecretKey>,
+    /// The name that the certificate has, of a server that is reached by another way.
+    pub name: Option<String>,
 }
 
 impl Tls {
     fn of(spec: &StoreTls) -> Self {
-        Self { ca: spec.ca.clone() }
+        Self { ca: spec.ca.clone(), name: None }
+    }
+
+    /// Of a store in the cluster, whose servers' certificate has this name.
+    fn in_cluster(spec: Option<&ServerTls>, object_name: &str, name: String) -> Option<Self> {
+        let secret = tls::secret_name(spec, object_name)?;
+        Some(Self { ca: Some(SecretKey { name: secret, key: "ca.crt".to_owned() }), name: Some(name) })
     }
 }
 
@@ -156,7 +165,7 @@ fn database_in_cluster(
             must_name: true,
             password: database_in_cluster::PASSWORD.to_owned(),
         }),
-        tls: None,
+        tls: Tls::in_cluster(spec.tls.as_ref(), &item.object_name, item.primary().host),
         database: Some(item.database().to_owned()),
         note: first_of(shard, item.servers.len()),
     })
@@ -304,7 +313,7 @@ fn cache_in_cluster(
             must_name: false,
             password: cache_in_cluster::PASSWORD.to_owned(),
         }),
-        tls: None,
+        tls: Tls::in_cluster(spec.tls.as_ref(), &item.object_name, item.address().host),
         database: None,
         note: first_of(shard, if sharded { shards } else { 1 }),
     })

@@ -62,9 +62,12 @@ pub async fn open(
         Some(ca) => Some(temporary(&value(&secret(cluster, &secrets, &ca.name).await?, &ca.name, &ca.key)?)?),
         None => None,
     };
+    // The certificate has the server's name, not that of the way to it.
+    let name = target.tls.as_ref().and_then(|tls| tls.name.as_deref()).filter(|_| forward.is_some());
     let serving = forward.map(|forward| tokio::spawn(forward.serve()));
     let reached = Reached {
         host: &address.host,
+        name,
         port: address.port,
         username: login.as_ref().and_then(|(username, _)| username.as_deref()),
         password: login.as_ref().map(|(_, password)| password.as_str()),
@@ -89,7 +92,8 @@ fn printed(target: &Target, address: &Address) -> String {
     }
     if let Some(tls) = &target.tls {
         let ca = tls.ca.as_ref().map(|ca| format!(", authority in Secret {}, key {}", ca.name, ca.key));
-        lines.push(("tls", format!("yes{}", ca.unwrap_or_default())));
+        let name = tls.name.as_ref().map(|name| format!(", for the name {name}"));
+        lines.push(("tls", format!("yes{}{}", ca.unwrap_or_default(), name.unwrap_or_default())));
     }
     lines.into_iter().map(|(name, value)| format!("{:10}{value}\n", format!("{name}:"))).collect()
 }
@@ -181,7 +185,7 @@ mod tests {
         let ca = Some(SecretKey { name: "far".into(), key: "ca.crt".into() });
         let cache = Target {
             login: Some(LoginKeys { must_name: false, ..keys }),
-            tls: Some(Tls { ca }),
+            tls: Some(Tls { ca, name: Some("story-cache.learning.svc".into()) }),
             database: None,
             ..target
         };
@@ -190,7 +194,7 @@ mod tests {
             "address:  127.0.0.1:4711\n\
              user:     Secret story-main-auth, key username, if it has one\n\
              password: Secret story-main-auth, key password\n\
-             tls:      yes, authority in Secret far, key ca.crt\n"
+             tls:      yes, authority in Secret far, key ca.crt, for the name story-cache.learning.svc\n"
         );
     }
 

@@ -12,7 +12,7 @@ fn platform(spec: Value, status: Value) -> LearningPlatform {
 fn databases() -> LearningPlatform {
     let spec = json!({"databases": [
         {"name": "main", "renamedFrom": "old", "inCluster": {"volume": {"storage": "1Gi"}, "readReplicas": 2, "database": "lessons"}},
-        {"name": "tenants", "inCluster": {"volume": {"storage": "1Gi"}, "shards": 3, "readReplicas": 1}},
+        {"name": "tenants", "inCluster": {"volume": {"storage": "1Gi"}, "shards": 3, "readReplicas": 1, "tls": {"generated": {}}}},
         {"name": "grades", "cloudNativePG": {"volume": {"storage": "1Gi"}, "readReplicas": 2}},
         {"name": "far", "external": {"address": "pg.example", "replicas": ["pg-1.example:6432"], "database": "far",
             "secret": {"name": "far-pg", "passwordKey": "pw"}, "tls": {"ca": {"name": "far-pg", "key": "ca.crt"}}}},
@@ -30,7 +30,7 @@ fn server(pod: &str, role: &str, shard: u32) -> Value {
 fn caches(servers: Value) -> LearningPlatform {
     let spec = json!({"caches": [
         {"name": "cache", "inCluster": {}},
-        {"name": "logins", "inCluster": {"mode": "Single"}},
+        {"name": "logins", "inCluster": {"mode": "Single", "tls": {"secret": {"name": "given"}}}},
         {"name": "far", "external": {"address": "redis.example:6380", "secret": {"name": "far-redis"}, "tls": {}}},
         {"name": "open", "external": {"address": "[fd00::7]"}},
     ]});
@@ -120,9 +120,22 @@ fn a_store_of_somebody_else_is_reached_at_its_own_address_with_the_users_secret(
     let far = cache(&caches, "far", None).unwrap();
     assert_eq!(far.place, Place::Address(Address { host: "redis.example".into(), port: 6380 }));
     assert!(far.login.is_some_and(|login| !login.must_name));
-    assert_eq!(far.tls, Some(Tls { ca: None }));
+    assert_eq!(far.tls, Some(Tls { ca: None, name: None }));
     let open = cache(&caches, "open", None).unwrap();
     assert_eq!((open.login, open.tls), (None, None));
+}
+
+#[test]
+fn servers_that_speak_tls_are_verified_by_their_own_name() {
+    let tls = |secret: &str, name: &str| {
+        let ca = SecretKey { name: secret.into(), key: "ca.crt".into() };
+        Some(Tls { ca: Some(ca), name: Some(name.into()) })
+    };
+    let tenants = database(&databases(), "tenants", Some(2), Some(1)).unwrap();
+    assert_eq!(tenants.tls, tls("story-tenants-tls", "story-tenants-0-rw.learning.svc"));
+    assert_eq!(database(&databases(), "main", None, None).unwrap().tls, None);
+    let logins = cache(&caches(cluster()), "logins", None).unwrap();
+    assert_eq!(logins.tls, tls("given", "story-logins.learning.svc"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::{
     endpoint::{LoginSecret, StoreTls},
     in_cluster::{DeletionPolicy, PasswordRotation, StoreExporter, StorePods, StoreVolume},
+    server_tls::ServerTls,
 };
 use crate::{SecretKey, schema};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -61,6 +62,12 @@ pub struct Cache {
 ))]
 #[x_kube(validation = Rule::new("!has(self.minReplicasToWrite) || self.minReplicasToWrite <= (has(self.replicasPerShard) ? self.replicasPerShard : 1)").message(
     "inCluster.minReplicasToWrite must not be above replicasPerShard: no write would ever succeed"
+))]
+#[x_kube(validation = Rule::new("has(self.tls) == has(oldSelf.tls)").message(
+    "inCluster.tls cannot be added or taken away, because the servers of a cache all talk to each other in one way: add a second cache and move the apps to it"
+))]
+#[x_kube(validation = Rule::new("!has(self.tls) || !has(self.tls.allowPlaintext)").message(
+    "inCluster.tls.allowPlaintext is for databases: remove it, a cache with tls takes encrypted connections alone"
 ))]
 pub struct InClusterCache {
     /// `Cluster`: shards behind cluster-aware clients. `Single`: one primary behind one address, for clients that are not
@@ -135,6 +142,10 @@ pub struct InClusterCache {
     /// change of that is taken over in the same way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub password_rotation: Option<PasswordRotation>,
+
+    /// Encryption. Off by default. It cannot be added or taken away later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ServerTls>,
 
     /// Exports figures of the servers to Prometheus. Off by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,6 +5,7 @@ use super::{
     endpoint::{LoginSecret, StoreTls},
     in_cluster::{DeletionPolicy, PasswordRotation, StoreExporter, StorePods, StoreVolume},
     pooler::Pooler,
+    server_tls::ServerTls,
 };
 use crate::schema;
 use kube::KubeSchema;
@@ -67,6 +68,9 @@ pub struct Database {
 ))]
 #[x_kube(validation = Rule::new("!has(oldSelf.shards) ? !has(self.shards) : (has(self.shards) && self.shards == oldSelf.shards)").message(
     "inCluster.shards cannot be changed, because apps choose a shard by the number of shards: add a second database and move the rows"
+))]
+#[x_kube(validation = Rule::new("!has(oldSelf.tls) || has(self.tls)").message(
+    "inCluster.tls cannot be taken away again, because apps verify the servers by then: set tls.allowPlaintext: true to let others in as well"
 ))]
 pub struct InClusterDatabase {
     /// The volume of each pod, of the primary and of each replica.
@@ -139,6 +143,11 @@ pub struct InClusterDatabase {
     /// A pooler between the apps and the primary. None by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pooler: Option<Pooler>,
+
+    /// Encryption. Off by default. It may be added to a database with data, with `allowPlaintext: true` until the apps have
+    /// changed over: its servers are restarted one by one. It cannot be taken away again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ServerTls>,
 
     /// Exports figures of the servers to Prometheus. Off by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

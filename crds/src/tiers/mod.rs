@@ -11,4 +11,5 @@ pub mod in_cluster;
 pub mod jobs;
 pub mod pod;
 pub mod pooler;
+pub mod server_tls;
 pub mod uses;

@@ -37,6 +37,7 @@ pub fn good() -> Value {
                     "maxMemoryPolicy": "noeviction", "passwordRotation": {"every": "720h"}, "parameters": {"hz": "20"}, "deletionPolicy": "Delete",
                     "scaling": {"maxReplicasPerShard": 2, "cpuPercent": 50},
                     "resources": {"limits": {"memory": "256Mi"}}, "volume": {"storage": "2Gi", "storageClass": "fast"},
+                    "tls": {"generated": {}},
                     "exporter": {"image": "exporter:1", "discovery": "PodMonitor", "monitorLabels": {"release": "kps"}},
                 }},
             ],
@@ -60,6 +61,7 @@ pub fn good() -> Value {
                         "mode": "Session", "maxClientConnections": 50, "parameters": {"query_wait_timeout": "5"},
                         "resources": {"limits": {"memory": "64Mi"}},
                     },
+                    "tls": {"secret": {"name": "tenants-tls"}, "allowPlaintext": true},
                 }},
             ],
             "freezes": [
@@ -192,6 +194,9 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         case(&[(&rotation, json!({"every": "59m"}))], "passwordRotation.every must be at least 1h");
     }
     case(&[(&tenants("/syncReplicas"), json!(3))], "inCluster.durability");
+    case(&[(&tenants("/tls/generated"), json!({}))], "exactly one of generated and secret");
+    case(&[(&single("/tls/generated"), none.clone())], "exactly one of generated and secret");
+    case(&[(&single("/tls/allowPlaintext"), json!(true))], "tls.allowPlaintext is for databases");
     case(&[(&tenants("/readReplicas"), json!(5))], "readReplicas must not be above");
     case(&[(&tenants("/readReplicas"), json!(4))], "set maxReadReplicas above readReplicas");
     case(&[(&tenants("/maxReadReplicas"), none.clone())], "set maxReadReplicas above readReplicas");

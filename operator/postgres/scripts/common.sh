@@ -6,6 +6,7 @@
 # LP_CONF_DIR                   postgresql.conf, pg_hba.conf, setup.sql as the operator renders them, and these scripts
 # LP_SECRET_DIR                 operator.verifier, replication.verifier, pooler.verifier, monitor.verifier where there is an
 #                               exporter (primary), replication.password (replicas)
+# LP_TLS_DIR                    tls.crt, tls.key and ca.crt; without it the server does not speak TLS
 # LP_RUN_DIR                    sockets and what is written at each start; may vanish with the container
 # LP_LISTEN, LP_PORT            addresses and port to listen on
 # LP_RECORD_SYSTEM_IDENTIFIER   whose data this is, from the operator's record; empty where none has ever been seen
@@ -17,6 +18,7 @@ umask 077
 : "${PGDATA:?}" "${POD_NAME:?}"
 conf=${LP_CONF_DIR:-/etc/learningplatform/postgres}
 secrets=${LP_SECRET_DIR:-/etc/learningplatform/secrets}
+tls=${LP_TLS_DIR:-}
 run=${LP_RUN_DIR:-/var/run/postgresql}
 port=${LP_PORT:-5432}
 identifier=${LP_RECORD_SYSTEM_IDENTIFIER:-}
@@ -52,11 +54,19 @@ write_conf() {
   id -un >/dev/null 2>&1 || refuse NoSuchUser "user $(id -u) is not in the image's /etc/passwd: set runAsUser to the image's postgres user"
   printf 'pod %s postgres\n' "$(id -un)" >"$run/pg_ident.conf"
   major=$(postgres --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+  hba=pg_hba.conf
+  if [ -n "$tls" ]; then
+    hba=pg_hba_tls.conf
+    # Not by cp: the copy could not be written over by the next start of the container.
+    cat "$tls/tls.crt" >"$run/tls.crt"
+  fi
   {
     # Where the server can, it keeps connections for the operator, beside those for the superuser.
     [ "$major" -lt 16 ] || printf 'reserved_connections = 3\n'
     printf "include '%s/postgresql.conf'\n" "$conf"
-    printf "hba_file = '%s/pg_hba.conf'\nident_file = '%s/pg_ident.conf'\n" "$conf" "$run"
+    printf "hba_file = '%s/%s'\nident_file = '%s/pg_ident.conf'\n" "$conf" "$hba" "$run"
+    # The server takes a key of root's that its group may read, as volumes of Secrets have it.
+    [ -z "$tls" ] || printf "ssl = on\nssl_cert_file = '%s/tls.crt'\nssl_key_file = '%s/tls.key'\n" "$tls" "$tls"
     printf "unix_socket_directories = '%s'\nunix_socket_permissions = 0700\n" "$run"
     printf "listen_addresses = '%s'\nport = %s\n" "${LP_LISTEN:-*}" "$port"
     cat

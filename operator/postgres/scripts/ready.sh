@@ -5,6 +5,13 @@
 . "${0%/*}/common.sh"
 export PGCONNECT_TIMEOUT=3
 
+# Renewed certificates are taken here rather than over the network, which the former ones may no longer open. No connection
+# ends. What was renewed meanwhile differs again.
+if [ -n "$tls" ] && [ "$(cat "$tls/tls.crt")" != "$(cat "$run/tls.crt")" ]; then
+  cat "$tls/tls.crt" >"$run/tls.crt.$$"
+  if ask_here -c 'SELECT pg_reload_conf()' >/dev/null; then mv "$run/tls.crt.$$" "$run/tls.crt"; else rm -f "$run/tls.crt.$$"; fi
+fi
+
 if [ ! -e "$PGDATA/standby.signal" ]; then
   [ "$(ask_here -c 'SELECT NOT pg_is_in_recovery()')" = t ]
   exit

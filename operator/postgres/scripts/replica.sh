@@ -6,6 +6,7 @@
 : "${LP_PRIMARY:?}"
 slot=lp_ro_${POD_NAME##*-}
 primary="host=$LP_PRIMARY port=$port user=lp_replication passfile=$run/pgpass application_name=$POD_NAME connect_timeout=5"
+[ -z "$tls" ] || primary="$primary sslmode=verify-full sslrootcert=$tls/ca.crt"
 primary="$primary keepalives_idle=10 keepalives_interval=5 keepalives_count=3"
 child=
 trap '[ -z "$child" ] || kill "$child" 2>/dev/null; exit 143' TERM INT

@@ -25,6 +25,14 @@ pub enum Error {
         /// The network's words.
         problem: String,
     },
+    /// The authorities that the server's certificate is to be held against are none.
+    #[error("{address} cannot be trusted: {problem}")]
+    Untrusted {
+        /// Who.
+        address: SocketAddr,
+        /// What is wrong with the authorities.
+        problem: String,
+    },
     /// No answer in time.
     #[error("{address} did not answer within {}s", limit.as_secs())]
     Timeout {
@@ -88,7 +96,7 @@ impl Error {
             Self::Unreachable { .. } | Self::Timeout { .. } | Self::Full { .. } | Self::Statement { .. } => {
                 Class::Retry
             }
-            Self::TooOld { .. } => Class::Terminal,
+            Self::TooOld { .. } | Self::Untrusted { .. } => Class::Terminal,
         }
     }
 

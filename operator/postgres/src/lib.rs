@@ -21,7 +21,7 @@ mod seen;
 pub use decide::{
     Act, Decision, DurabilityNow, LoginView, Reason, Record, ReplicaState, ReplicaView, Restart, Verdict, View, decide,
 };
-pub use edge::{Ask, carry_out, observe};
+pub use edge::{Access, Ask, carry_out, observe};
 pub use error::{Class, Error};
 pub use lsn::Lsn;
 pub use model::{
@@ -33,6 +33,7 @@ pub use seen::{
     Collation, ConfigSeen, LoginProbe, PrimarySeen, ReplicaSeen, RoleSeen, Seen, Settings, Silence, Slot, WalSender,
     WalStatus, Write,
 };
+pub use tls::Trust;
 
 /// The operator's own login. Only the primary's pod sets its password, through its own socket.
 pub const OPERATOR: &str = "lp_operator";

@@ -2,6 +2,7 @@
 
 use crate::{config::Server, decide::Record};
 use std::{fmt, net::IpAddr, time::Duration};
+use tls::Trust;
 
 /// What is wished.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +21,8 @@ pub struct Wish {
     pub logins: Vec<Login>,
     /// The servers' settings.
     pub server: Server,
+    /// Whom to trust where servers speak TLS.
+    pub trust: Option<Trust>,
     /// The most replay lag with which a replica gets readers.
     pub max_lag: Duration,
     /// What readers get while the primary does not answer.
@@ -155,6 +158,8 @@ pub struct Pod {
     pub address: Option<IpAddr>,
     /// Where its server listens.
     pub port: u16,
+    /// It was made with certificates, so that its server speaks TLS.
+    pub tls: bool,
     /// Its readiness probe passes.
     pub ready: bool,
     /// It was made from an older template than the wanted one.

@@ -3,7 +3,7 @@
 //! It knows no password of the apps: it looks up their verifiers with [`ROLE`], which may do nothing else, and logs in to the
 //! server with the keys that the client has just shown. So a password that changes needs no change here.
 
-use crate::model::Password;
+use crate::{config::Encryption, model::Password};
 use std::{collections::BTreeMap, fmt::Write};
 
 /// The login by which verifiers are looked up. `setup.sql` makes it, and the function that it may call.
@@ -32,13 +32,24 @@ pub struct Pooler {
     pub clients: u32,
     /// The file of [`userlist`].
     pub userlist: String,
+    /// How it encrypts, on both sides; None where it does not.
+    pub tls: Option<PoolerTls>,
     /// The user's settings; they win.
     pub parameters: BTreeMap<String, String>,
 }
 
+/// How a pooler encrypts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolerTls {
+    /// The folder with `tls.crt`, `tls.key` and `ca.crt`. It is shown to clients; the authority must have signed the primary's.
+    pub directory: String,
+    /// Whether clients must encrypt.
+    pub encryption: Encryption,
+}
+
 /// `pgbouncer.ini`.
 pub fn render(pooler: &Pooler) -> String {
-    let Pooler { listen, server, databases, mode, pool_size, lookups, clients, userlist, parameters } = pooler;
+    let Pooler { listen, server, databases, mode, pool_size, lookups, clients, userlist, tls, parameters } = pooler;
     let mut text = String::from("[databases]\n");
     let (host, port) = server;
     for name in databases {
@@ -67,12 +78,31 @@ pub fn render(pooler: &Pooler) -> String {
         ("log_connections", "0".to_owned()),
         ("log_disconnections", "0".to_owned()),
     ]);
+    if let Some(tls) = tls {
+        settings.extend(encrypted(tls));
+    }
     settings.extend(parameters.iter().map(|(name, value)| (name.as_str(), value.clone())));
     text.push_str("\n[pgbouncer]\n");
     for (name, value) in settings {
         let _ = writeln!(text, "{name} = {value}");
     }
     text
+}
+
+fn encrypted(tls: &PoolerTls) -> [(&'static str, String); 5] {
+    let file = |name: &str| format!("{}/{name}", tls.directory);
+    let (clients, primary) = match tls.encryption {
+        // While pods change over, the primary may not have its certificate yet.
+        Encryption::Offered => ("allow", "prefer"),
+        Encryption::Required => ("require", "verify-full"),
+    };
+    [
+        ("client_tls_sslmode", clients.to_owned()),
+        ("client_tls_cert_file", file(tls::CERTIFICATE)),
+        ("client_tls_key_file", file(tls::KEY)),
+        ("server_tls_sslmode", primary.to_owned()),
+        ("server_tls_ca_file", file(tls::AUTHORITIES)),
+    ]
 }
 
 /// The file with the password of [`ROLE`]: the only one that it holds.
@@ -94,6 +124,7 @@ mod tests {
             lookups: 2,
             clients: 1000,
             userlist: "/secrets/userlist.txt".into(),
+            tls: None,
             parameters: BTreeMap::from([("query_wait_timeout".to_owned(), "5".to_owned())]),
         }
     }
@@ -115,6 +146,16 @@ mod tests {
         let parameters = BTreeMap::from([("max_prepared_statements".to_owned(), "9".to_owned())]);
         let text = render(&Pooler { parameters, ..pooler() });
         assert!(text.contains("max_prepared_statements = 9\n") && !text.contains("= 200"), "{text}");
+        assert!(!text.contains("tls"), "{text}");
+        let modes = [(Encryption::Offered, "allow", "prefer"), (Encryption::Required, "require", "verify-full")];
+        for (encryption, clients, primary) in modes {
+            let tls = Some(PoolerTls { directory: "/tls".into(), encryption });
+            let text = render(&Pooler { tls, ..pooler() });
+            let modes = [format!("client_tls_sslmode = {clients}"), format!("server_tls_sslmode = {primary}")];
+            for line in modes.iter().map(String::as_str).chain(["client_tls_key_file = /tls/tls.key"]) {
+                assert!(text.lines().any(|found| found == line), "{line} in\n{text}");
+            }
+        }
     }
 
     #[test]

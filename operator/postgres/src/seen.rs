@@ -60,6 +60,8 @@ pub struct Settings {
     pub config: ConfigSeen,
     /// Databases whose collations were made with another version of the C library or ICU than this server has.
     pub collations: Vec<Collation>,
+    /// Until when the certificate that it shows is valid, in seconds since 1970; none where it does not speak TLS.
+    pub certificate_ends: Option<i64>,
 }
 
 /// The configuration file.

@@ -6,7 +6,8 @@ mod support;
 use futures::StreamExt;
 use learningplatform_postgres::{
     Other, Password, Role,
-    pooler::{self, Pooler},
+    config::Encryption,
+    pooler::{self, Pooler, PoolerTls},
 };
 use std::{
     fs,
@@ -16,8 +17,15 @@ use std::{
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
-use support::{Cluster, PATIENCE, POOLER, connect, node::give, put};
-use tokio_postgres::{AsyncMessage, Client, NoTls, error::SqlState};
+use support::{
+    Cluster, PATIENCE, POOLER,
+    certificates::{NAME, give_certificates, issue},
+    connect,
+    node::give,
+    put,
+};
+use tls::{AUTHORITIES, CERTIFICATE, Connector, Files, KEY, first};
+use tokio_postgres::{AsyncMessage, Client, Config, NoTls, config::SslMode, error::SqlState};
 
 const PRIMARY: Role = Role::Primary;
 /// A user that every Debian has, and that owns nothing.
@@ -45,6 +53,7 @@ impl Pod {
         let port = TcpListener::bind((ip, 0)).unwrap().local_addr().unwrap().port();
         let dir = cluster.path("pooler");
         let userlist = dir.join("userlist.txt");
+        let certificates = dir.join("tls").to_str().unwrap().to_owned();
         let ini = pooler::render(&Pooler {
             listen: (ip.to_string(), port),
             server: (ip.to_string(), server_port),
@@ -54,6 +63,7 @@ impl Pod {
             lookups: 2,
             clients: 50,
             userlist: userlist.to_str().unwrap().to_owned(),
+            tls: cluster.wish.server.tls.map(|encryption| PoolerTls { directory: certificates.clone(), encryption }),
             parameters: [("query_wait_timeout".to_owned(), "60".to_owned())].into(),
         });
         assert!(!ini.contains("secret"));
@@ -67,6 +77,9 @@ impl Pod {
         command.arg(dir.join(pooler::SCRIPT.0)).env_clear().current_dir("/").stdin(Stdio::null());
         command.env("PATH", format!("{}:/usr/bin:/bin", bin().display()));
         command.env("LP_POOLER_DIR", &dir).env("LP_DRAIN", "1");
+        if cluster.wish.server.tls.is_some() {
+            command.env("LP_TLS_DIR", certificates).env("LP_LOOK", "0.2");
+        }
         // PgBouncer refuses to run as root.
         if fs::metadata("/proc/self").map(|own| std::os::unix::fs::MetadataExt::uid(&own)).unwrap() == 0 {
             command.uid(NOBODY).gid(NOBODY);
@@ -170,7 +183,7 @@ async fn both_logins_come_through_and_nobody_else() {
 
     let (ip, port) = cluster.endpoint(PRIMARY);
     assert!(connect(ip, port, "lp_pooler", POOLER).await.is_err(), "the apps' database is closed to it");
-    let mut own = tokio_postgres::Config::new();
+    let mut own = Config::new();
     own.hostaddr(ip).port(port).user("lp_pooler").password(POOLER).dbname("postgres");
     let (own, connection) = own.connect(NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -226,7 +239,7 @@ async fn what_outlives_a_transaction_goes_beside_it() {
     cluster.settle().await;
     let pod = Pod::start(&cluster);
     let (ip, port) = cluster.endpoint(PRIMARY);
-    let mut config = tokio_postgres::Config::new();
+    let mut config = Config::new();
     config.hostaddr(ip).port(port).user("web_a").password("web-secret-1").dbname("app");
     let (direct, mut connection) = config.connect(NoTls).await.unwrap();
     let (send, mut heard) = futures::channel::mpsc::unbounded();
@@ -298,4 +311,53 @@ async fn told_to_stop_it_ends_no_transaction() {
     assert_eq!(cluster.node(PRIMARY).superuser("SELECT 1"), "1");
     let direct = cluster.app(PRIMARY, "web_a", "web-secret-1").await.unwrap();
     assert_eq!(direct.query_one("SELECT count(*) FROM t", &[]).await.unwrap().get::<_, i64>(0), 2);
+}
+
+/// The certificates where its pod mounts them.
+fn mount(cluster: &Cluster, files: &Files) {
+    for key in [AUTHORITIES, KEY, CERTIFICATE] {
+        put(&cluster.path("pooler/tls").join(key), std::str::from_utf8(&files[key]).unwrap());
+    }
+}
+
+/// Until when the certificate is valid that it shows to a client that trusts the authority.
+async fn shown(pod: &Pod, files: &Files) -> Option<i64> {
+    let connector = Connector::new(&files[AUTHORITIES]).unwrap();
+    let mut config = Config::new();
+    config.host(NAME).hostaddr(pod.ip).port(pod.port).ssl_mode(SslMode::Require);
+    config.user("web_a").password("web-secret-1").dbname("app").connect_timeout(Duration::from_secs(5));
+    let (client, connection) = config.connect(connector.clone()).await.unwrap();
+    tokio::spawn(connection);
+    assert_eq!(number(&client, "SELECT 1").await, 1);
+    connector.shown().and_then(tls::Certificate::read).map(|shown| shown.not_after)
+}
+
+#[tokio::test]
+async fn both_sides_are_encrypted_and_renewed_certificates_are_shown_without_a_restart() {
+    let mut cluster = Cluster::new(0);
+    cluster.wish.server.tls = Some(Encryption::Required);
+    let files = issue(&cluster, &Files::new(), 10);
+    give_certificates(&mut cluster, &files);
+    cluster.mount();
+    cluster.settle().await;
+    mount(&cluster, &files);
+    let pod = Pod::start(&cluster);
+    let ends = |files: &Files| first(&files[CERTIFICATE]).map(|shown| shown.not_after);
+    assert_eq!(shown(&pod, &files).await, ends(&files));
+    let sessions = "SELECT count(*) > 0 AND bool_and(ssl) FROM pg_stat_activity JOIN pg_stat_ssl USING (pid) \
+                    WHERE usename IN ('web_a', 'lp_pooler')";
+    assert_eq!(cluster.node(PRIMARY).superuser(sessions), "t");
+    let plain = pod.client("web_a", "web-secret-1").await.map(drop).unwrap_err();
+    assert!(format!("{plain:?}").contains("SSL required"), "{plain:?}");
+
+    let mut due = files.clone();
+    due.remove(CERTIFICATE);
+    let fresh = issue(&cluster, &due, 0);
+    assert_ne!(ends(&fresh), ends(&files));
+    mount(&cluster, &fresh);
+    let end = Instant::now() + PATIENCE;
+    while shown(&pod, &files).await != ends(&fresh) {
+        assert!(Instant::now() < end, "the renewed one is not shown: {}", pod.logged());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
 }

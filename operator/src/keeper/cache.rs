@@ -5,7 +5,7 @@ use super::{Keep, Round, StoreKey, cache_size, pods};
 use crate::{context::Context, metrics::RoundFailure, tiers::store::StoreTier};
 use decide::Time;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
-use valkey::{Decision, Edge, Gate, Seen, Verdict, View, Wish};
+use valkey::{Answer, Decision, Edge, Gate, Seen, Sighting, Trust, Verdict, View, Wish};
 
 /// How long a server may take for an answer (P).
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -34,6 +34,8 @@ pub struct Orders {
     pub evicts: bool,
     /// How it is scaled; None where its size is fixed.
     pub scaling: Option<Scaling>,
+    /// Whom to trust where the servers speak TLS.
+    pub trust: Option<Trust>,
     /// Whether anything may be done: not to a suspended platform.
     pub acts: bool,
 }
@@ -47,6 +49,8 @@ pub struct CacheView {
     pub slots: BTreeMap<u32, u32>,
     /// Keys of all shards before the last move of slots, and after it.
     pub reshaping: Option<(u64, Option<u64>)>,
+    /// Until when the first certificate to end is valid of those that servers show, in seconds since 1970.
+    pub certificate_ends: Option<i64>,
     /// Another size that is wanted from now on.
     pub scaled: Option<Scaled>,
 }
@@ -92,7 +96,7 @@ impl Keep for CacheKeeper {
     ) -> Round<CacheView, Figures> {
         let found = pods::of(ctx, key, &orders.id, &orders.revisions);
         let listed: Vec<valkey::Pod> = found.iter().map(pod).collect();
-        let edge = Edge::new(orders.wish.passwords.clone(), PATIENCE);
+        let edge = Edge::new(orders.wish.passwords.clone(), PATIENCE).trusting(orders.trust.clone());
         let at = Time::from(jiff::Timestamp::now());
         let mut seen = Seen { sightings: edge.observe(&listed).await, failures: Vec::new() };
         let mut decision = valkey::decide(&orders.wish, &seen);
@@ -124,7 +128,7 @@ impl Keep for CacheKeeper {
             memory.decide(&ctx.settings.tunables, scaling, &input)
         });
         let figures = Figures { at, shown: decision.figures.clone(), rates };
-        Round { view: view(decision, before, scaled), figures, next }
+        Round { view: view(decision, &seen.sightings, before, scaled), figures, next }
     }
 }
 
@@ -143,7 +147,7 @@ fn pod(found: &pods::StorePod) -> valkey::Pod {
 }
 
 /// What passes are told, with the keys before and after slots moved. While they move, keys are counted on both sides.
-fn view(decision: Decision, before: Option<&CacheView>, scaled: Option<Scaled>) -> CacheView {
+fn view(decision: Decision, sightings: &[Sighting], before: Option<&CacheView>, scaled: Option<Scaled>) -> CacheView {
     let keys = decision.figures.keys();
     let moving = matches!(decision.view.verdict, Verdict::Moving { .. });
     let reshaping = match before.and_then(|before| before.reshaping) {
@@ -152,5 +156,9 @@ fn view(decision: Decision, before: Option<&CacheView>, scaled: Option<Scaled>) 
         other => other,
     };
     let slots = decision.figures.shards.iter().map(|(shard, figures)| (*shard, figures.slots)).collect();
-    CacheView { store: decision.view, slots, reshaping, scaled }
+    let ends = sightings.iter().filter_map(|sighting| match &sighting.answer {
+        Answer::Node(node) => node.certificate_ends,
+        _ => None,
+    });
+    CacheView { store: decision.view, slots, reshaping, certificate_ends: ends.min(), scaled }
 }

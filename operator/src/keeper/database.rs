@@ -9,7 +9,7 @@ use crate::{
 };
 use decide::Time;
 use kube::ResourceExt;
-use postgres::{Ask, DurabilityNow, Gate, Password, ReplicaState, Role, Wish};
+use postgres::{Access, Ask, DurabilityNow, Gate, Password, ReplicaState, Role, Wish};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -70,6 +70,8 @@ pub struct DatabaseView {
     pub next_works: bool,
     /// Another number of replicas that is wanted from now on.
     pub scaled: Option<Scaled>,
+    /// Until when the first certificate to end is valid of those that servers show, in seconds since 1970.
+    pub certificate_ends: Option<i64>,
     /// Whether all that was wished is there.
     pub ready: bool,
     /// What is to be said, the worst first: the name of a reason, and a sentence.
@@ -120,9 +122,10 @@ impl Keep for DatabaseKeeper {
         fill_in(&mut seen, last, orders.wish.server.volume);
         let decision = postgres::decide(&orders.wish, &seen);
         if orders.acts {
+            let access = Access { password: &orders.operator, trust: orders.wish.trust.as_ref() };
             for act in &decision.acts {
                 tracing::info!(store = %key, ?act, "at the servers");
-                if let Err(error) = postgres::carry_out(act, &seen.pods, &orders.operator).await {
+                if let Err(error) = postgres::carry_out(act, &seen.pods, access).await {
                     ctx.metrics.round_failed(StoreTier::Database, RoundFailure::Act);
                     tracing::info!(store = %key, ?act, %error, "an act at the servers failed");
                     break;
@@ -175,6 +178,7 @@ fn pod(found: &pods::StorePod) -> Option<postgres::Pod> {
         name: found.name.clone(),
         address: found.address,
         port: crate::tiers::database::PORT,
+        tls: found.tls,
         ready: found.ready,
         outdated: found.outdated,
         terminating: found.terminating,
@@ -197,6 +201,7 @@ fn view(view: &postgres::View, scaled: Option<Scaled>) -> DatabaseView {
         },
         next_works: view.logins.iter().any(|login| login.step == postgres::Step::Publish),
         scaled,
+        certificate_ends: view.certificate_ends,
         ready: view.ready(),
         verdicts: view
             .verdicts

@@ -6,7 +6,7 @@ use crate::{
     naming::{COMPONENT, INSTANCE},
     tiers::{
         app::trouble,
-        store::{SHARD, pods::SERVER},
+        store::{SHARD, pods::SERVER, tls::TLS},
     },
 };
 use crds::status::Reason;
@@ -39,6 +39,8 @@ pub struct StorePod {
     pub address: Option<IpAddr>,
     /// By the readiness probe of its server, and all its other containers run: Services lead to it.
     pub ready: bool,
+    /// It was made with certificates, so that its server speaks TLS.
+    pub tls: bool,
     /// Its server is ready, and another container is not.
     pub half_ready: bool,
     /// It has been told to stop.
@@ -80,6 +82,7 @@ fn read(pod: Arc<Pod>, revisions: &BTreeMap<String, String>) -> Option<StorePod>
         shard: label(SHARD)?.parse().ok()?,
         address: pod.status.as_ref().and_then(|s| s.pod_ip.as_ref()).and_then(|ip| ip.parse().ok()),
         ready,
+        tls: pod.labels().contains_key(TLS),
         half_ready: serves && !ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
         // The kubelet says when it has taken the pod on.
@@ -165,6 +168,14 @@ mod tests {
         let ended = json!({"terminated": {"exitCode": REFUSED, "message": "DataMissing: where is it\n"}});
         let found = pod(0, "2", (false, ended), true);
         assert_eq!(found.refused.as_deref(), Some("DataMissing: where is it"));
+    }
+
+    #[test]
+    fn a_label_says_which_pods_were_made_with_certificates() {
+        let mut found = pod(0, "2", (true, json!({"running": {}})), true);
+        assert!(!found.tls);
+        Arc::make_mut(&mut found.pod).labels_mut().insert(TLS.to_owned(), "true".to_owned());
+        assert!(read(found.pod, &BTreeMap::new()).unwrap().tls);
     }
 
     #[test]

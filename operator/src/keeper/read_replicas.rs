@@ -136,6 +136,7 @@ mod tests {
             senders_left: Some(8),
             copying: false,
             bytes: None,
+            certificate_ends: None,
             replicas: busy.iter().enumerate().map(replica).collect(),
             replicas_allowed: 1,
             durability: DurabilityNow::Local { lag: None },

@@ -4,7 +4,7 @@
 use super::{
     cache::{self, ValidCache},
     database::{self, ValidDatabase},
-    store::auth,
+    store::{auth, tls as certificates},
 };
 use crate::{
     conditions::{State, Verdict},
@@ -159,7 +159,10 @@ impl Bindings {
                 let (login, tls) = (spec.secret.as_ref().map(login), spec.tls.as_ref().map(tls));
                 CacheBinding { address: address.clone(), login, tls, cluster: None }
             }
-            cache::Provider::InCluster(cache) => cache.binding(&word_of(&cache.object_name, "password")),
+            cache::Provider::InCluster(cache) => {
+                let tls = certificates::offline(cache.spec.tls.as_ref(), &cache.object_name);
+                cache.binding(&word_of(&cache.object_name, "password"), tls.map(|tls| tls.binding()))
+            }
         };
         let database = |database: &ValidDatabase| match &database.provider {
             database::Provider::External(external) => {
@@ -176,8 +179,11 @@ impl Bindings {
                 }
             }
             database::Provider::CloudNativePg(database) => database::cloud_native_pg::placeholder(database),
-            database::Provider::InCluster(database) => database
-                .binding(&word_of(&database.object_name, "username"), &word_of(&database.object_name, "password")),
+            database::Provider::InCluster(database) => {
+                let [username, password] = ["username", "password"].map(|key| word_of(&database.object_name, key));
+                let tls = certificates::offline(database.spec.tls.as_ref(), &database.object_name);
+                database.binding(&username, &password, tls.map(|tls| tls.binding()))
+            }
         };
         Self {
             caches: caches.iter().map(|item| (item.name.clone(), Ok(cache(item)))).collect(),

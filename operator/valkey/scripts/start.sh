@@ -9,6 +9,7 @@
 #   LP_RECORD_PRIMARY           single: the pod that leads
 #   LP_CONFIG                   the configuration that all servers share
 #   LP_AUTH                     directory with the files password, previous (may be missing) and users (may be missing)
+#   LP_TLS_DIR                  directory with tls.crt and ca.crt, where the configuration says that the server speaks TLS
 #   LP_DATA, LP_RUN             directories for data, and for files of this start
 #   LP_TERMINATION_LOG          where the reason of a refusal goes
 set -eu
@@ -77,11 +78,14 @@ secret() {
         echo "replica-announce-ip $POD_IP"
         # Whoever is not the primary by record must not take writes, whatever it was before.
         if [ -n "${LP_RECORD_PRIMARY:-}" ] && [ "$LP_RECORD_PRIMARY" != "$POD_NAME" ]; then
-            port=$(sed -n 's/^port //p' "$shared")
+            port=$(sed -n 's/^\(tls-\)\{0,1\}port \([1-9]\)/\2/p' "$shared")
             echo "replicaof $LP_RECORD_PRIMARY${LP_DOMAIN:+.$LP_DOMAIN} ${port:-6379}"
         fi
         ;;
     esac
 } >"$run/server.conf"
+
+# Which certificates the server starts with, for the readiness probe to see that others have come.
+if [ -n "${LP_TLS_DIR:-}" ]; then cat "$LP_TLS_DIR/tls.crt" "$LP_TLS_DIR/ca.crt" >"$run/certificates"; fi
 
 exec "$server" "$run/server.conf"

@@ -9,19 +9,28 @@ use redis::{
     AsyncConnectionConfig, Cmd, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, Value,
     aio::MultiplexedConnection,
 };
-use std::{fmt, time::Duration};
+use std::{fmt, net::SocketAddr, time::Duration};
+use tls::{Certificate, Trust};
+use tokio::{net::TcpStream, time::timeout};
 
 /// Speaks to the servers of one store.
 #[derive(Clone, Debug)]
 pub struct Edge {
     pub(crate) passwords: Passwords,
     pub(crate) patience: Duration,
+    pub(crate) trust: Option<Trust>,
 }
 
 impl Edge {
     /// An edge that logs in with these passwords, and waits for `patience` for each answer.
     pub fn new(passwords: Passwords, patience: Duration) -> Self {
-        Self { passwords, patience }
+        Self { passwords, patience, trust: None }
+    }
+
+    /// The same for servers that speak TLS.
+    #[must_use]
+    pub fn trusting(self, trust: Option<Trust>) -> Self {
+        Self { trust, ..self }
     }
 
     /// Connects and logs in, with the current password or else the previous one.
@@ -33,17 +42,25 @@ impl Edge {
     pub(crate) async fn connect_for(&self, pod: &Pod, patience: Duration) -> Result<Link> {
         let unreachable = |problem: String| Error::Unreachable { pod: pod.name.clone(), problem };
         let Some(address) = pod.address else { return Err(unreachable("it has no address yet".to_owned())) };
-        let server = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
         let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let info =
-            server.into_connection_info().map_err(|error| unreachable(error.to_string()))?.set_redis_settings(settings);
-        let client = redis::Client::open(info).map_err(|error| unreachable(error.to_string()))?;
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(self.patience))
             .set_response_timeout(Some(patience));
-        let connect = client.get_multiplexed_async_connection_with_config(&config);
-        let connection = connect.await.map_err(|error| unreachable(error.to_string()))?;
-        let mut link = Link { pod: pod.name.clone(), connection, password: self.passwords.current.clone() };
+        let (connection, certificate_ends) = match &self.trust {
+            Some(trust) => {
+                let connected = timeout(self.patience, encrypted(address, trust, &settings, config)).await;
+                connected.unwrap_or_else(|_| Err("no connection in time".to_owned())).map_err(unreachable)?
+            }
+            None => {
+                let server = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
+                let failed = |error: redis::RedisError| unreachable(error.to_string());
+                let info = server.into_connection_info().map_err(failed)?.set_redis_settings(settings);
+                let client = redis::Client::open(info).map_err(failed)?;
+                (client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?, None)
+            }
+        };
+        let password = self.passwords.current.clone();
+        let mut link = Link { pod: pod.name.clone(), connection, password, certificate_ends };
         if link.log_in(&self.passwords.current).await? {
             return Ok(link);
         }
@@ -62,6 +79,24 @@ impl Edge {
     }
 }
 
+/// Connects to a server that speaks TLS. It is reached by its address, which its certificate does not know.
+async fn encrypted(
+    address: SocketAddr,
+    trust: &Trust,
+    settings: &RedisConnectionInfo,
+    config: AsyncConnectionConfig,
+) -> std::result::Result<(MultiplexedConnection, Option<i64>), String> {
+    let connector = trust.connector().map_err(|error| error.to_string())?;
+    let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
+    // Commands are small and wait for their answers.
+    let _ = stream.set_nodelay(true);
+    let stream = connector.connect(stream).await.map_err(|error| error.to_string())?;
+    let (connection, driver) =
+        MultiplexedConnection::new_with_config(settings, stream, config).await.map_err(|error| error.to_string())?;
+    tokio::spawn(driver);
+    Ok((connection, connector.shown().and_then(Certificate::read).map(|shown| shown.not_after)))
+}
+
 /// A pod that was seen, by name.
 pub(crate) fn find<'a>(seen: &'a Seen, pod: &str) -> Result<&'a Pod> {
     let found = seen.sightings.iter().find(|sighting| sighting.pod.name == pod);
@@ -75,6 +110,8 @@ pub(crate) struct Link {
     pub connection: MultiplexedConnection,
     /// The one that it accepted.
     pub password: Password,
+    /// Until when its certificate is valid, in seconds since 1970.
+    pub certificate_ends: Option<i64>,
 }
 
 impl fmt::Debug for Link {

@@ -29,6 +29,8 @@ pub struct Settings {
     pub policy: String,
     /// A primary takes writes only while so many replicas are in step.
     pub min_replicas_to_write: u32,
+    /// Directory with `tls.crt`, `tls.key` and `ca.crt`, where the servers speak TLS: then with everybody.
+    pub tls: Option<String>,
     /// The user's own, by name.
     pub parameters: BTreeMap<String, String>,
 }
@@ -82,6 +84,10 @@ pub fn refused(name: &str) -> Option<&'static str> {
     })
 }
 
+/// The files of certificates, by the names of their settings. The readiness probe has them read anew.
+const FILES: [(&str, &str); 3] =
+    [("tls-cert-file", "tls.crt"), ("tls-key-file", "tls.key"), ("tls-ca-cert-file", "ca.crt")];
+
 /// The configuration that all servers of a store share. What differs from pod to pod, and the passwords, the start script adds.
 ///
 /// # Errors
@@ -92,7 +98,25 @@ pub fn config(settings: &Settings) -> Result<String, ParameterError> {
         // Writing to a String does not fail.
         let _ = writeln!(text, "{name} {value}");
     };
-    line("port", &settings.port.to_string());
+    let port = settings.port.to_string();
+    match &settings.tls {
+        None => line("port", &port),
+        Some(directory) => {
+            line("port", "0");
+            line("tls-port", &port);
+            for (name, file) in FILES {
+                line(name, &format!("{directory}/{file}"));
+            }
+            // Passwords say who a client is.
+            line("tls-auth-clients", "no");
+            line("tls-replication", "yes");
+            if settings.mode == Mode::Cluster {
+                line("tls-cluster", "yes");
+                // Clients verify names: of addresses a certificate knows nothing.
+                line("cluster-preferred-endpoint-type", "hostname");
+            }
+        }
+    }
     // Passwords protect it; by this one it would refuse other pods where none is set.
     line("protected-mode", "no");
     line("appendonly", if settings.append_only { "yes" } else { "no" });
@@ -146,6 +170,7 @@ mod tests {
             max_memory: 1 << 30,
             policy: "noeviction".to_owned(),
             min_replicas_to_write: 0,
+            tls: None,
             parameters: parameters.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
         }
     }
@@ -178,6 +203,23 @@ mod tests {
         let saves = |append_only| config(&Settings { append_only, ..settings(&[]) }).unwrap();
         assert!(saves(true).contains("\nsave \"\"\n"));
         assert!(saves(false).contains("\nappendonly no\nsave 3600 1 300 100 60 10000\n"));
+    }
+
+    #[test]
+    fn with_certificates_there_is_no_way_without() {
+        let encrypted = |mode| config(&Settings { mode, tls: Some("/tls".to_owned()), ..settings(&[]) }).unwrap();
+        let (cluster, single) = (encrypted(Mode::Cluster), encrypted(Mode::Single));
+        for line in ["port 0", "tls-port 6379", "tls-key-file /tls/tls.key", "tls-replication yes"] {
+            assert!([&cluster, &single].iter().all(|text| text.lines().any(|found| found == line)), "no {line}");
+        }
+        for line in ["tls-cluster yes", "cluster-preferred-endpoint-type hostname"] {
+            assert!(cluster.lines().any(|found| found == line) && !single.contains(line), "{line}");
+        }
+        let plain = config(&settings(&[])).unwrap();
+        assert!(plain.lines().any(|found| found == "port 6379") && !plain.contains("tls"), "{plain}");
+        for (name, _) in FILES {
+            assert!(READY.contains(name), "{name} is not read anew");
+        }
     }
 
     #[test]

@@ -26,4 +26,5 @@ pub use seen::{
     Answer, Attached, Cluster, Failure, Job, Login, Memory, Node, NodeId, Peer, Role, Seen, Sighting, Store, Work,
 };
 pub use slots::{SLOTS, Slots};
+pub use tls::Trust;
 pub use view::{Figures, Rotation, Shard, ShardFigures, Verdict, View};

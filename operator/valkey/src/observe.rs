@@ -52,6 +52,7 @@ impl Edge {
             rewriting: info.flag("aof_rewrite_in_progress") || info.flag("aof_rewrite_scheduled"),
             work: info.work(),
             login: self.login(&mut link).await?,
+            certificate_ends: link.certificate_ends,
             cluster,
         })
     }

@@ -95,6 +95,8 @@ pub struct Node {
     pub work: Work,
     /// What it accepts.
     pub login: Login,
+    /// Until when the certificate that it shows is valid, in seconds since 1970; none where it does not speak TLS.
+    pub certificate_ends: Option<i64>,
     /// Where it is a node of a cluster.
     pub cluster: Option<Cluster>,
 }

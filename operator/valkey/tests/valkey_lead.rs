@@ -30,6 +30,7 @@ fn server(ordinal: u32, of: Option<u32>, keys: u64, history: &str, offset: u64) 
     let role =
         of.map_or(Role::Primary, |of| Role::Replica { of: address(of).to_string(), link_up: true, syncing: false });
     let node = Node {
+        certificate_ends: None,
         server: "valkey 9.1.2".to_owned(),
         role,
         history: history.to_owned(),

@@ -14,6 +14,7 @@ mod retention;
 mod rotation;
 mod scaling;
 mod secrecy;
+mod tls;
 mod volumes;
 
 use clients::Stores;

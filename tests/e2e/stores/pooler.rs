@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-const PGBOUNCER: &str = "docker.io/learningplatform/pgbouncer:dev";
+pub(super) const PGBOUNCER: &str = "docker.io/learningplatform/pgbouncer:dev";
 /// A change of the password with its grace.
 const CHANGED: Duration = Duration::from_secs(420);
 

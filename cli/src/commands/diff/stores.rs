@@ -14,7 +14,7 @@ use operator::{
             StoreTier, auth,
             left_behind::{LeftBehind, left_behind},
             pods::bytes,
-            record,
+            record, tls,
         },
     },
     validate::ValidPlatform,
@@ -50,6 +50,7 @@ impl Stores {
             if let Some(live) = auth::live(children, &item.object_name) {
                 seen.passwords = Ok(live);
             }
+            tls::as_live(&mut seen.tls, &item.object_name, children);
         }
         let in_cluster = lp.databases.iter().filter_map(|database| match &database.provider {
             database::Provider::InCluster(item) => Some(item),
@@ -71,6 +72,7 @@ impl Stores {
             if let Some(live) = auth::live(children, &item.object_name) {
                 seen.passwords = Ok(live);
             }
+            tls::as_live(&mut seen.tls, &item.object_name, children);
         }
         Self { caches, databases }
     }
@@ -165,7 +167,7 @@ mod tests {
     fn spec() -> Value {
         json!({
             "caches": [{"name": "cache", "inCluster": {"mode": "Single"}}],
-            "databases": [{"name": "main", "inCluster": {"volume": {"storage": "1Gi"}, "readReplicas": 1}}],
+            "databases": [{"name": "main", "inCluster": {"volume": {"storage": "1Gi"}, "readReplicas": 1, "tls": {"generated": {}}}}],
         })
     }
 
@@ -184,6 +186,7 @@ mod tests {
         };
         set(Kind::Secret, "story-cache-auth", "/data/password", json!("aHVudGVyMg=="));
         set(Kind::Secret, "story-main-auth", "/data/operatorVerifier", json!("U0NSQU0="));
+        set(Kind::Secret, "story-main-tls", "/data/tls.crt", json!("UEVN"));
         set(Kind::ConfigMap, "story-main-record", "/data/SYSTEM_IDENTIFIER", json!("739"));
         set(Kind::ConfigMap, "story-cache-record", "/data", json!({"FORMED": "true", "LEAD": "story-cache-s0-1"}));
         set(Kind::Service, "story-main-ro", "/spec/selector", json!({"learningplatform.dev/role": "replica"}));

@@ -114,6 +114,7 @@ fn with_stores() -> LearningPlatform {
                 {"name": "cache", "address": "story-cache.learning.svc:6379", "conditions": ready("CacheReady", "2 shards of 1 primary and 1 replicas"),
                  "promise": "an acknowledged write survives a crash of its server; a failover loses what no replica had received",
                  "deletion": kept, "passwordsChanged": "2026-11-28T12:00:00Z", "rotation": "apps change over to the new password",
+                 "certificateExpires": "2027-01-30T12:00:00Z",
                  "reshaping": {"keysBefore": 1200, "keysAfter": 1200},
                  "servers": [
                     server("story-cache-s0-1", "Primary", Some(0), Some(8192), "Serving"),
@@ -126,6 +127,7 @@ fn with_stores() -> LearningPlatform {
             "databases": [
                 {"name": "main", "address": "story-main-rw.learning.svc:5432", "deletion": "volumes and passwords are deleted with the resource",
                  "pooler": "1 of 2 pods ready at story-main-pooler.learning.svc:5432",
+                 "certificateExpires": "2026-12-01T10:00:00Z",
                  "conditions": [condition("DatabaseReady", "False", "DataMissing", "the volume of story-main-pg-0 is empty", "11:50:00")],
                  "reshaping": {"keysBefore": 7},
                  "servers": [

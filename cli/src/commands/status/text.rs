@@ -68,6 +68,15 @@ fn details(store: &StoreView, said: &str, style: &Style, now: Timestamp) -> Stri
     if let Some(changed) = changed {
         line("password", &format!("changed {}", ago(changed, now)));
     }
+    let ends = store.certificate_expires.as_ref().and_then(|at| at.parse::<Timestamp>().ok());
+    if let Some(ends) = ends {
+        let text = if ends > now {
+            format!("the certificate is valid for another {}", age(now, ends))
+        } else {
+            format!("the certificate has ended {}: apps that verify it cannot connect", ago(ends, now))
+        };
+        line("tls", &text);
+    }
     if let Some(rotation) = &store.rotation {
         line("rotation", rotation);
     }

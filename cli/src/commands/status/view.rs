@@ -97,6 +97,9 @@ pub struct StoreView {
     /// How many pods of a database's pooler are ready, and where it is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pooler: Option<String>,
+    /// Until when the certificate is valid that the servers show, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate_expires: Option<String>,
     /// Keys before and after the last reshaping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reshaping: Option<Reshaping>,
@@ -107,10 +110,30 @@ pub struct StoreView {
 
 impl StoreView {
     fn of(store: &StoreStatus) -> Option<Self> {
-        let StoreStatus { address, promise, deletion, passwords_changed, rotation, pooler, reshaping, servers, .. } =
-            store.clone();
+        let StoreStatus {
+            address,
+            promise,
+            deletion,
+            passwords_changed,
+            rotation,
+            pooler,
+            certificate_expires,
+            reshaping,
+            servers,
+            ..
+        } = store.clone();
         let known = address.is_some() || promise.is_some() || deletion.is_some();
-        known.then_some(Self { address, promise, deletion, passwords_changed, rotation, pooler, reshaping, servers })
+        known.then_some(Self {
+            address,
+            promise,
+            deletion,
+            passwords_changed,
+            rotation,
+            pooler,
+            certificate_expires,
+            reshaping,
+            servers,
+        })
     }
 }
 

@@ -25,6 +25,17 @@ pub struct Server {
     pub most_replicas: u32,
     /// A figure that changes when the passwords of the operator or of the replicas do, so that the primary's pod sets them.
     pub credentials: String,
+    /// Set where pods are made with certificates.
+    pub tls: Option<Encryption>,
+}
+
+/// How the servers want connections over the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// Encrypted: others are refused.
+    Required,
+    /// As the client likes.
+    Offered,
 }
 
 /// The limits of which a replica needs at least the primary's values.
@@ -96,9 +107,11 @@ pub struct Rendered {
     pub postgresql_conf: String,
     /// `pg_hba.conf`.
     pub pg_hba_conf: String,
+    /// `pg_hba_tls.conf`, for pods that were made with certificates.
+    pub pg_hba_tls_conf: Option<String>,
     /// `setup.sql`, which the primary's pod runs where its mark has changed.
     pub setup_sql: String,
-    /// Mark of all three.
+    /// Mark of all of them.
     pub mark: String,
     /// Mark of the setup.
     pub setup: SetupMark,
@@ -141,11 +154,16 @@ pub fn render(server: &Server, databases: &[Database]) -> Rendered {
     let setup =
         SetupMark { base: mark(&[SETUP, &server.credentials]), extensions: mark(&[&extensions.collect::<String>()]) };
     let setup_sql = setup_sql(&setup, databases);
-    let pg_hba_conf = hba();
+    let pg_hba_conf = hba("host");
+    let pg_hba_tls_conf = server.tls.map(|tls| match tls {
+        Encryption::Required => hba("hostssl"),
+        Encryption::Offered => pg_hba_conf.clone(),
+    });
     let mut postgresql_conf = conf(server, limits);
-    let mark = mark(&[&postgresql_conf, &pg_hba_conf, &setup_sql]);
+    let files = [Some(&postgresql_conf), Some(&pg_hba_conf), Some(&setup_sql), pg_hba_tls_conf.as_ref()];
+    let mark = mark(&files.into_iter().flatten().map(String::as_str).collect::<Vec<_>>());
     let _ = writeln!(postgresql_conf, "lp.config = '{mark}'");
-    Rendered { postgresql_conf, pg_hba_conf, setup_sql, mark, setup, limits }
+    Rendered { postgresql_conf, pg_hba_conf, pg_hba_tls_conf, setup_sql, mark, setup, limits }
 }
 
 fn conf(server: &Server, limits: Limits) -> String {
@@ -183,8 +201,8 @@ fn conf(server: &Server, limits: Limits) -> String {
     })
 }
 
-/// The superuser has no way in but the pod's own socket.
-fn hba() -> String {
+/// The superuser has no way in but the pod's own socket. `host`: connections that may be let in; no line fits others.
+fn hba(host: &str) -> String {
     "\
 # type  database     user            address  method
 local   all          postgres                 peer map=pod
@@ -198,7 +216,7 @@ host    postgres     lp_pooler       all      scram-sha-256
 host    all          lp_pooler       all      reject
 host    all          all             all      scram-sha-256
 "
-    .to_owned()
+    .replace("\nhost ", &format!("\n{host} "))
 }
 
 fn setup_sql(mark: &SetupMark, databases: &[Database]) -> String {

@@ -131,6 +131,8 @@ pub struct View {
     pub durability: DurabilityNow,
     /// The logins, as they are wished.
     pub logins: Vec<LoginView>,
+    /// Until when the first certificate to end is valid of those that servers show, in seconds since 1970.
+    pub certificate_ends: Option<i64>,
     /// What is to be said, the worst first; `Ready` alone where all is well, with notes after it.
     pub verdicts: Vec<Verdict>,
 }
@@ -220,6 +222,7 @@ pub fn decide(wish: &Wish, seen: &Seen) -> Decision {
         replicas_allowed,
         durability: durability.now,
         logins: look.primary.map(|primary| logins(wish, primary)).unwrap_or_default(),
+        certificate_ends: settings(seen).filter_map(|settings| settings.certificate_ends).min(),
         verdicts,
     };
     Decision { acts, restart: restarts.restart, view }
@@ -228,6 +231,12 @@ pub fn decide(wish: &Wish, seen: &Seen) -> Decision {
 fn senders_left(primary: &PrimarySeen) -> u32 {
     let taken = u32::try_from(primary.senders.len()).unwrap_or(u32::MAX);
     primary.settings.limits.senders().saturating_sub(taken)
+}
+
+/// What the servers say that answered.
+fn settings(seen: &Seen) -> impl Iterator<Item = &Settings> {
+    let replicas = seen.replica.values().filter_map(|answer| answer.as_ref().ok()).map(|replica| &replica.settings);
+    seen.primary.iter().map(|primary| &primary.settings).chain(replicas)
 }
 
 fn logins(wish: &Wish, primary: &PrimarySeen) -> Vec<LoginView> {

@@ -88,7 +88,9 @@ pub(super) fn decide(look: &Look<'_>, replicas: &[ReplicaView]) -> Restarts {
         return waits("the primary is not ready");
     }
     // One disruption at a time, and none into a clone.
-    let unsettled = |replica: &ReplicaView| !matches!(replica.state, ReplicaState::Streaming | ReplicaState::Mixed);
+    let unsettled = |replica: &ReplicaView| {
+        !encrypts(look) && !matches!(replica.state, ReplicaState::Streaming | ReplicaState::Mixed)
+    };
     let wanted = replicas.iter().filter(|replica| replica.ordinal < look.wanted);
     if wanted.clone().any(|replica| unsettled(replica) && role != Role::Replica(replica.ordinal)) {
         return waits("a replica does not follow yet");
@@ -150,7 +152,8 @@ fn configs<'a>(look: &'a Look<'_>) -> impl Iterator<Item = &'a ConfigSeen> {
     look.primary.map(|primary| &primary.settings).into_iter().chain(replicas).map(|settings| &settings.config)
 }
 
-/// Who needs a restart, in the order of their turns: replicas first, unless the primary lowers a limit.
+/// Who needs a restart, in the order of their turns: replicas first, unless the primary lowers a limit or
+/// gets certificates.
 fn pending(look: &Look<'_>, replicas: &[ReplicaView]) -> Vec<(Role, String)> {
     let primary = primary_needs(look).map(|why| (Role::Primary, why));
     let replicas: Vec<_> = replicas
@@ -159,7 +162,18 @@ fn pending(look: &Look<'_>, replicas: &[ReplicaView]) -> Vec<(Role, String)> {
         .filter_map(|replica| Some((Role::Replica(replica.ordinal), replica_needs(look, replica)?)))
         .collect();
     let lowers = look.primary.is_some_and(|primary| !target(look, primary).covers(primary.settings.limits));
-    if lowers { primary.into_iter().chain(replicas).collect() } else { replicas.into_iter().chain(primary).collect() }
+    if lowers || encrypts(look) {
+        primary.into_iter().chain(replicas).collect()
+    } else {
+        replicas.into_iter().chain(primary).collect()
+    }
+}
+
+/// Whether the primary is to get certificates: before its replicas, for one that has them follows no primary without, while
+/// one without follows any.
+fn encrypts(look: &Look<'_>) -> bool {
+    let plain = look.seen.pod(Role::Primary).is_some_and(|pod| pod.outdated && !pod.tls);
+    plain && look.wish.server.tls.is_some()
 }
 
 fn settings_sentence<'a>(names: impl Iterator<Item = &'a str>) -> Option<String> {

@@ -1,6 +1,6 @@
 //! Carrying out what was decided. Every act can be repeated.
 
-use super::session::Session;
+use super::session::{Access, Endpoint, Session};
 use crate::{
     config::{identifier, quoted},
     decide::Act,
@@ -8,21 +8,21 @@ use crate::{
     model::{Password, Pod, Role},
     roles::verifier,
 };
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// Carries out one act on the server that it is about.
 ///
 /// # Errors
 /// What the server said, or that it could not be reached. The act may have been done all the same.
-pub async fn carry_out(act: &Act, pods: &[Pod], password: &Password) -> Result<(), Error> {
+pub async fn carry_out(act: &Act, pods: &[Pod], access: Access<'_>) -> Result<(), Error> {
     let role = match act {
         Act::Reload(role) => *role,
         _ => Role::Primary,
     };
     let pod = pods.iter().find(|pod| pod.role == role);
-    let address = pod.and_then(|pod| Some(SocketAddr::new(pod.address?, pod.port)));
-    let address = address.ok_or_else(|| Error::NoPod(pod.map_or_else(String::new, |pod| pod.name.clone())))?;
-    let session = Session::home(address, password).await?;
+    let endpoint = pod.and_then(|pod| Endpoint::of(pod, access.trust));
+    let endpoint = endpoint.ok_or_else(|| Error::NoPod(pod.map_or_else(String::new, |pod| pod.name.clone())))?;
+    let session = Session::home(endpoint, access.password).await?;
     match act {
         Act::CreateSlot { slot } => {
             let sql = "SELECT pg_create_physical_replication_slot($1)

@@ -13,10 +13,9 @@ use crate::{
 };
 pub use act::carry_out;
 use futures::future::join_all;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
-};
+pub use session::Access;
+use session::Endpoint;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What to look at.
 #[derive(Debug)]
@@ -42,19 +41,19 @@ pub struct Ask<'a> {
 pub async fn observe(ask: Ask<'_>) -> Seen {
     let at = |role| {
         let pod = ask.pods.iter().find(|pod| pod.role == role);
-        pod.and_then(|pod| Some(SocketAddr::new(pod.address?, pod.port)))
+        pod.and_then(|pod| Endpoint::of(pod, ask.wish.trust.as_ref()))
     };
     let mut primary = match at(Role::Primary) {
-        Some(address) => primary::observe(address, &ask).await,
+        Some(endpoint) => primary::observe(endpoint, &ask).await,
         None => Err(Error::NoPod("of the primary".to_owned())),
     };
     let replicas = ask.pods.iter().filter_map(|pod| match pod.role {
         Role::Replica(ordinal) => Some((ordinal, at(pod.role), &pod.name)),
         Role::Primary => None,
     });
-    let answers = replicas.map(|(ordinal, address, name)| async move {
-        let answer = match address {
-            Some(address) => replica::observe(address, ask.password).await,
+    let answers = replicas.map(|(ordinal, endpoint, name)| async move {
+        let answer = match endpoint {
+            Some(endpoint) => replica::observe(endpoint, ask.password).await,
             None => Err(Error::NoPod(name.clone())),
         };
         (ordinal, answer)
@@ -62,10 +61,10 @@ pub async fn observe(ask: Ask<'_>) -> Seen {
     let replica: BTreeMap<_, _> = join_all(answers).await.into_iter().collect();
     // Asked after the replicas, the primary is behind none that follows it.
     let most = replica.values().filter_map(|answer: &Result<ReplicaSeen, _>| answer.as_ref().ok()?.received).max();
-    if let (Ok(seen), Some(address)) = (&mut primary, at(Role::Primary))
+    if let (Ok(seen), Some(endpoint)) = (&mut primary, at(Role::Primary))
         && most.is_some_and(|most| most > seen.current)
     {
-        match primary::current(address, ask.password).await {
+        match primary::current(endpoint, ask.password).await {
             Ok(current) => seen.current = current,
             Err(error) => primary = Err(error),
         }

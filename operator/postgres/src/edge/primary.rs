@@ -2,7 +2,7 @@
 
 use super::{
     Ask,
-    session::{HOME, Session},
+    session::{Endpoint, HOME, Session},
     settings,
 };
 use crate::{
@@ -14,7 +14,6 @@ use crate::{
 use futures::future::join_all;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    net::SocketAddr,
     time::Duration,
 };
 use tokio::time::timeout;
@@ -25,8 +24,8 @@ const WRITER: &str = "lp_write";
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks the primary, and writes.
-pub(super) async fn observe(address: SocketAddr, ask: &Ask<'_>) -> Result<PrimarySeen, Error> {
-    let session = Session::home(address, ask.password).await?;
+pub(super) async fn observe(endpoint: Endpoint<'_>, ask: &Ask<'_>) -> Result<PrimarySeen, Error> {
+    let session = Session::home(endpoint, ask.password).await?;
     let settings = settings::observe(&session).await?;
     if settings.in_recovery {
         return Ok(PrimarySeen { settings, ..PrimarySeen::default() });
@@ -35,12 +34,12 @@ pub(super) async fn observe(address: SocketAddr, ask: &Ask<'_>) -> Result<Primar
     // The settings first, the write then, the receivers last: so the write proves what the settings promise, and the
     // receivers are compared with it.
     synchronous(&session, &mut seen).await?;
-    seen.write = write(&session, ask.password).await?;
+    seen.write = write(&session, endpoint, ask.password).await?;
     receivers(&session, &mut seen).await?;
     objects(&session, ask.wish, &mut seen).await?;
-    extensions(&session, ask, &mut seen).await?;
+    extensions(endpoint, ask, &mut seen, &session).await?;
     if ask.logins {
-        seen.logins = logins(address, ask.wish).await;
+        seen.logins = logins(endpoint, ask.wish).await;
     }
     if ask.sizes {
         let sizes = "SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database)::int8
@@ -51,8 +50,8 @@ pub(super) async fn observe(address: SocketAddr, ask: &Ask<'_>) -> Result<Primar
 }
 
 /// Where the log ends by now.
-pub(super) async fn current(address: SocketAddr, password: &Password) -> Result<Lsn, Error> {
-    let session = Session::home(address, password).await?;
+pub(super) async fn current(endpoint: Endpoint<'_>, password: &Password) -> Result<Lsn, Error> {
+    let session = Session::home(endpoint, password).await?;
     let row = session.row("read the end of the log", "SELECT pg_current_wal_flush_lsn()::text").await?;
     Ok(lsn(row.get(0)).unwrap_or_default())
 }
@@ -76,7 +75,7 @@ async fn synchronous(session: &Session, seen: &mut PrimarySeen) -> Result<(), Er
 ///
 /// One that hangs is left hanging, for it cannot be taken back: cancelled, it would count as committed. The next round
 /// finds it and does not start another.
-async fn write(session: &Session, password: &Password) -> Result<Write, Error> {
+async fn write(session: &Session, endpoint: Endpoint<'_>, password: &Password) -> Result<Write, Error> {
     let sql = "SELECT extract(epoch FROM max(clock_timestamp() - xact_start))::float8 FROM pg_stat_activity
                WHERE usename = current_user AND application_name = $1 AND state = 'active'";
     let waiting = session.rows("look for a write that hangs", sql, &[&WRITER]).await?;
@@ -84,7 +83,7 @@ async fn write(session: &Session, password: &Password) -> Result<Write, Error> {
     if let Some(seconds) = waiting {
         return Ok(Write::Hangs(Duration::try_from_secs_f64(seconds.max(0.0)).unwrap_or_default()));
     }
-    let writer = Session::open(session.address, crate::OPERATOR, password, HOME, WRITER).await?;
+    let writer = Session::open(endpoint, crate::OPERATOR, password, HOME, WRITER).await?;
     let written = writer.row("write", "SELECT pg_logical_emit_message(true, 'lp', '')::text");
     match timeout(PATIENCE, written).await {
         Ok(row) => Ok(lsn(row?.get(0)).map_or(Write::Untried, Write::Done)),
@@ -179,7 +178,12 @@ async fn objects(session: &Session, wish: &Wish, seen: &mut PrimarySeen) -> Resu
     Ok(())
 }
 
-async fn extensions(session: &Session, ask: &Ask<'_>, seen: &mut PrimarySeen) -> Result<(), Error> {
+async fn extensions(
+    endpoint: Endpoint<'_>,
+    ask: &Ask<'_>,
+    seen: &mut PrimarySeen,
+    session: &Session,
+) -> Result<(), Error> {
     let wished: Vec<&str> =
         ask.wish.databases.iter().flat_map(|database| &database.extensions).map(String::as_str).collect();
     if wished.is_empty() {
@@ -192,8 +196,7 @@ async fn extensions(session: &Session, ask: &Ask<'_>, seen: &mut PrimarySeen) ->
         if !seen.databases.contains(&database.name) {
             continue;
         }
-        let there =
-            Session::open(session.address, crate::OPERATOR, ask.password, &database.name, crate::OPERATOR).await?;
+        let there = Session::open(endpoint, crate::OPERATOR, ask.password, &database.name, crate::OPERATOR).await?;
         let rows = there.rows("list the extensions", "SELECT extname::text FROM pg_extension", &[]).await?;
         seen.extensions.insert(database.name.clone(), rows.iter().map(|row| row.get(0)).collect::<BTreeSet<_>>());
     }
@@ -201,7 +204,7 @@ async fn extensions(session: &Session, ask: &Ask<'_>, seen: &mut PrimarySeen) ->
 }
 
 /// Logs in with each password that is wished, and does nothing else.
-async fn logins(address: SocketAddr, wish: &Wish) -> BTreeMap<String, LoginProbe> {
+async fn logins(endpoint: Endpoint<'_>, wish: &Wish) -> BTreeMap<String, LoginProbe> {
     let passwords = wish.logins.iter().flat_map(|login: &Login| {
         let other = match &login.other {
             Some((role, Other::Prepared(password))) => Some((role, password, &login.owner)),
@@ -212,7 +215,7 @@ async fn logins(address: SocketAddr, wish: &Wish) -> BTreeMap<String, LoginProbe
     let probes = passwords.flatten().map(|(role, password, owner)| async move {
         let database = wish.databases.iter().find(|database| database.owner == *owner);
         let database = database.map_or(HOME, |database| &database.name);
-        let probe = match Session::open(address, role, password, database, "lp_login").await {
+        let probe = match Session::open(endpoint, role, password, database, "lp_login").await {
             Ok(_) => LoginProbe::Works,
             Err(Error::Login { .. }) => LoginProbe::Refused,
             _ => LoginProbe::Unknown,

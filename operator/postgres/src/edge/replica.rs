@@ -1,12 +1,15 @@
 //! What is asked of a replica.
 
-use super::{session::Session, settings};
+use super::{
+    session::{Endpoint, Session},
+    settings,
+};
 use crate::{Lsn, error::Error, model::Password, seen::ReplicaSeen};
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 /// Asks a replica.
-pub(super) async fn observe(address: SocketAddr, password: &Password) -> Result<ReplicaSeen, Error> {
-    let session = Session::home(address, password).await?;
+pub(super) async fn observe(endpoint: Endpoint<'_>, password: &Password) -> Result<ReplicaSeen, Error> {
+    let session = Session::home(endpoint, password).await?;
     let settings = settings::observe(&session).await?;
     if !settings.in_recovery {
         return Ok(ReplicaSeen { settings, ..ReplicaSeen::default() });

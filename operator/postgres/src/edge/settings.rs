@@ -85,5 +85,6 @@ pub(super) async fn observe(session: &Session) -> Result<Settings, Error> {
         pending_restart: pending,
         config,
         collations: collations.iter().map(collation).collect(),
+        certificate_ends: session.certificate_ends,
     })
 }

@@ -3,7 +3,7 @@
 use crate::world::{part, primary, reasons, replica, restarted, set, silence, wish, world};
 use learningplatform_postgres::{
     Act, Durability, DurabilityNow, Gate, GateReason, Lsn, Reason, ReplicaState, Role, Seen, Slot, WalSender,
-    WalStatus, Wish, Write, decide,
+    WalStatus, Wish, Write, config::Encryption, decide,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -279,6 +279,35 @@ fn restarts_come_one_at_a_time_replicas_first_and_wait_for_what_is_unsettled() {
     seen.primary = Err(silence());
     seen.pods[0].stuck = true;
     assert_eq!(restarted(&decide(&frozen, &seen)), Some(Role::Primary));
+}
+
+/// A replica with certificates does not follow a primary without, while one without follows any.
+#[test]
+fn the_primary_gets_certificates_before_its_replicas() {
+    let plain = wish(2);
+    let mut wish = plain.clone();
+    wish.server.tls = Some(Encryption::Required);
+    let restart = |with: &[Role], outdated: &[Role]| {
+        let mut seen = world(&wish);
+        for pod in &mut seen.pods {
+            pod.tls = with.contains(&pod.role);
+            pod.outdated = outdated.contains(&pod.role);
+        }
+        // One that was made anew meanwhile waits for the primary.
+        for replica in seen.replica.iter_mut().filter(|(ordinal, _)| with.contains(&Role::Replica(**ordinal))) {
+            if !with.contains(&Role::Primary) {
+                *replica.1 = Err(silence());
+            }
+        }
+        decide(&wish, &seen).restart.map(|restart| restart.role)
+    };
+    let [primary, first, second] = [Role::Primary, Role::Replica(0), Role::Replica(1)];
+    assert_eq!(restart(&[], &[primary, first, second]), Some(primary));
+    assert_eq!(restart(&[first], &[primary, second]), Some(primary));
+    assert_eq!(restart(&[primary], &[first, second]), Some(first));
+    assert_eq!(restart(&[primary, first], &[second]), Some(second));
+    // Any other change begins with the replicas.
+    assert_eq!(restart(&[primary, first, second], &[primary, first, second]), Some(first));
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub fn wish(replicas: u32) -> Wish {
         logins: vec![],
         server: Server { volume: 10 << 30, most_replicas: 3, ..Server::default() },
         max_lag: Duration::from_secs(10),
+        trust: None,
         stale_reads: StaleReads::Serve,
         may_restart: true,
     }
@@ -54,7 +55,18 @@ pub fn pod(wish: &Wish, role: Role) -> Pod {
         Role::Replica(ordinal) => wish.replica(ordinal),
     };
     let (ready, address) = (true, Some(Ipv4Addr::LOCALHOST.into()));
-    Pod { role, name, address, port: 5432, ready, outdated: false, terminating: false, stuck: false, gate: None }
+    Pod {
+        role,
+        name,
+        address,
+        port: 5432,
+        tls: false,
+        ready,
+        outdated: false,
+        terminating: false,
+        stuck: false,
+        gate: None,
+    }
 }
 
 /// The world in which all is as wished, but for the settings of durability.

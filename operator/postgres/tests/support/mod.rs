@@ -1,11 +1,12 @@
 //! Real servers as plain processes, started by the pods' own scripts, and a small stand-in for Kubernetes and the keeper.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod certificates;
 pub mod node;
 
 use learningplatform_postgres::{
-    Ask, Database, Decision, Durability, Gate, Login, Password, Pod, ReplicaState, Role, SCRIPTS, Seen, StaleReads,
-    Wish, carry_out,
+    Access, Ask, Database, Decision, Durability, Gate, Login, Password, Pod, ReplicaState, Role, SCRIPTS, Seen,
+    StaleReads, Wish, carry_out,
     config::{Server, render},
     decide, observe, verifier,
 };
@@ -69,6 +70,7 @@ impl Cluster {
             databases: vec![database],
             logins: vec![login],
             server,
+            trust: None,
             max_lag: Duration::from_secs(10),
             stale_reads: StaleReads::Serve,
             may_restart: true,
@@ -94,7 +96,8 @@ impl Cluster {
             ("pg_hba.conf", &rendered.pg_hba_conf),
             ("setup.sql", &rendered.setup_sql),
         ];
-        for (name, text) in conf.into_iter().chain(SCRIPTS) {
+        let conf = conf.into_iter().chain(rendered.pg_hba_tls_conf.as_deref().map(|text| ("pg_hba_tls.conf", text)));
+        for (name, text) in conf.chain(SCRIPTS) {
             put(&self.path("conf").join(name), text);
         }
         let pooler = Password::new(POOLER);
@@ -119,6 +122,9 @@ impl Cluster {
             ("LP_PRIMARY".to_owned(), address(self.net, Role::Primary).to_string()),
             ("LP_MAX_LAG".to_owned(), self.wish.max_lag.as_secs().to_string()),
         ]);
+        if self.wish.server.tls.is_some() {
+            environment.insert("LP_TLS_DIR".into(), text(self.path("tls")));
+        }
         if let Some(record) = &self.wish.record {
             environment.insert("LP_RECORD_SYSTEM_IDENTIFIER".into(), record.system_identifier.clone());
             environment.insert("LP_RECORD_TIMELINE".into(), record.timeline.to_string());
@@ -148,6 +154,7 @@ impl Cluster {
             name: node.name.clone(),
             address: Some(address(net, *role)),
             port,
+            tls: node.has_tls(),
             ready: node.is_ready(),
             outdated: node.outdated,
             terminating: false,
@@ -174,8 +181,9 @@ impl Cluster {
         let seen = self.observe().await;
         let decision = decide(&self.wish, &seen);
         self.history.push(format!("{decision:#?}\n{:?}", seen.primary));
+        let access = Access { password: &self.operator, trust: self.wish.trust.as_ref() };
         for act in &decision.acts {
-            if let Err(error) = carry_out(act, &seen.pods, &self.operator).await {
+            if let Err(error) = carry_out(act, &seen.pods, access).await {
                 self.history.push(format!("{}: {error}", act.sentence()));
             }
         }

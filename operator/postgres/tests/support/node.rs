@@ -103,6 +103,11 @@ impl Node {
         self.child = Some(child);
     }
 
+    /// Whether it was started with certificates.
+    pub fn has_tls(&self) -> bool {
+        self.environment.contains_key("LP_TLS_DIR")
+    }
+
     pub fn runs(&mut self) -> bool {
         self.child.as_mut().is_some_and(|child| child.try_wait().unwrap().is_none())
     }

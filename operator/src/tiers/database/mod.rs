@@ -145,7 +145,7 @@ impl Tier for Databases {
                 }
                 Provider::External(external) => external::bind(&mut reader, external).await,
                 Provider::InCluster(database) => {
-                    let mut seen = in_cluster::observe(ctx, lp, children, database, &found.left);
+                    let mut seen = in_cluster::observe(ctx, lp, children, database, &found.left, &mut reader).await;
                     seen.fits = !found.exceeded.contains_key(&database.name);
                     let bound = seen.bind(database);
                     found.in_cluster.insert(database.name.clone(), seen);

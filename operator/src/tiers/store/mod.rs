@@ -8,6 +8,7 @@ pub mod left_behind;
 pub mod pods;
 pub mod record;
 pub mod rotation;
+pub mod tls;
 pub mod told;
 pub mod volumes;
 

@@ -153,6 +153,7 @@ impl World {
         };
         let keys = node.keys.values().sum();
         Answer::Node(Box::new(learningplatform_valkey::Node {
+            certificate_ends: None,
             server: "redis 7.0.15".to_owned(),
             role,
             history: String::new(),

@@ -9,9 +9,10 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Command, Stdio},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 use tempfile::TempDir;
+use tls::{AUTHORITIES, CERTIFICATE, Files, KEY, make_key, renewed};
 
 pub mod load;
 mod server;
@@ -40,8 +41,37 @@ pub struct Store {
     pub cut: bool,
     /// The secret as new pods find it.
     pub secret: Passwords,
+    /// What signs the servers' certificates, where they speak TLS.
+    pub authority: Option<Files>,
     pub new_address_at_restart: bool,
     pub budget: Duration,
+}
+
+/// The name by which the operator calls the servers.
+pub const NAME: &str = "story-cache.learning.svc";
+
+/// An authority as it was made `days` ago.
+pub fn authority(days: i64) -> Files {
+    issue(&Files::new(), &[], days)
+}
+
+fn issue(held: &Files, names: &[&str], days: i64) -> Files {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    renewed(held, "story-cache", &names, i64::try_from(now).unwrap() - days * 86_400, make_key).unwrap().files
+}
+
+/// Mounts certificates for a server; where.
+pub fn certify(authority: &Files, one: &Server) -> String {
+    let mut held = authority.clone();
+    held.remove(CERTIFICATE);
+    let files = issue(&held, &[NAME, &one.pod.address.unwrap().ip().to_string()], 0);
+    let directory = one.volume.path().join("tls");
+    fs::create_dir_all(&directory).unwrap();
+    for key in [CERTIFICATE, KEY, AUTHORITIES] {
+        fs::write(directory.join(key), &files[key]).unwrap();
+    }
+    directory.to_str().unwrap().to_owned()
 }
 
 pub fn password(text: &str) -> Passwords {
@@ -52,6 +82,11 @@ pub const SECRET: &str = "p\"a's $s \\w0rd#é";
 
 impl Store {
     pub fn new(mode: Mode, shards: u32, replicas: u32) -> Self {
+        Self::with(mode, shards, replicas, None)
+    }
+
+    /// Whose servers speak TLS where there is an authority.
+    pub fn with(mode: Mode, shards: u32, replicas: u32, authority: Option<Files>) -> Self {
         let wish = Wish { mode, shards, replicas, passwords: password(SECRET), formed: false, primary: None };
         let settings = Settings {
             mode,
@@ -61,10 +96,12 @@ impl Store {
             max_memory: 256 << 20,
             policy: "noeviction".to_owned(),
             min_replicas_to_write: 0,
+            tls: None,
             // The tests ask for what was acknowledged, not for what a disk does.
             parameters: BTreeMap::from([("appendfsync".to_owned(), "no".to_owned())]),
         };
         let mut store = Self {
+            authority,
             secret: wish.passwords.clone(),
             wish,
             settings,
@@ -132,7 +169,13 @@ impl Store {
             fs::write(auth.join("previous"), reveal(previous)).unwrap();
         }
         let ip = one.pod.address.unwrap().ip().to_string();
-        let config = format!("{}bind {ip}\nlogfile {}\n", config(&self.settings).unwrap(), root.join("log").display());
+        let tls = self.authority.as_ref().map(|authority| certify(authority, one));
+        let settings = Settings { tls: tls.clone(), ..self.settings.clone() };
+        // No name leads to an address of a test.
+        let endpoints =
+            if mode == Mode::Cluster && tls.is_some() { "cluster-preferred-endpoint-type ip\n" } else { "" };
+        let config = config(&settings).unwrap();
+        let config = format!("{config}bind {ip}\nlogfile {}\n{endpoints}", root.join("log").display());
         fs::write(root.join("server.conf"), config).unwrap();
         fs::write(root.join("start.sh"), START).unwrap();
         let _ = fs::remove_file(root.join("termination-log"));
@@ -150,6 +193,7 @@ impl Store {
             .env("LP_AUTH", &auth)
             .env("LP_DATA", one.data())
             .env("LP_RUN", &run)
+            .envs(tls.map(|tls| ("LP_TLS_DIR", tls)))
             .env("LP_TERMINATION_LOG", root.join("termination-log"))
             .envs(record.iter().map(|(name, value)| (format!("LP_RECORD_{name}"), value)))
             .stdin(Stdio::null())
@@ -184,6 +228,8 @@ impl Store {
             .env("LP_PORT", PORT.to_string())
             .env("LP_CLI", client())
             .env("LP_AUTH", one.volume.path().join("auth"))
+            .env("LP_RUN", one.volume.path().join("run"))
+            .envs(self.authority.as_ref().map(|_| ("LP_TLS_DIR", one.volume.path().join("tls"))))
             .env("POD_IP", one.pod.address.unwrap().ip().to_string());
         command.status().unwrap().success()
     }
@@ -204,7 +250,11 @@ impl Store {
     }
 
     pub fn edge(&self) -> Edge {
-        Edge::new(self.wish.passwords.clone(), Duration::from_secs(1))
+        let trust = self
+            .authority
+            .as_ref()
+            .map(|files| Trust { authorities: files[AUTHORITIES].clone(), name: NAME.to_owned() });
+        Edge::new(self.wish.passwords.clone(), Duration::from_secs(1)).trusting(trust)
     }
 
     /// One round of the keeper, and what a pass does with its view.

@@ -12,7 +12,9 @@ use parking_lot::Mutex;
 use redis::aio::MultiplexedConnection;
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, TlsCertificates,
+};
 use tokio::time::{Instant, timeout};
 
 use super::retry::{Counts, Patience, StoreError, persist};
@@ -49,11 +51,22 @@ impl Cache {
     /// Where the settings fit no client.
     pub fn new(settings: &CacheSettings, counts: Counts) -> Result<Self, StoreError> {
         let server = settings.server.clone();
+        let authority = settings.authority.as_deref().map(|file| {
+            let authority = std::fs::read(file);
+            authority.map_err(|e| StoreError::Terminal(format!("{}: {e}", file.display())))
+        });
+        let certificates = authority.transpose()?;
+        let certificates = certificates.map(|root| TlsCertificates { client_tls: None, root_cert: Some(root) });
         let server = if settings.cluster {
             let builder = ClusterClient::builder([server]).retries(REDIRECTS).connection_timeout(CONNECT);
+            let builder = certificates.into_iter().fold(builder, redis::cluster::ClusterClientBuilder::certs);
             builder.response_timeout(ANSWER).build().map(|client| Server::Cluster(Box::new(client)))
         } else {
-            Client::open(server).map(Server::Single)
+            match certificates {
+                Some(certificates) => Client::build_with_tls(server, certificates),
+                None => Client::open(server),
+            }
+            .map(|client| Server::Single(Box::new(client)))
         };
         let server = server.map_err(|e| StoreError::Terminal(e.to_string()))?;
         Ok(Self { shared: Arc::new(Inner { server, links: Mutex::default() }), counts })
@@ -102,7 +115,7 @@ impl Cache {
 }
 
 enum Server {
-    Single(Client),
+    Single(Box<Client>),
     Cluster(Box<ClusterClient>),
 }
 
@@ -157,7 +170,7 @@ impl Inner {
         Ok(numbered)
     }
 
-    /// The one place where connections are made: TLS comes with another scheme of the URL and the features of the client.
+    /// The one place where connections are made.
     async fn connect(&self) -> Result<Link, RedisError> {
         match &self.server {
             Server::Single(client) => {

@@ -1,10 +1,13 @@
 //! PostgreSQL: a pool for each server, writes on the primary, reads on the replicas in turn.
 
 use std::error::Error as _;
+use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod};
+use tls::Connector;
 use tokio::time::{Instant, timeout};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Config, NoTls, Row};
@@ -40,7 +43,8 @@ impl Database {
     /// # Errors
     /// Where no pool can be made.
     pub fn new(settings: &DatabaseSettings, counts: Counts) -> Result<Self, StoreError> {
-        let pool = |config: &Config| pool(config, settings.max_connections);
+        let connector = settings.authority.as_deref().map(connector).transpose()?;
+        let pool = |config: &Config| pool(config, connector.clone(), settings.max_connections);
         Ok(Self {
             primary: pool(&settings.primary)?,
             replicas: settings.replicas.iter().map(pool).collect::<Result<_, _>>()?,
@@ -134,8 +138,14 @@ impl Database {
     }
 }
 
-/// The one place where connections are made: TLS would take the place of `NoTls` here.
-fn pool(config: &Config, size: usize) -> Result<Pool, StoreError> {
+/// What trusts the authority in a file.
+fn connector(authority: &Path) -> Result<Connector, StoreError> {
+    let unfit = |e: &dyn fmt::Display| StoreError::Terminal(format!("{}: {e}", authority.display()));
+    Connector::new(&std::fs::read(authority).map_err(|e| unfit(&e))?).map_err(|e| unfit(&e))
+}
+
+/// The one place where connections are made.
+fn pool(config: &Config, connector: Option<Connector>, size: usize) -> Result<Pool, StoreError> {
     let mut config = config.clone();
     config.keepalives_idle(KEEPALIVE);
     if config.get_application_name().is_none() {
@@ -143,7 +153,10 @@ fn pool(config: &Config, size: usize) -> Result<Pool, StoreError> {
     }
     // What broke while idle is noticed without a round trip before each statement; the rest is what retries are for.
     let manager = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-    let manager = Manager::from_config(config, NoTls, manager);
+    let manager = match connector {
+        Some(connector) => Manager::from_config(config, connector, manager),
+        None => Manager::from_config(config, NoTls, manager),
+    };
     Pool::builder(manager).max_size(size).build().map_err(|e| StoreError::Terminal(e.to_string()))
 }
 

@@ -2,10 +2,13 @@
 //! stands in the list of processes.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
+use percent_encoding::percent_decode_str;
 use redis::{ConnectionInfo, IntoConnectionInfo};
+use tokio_postgres::config::SslMode;
 
 /// Most replicas that are looked for; their numbers have no gap.
 const MOST_REPLICAS: usize = 64;
@@ -26,6 +29,8 @@ pub struct DatabaseSettings {
     pub primary: tokio_postgres::Config,
     /// `DATABASE_REPLICA_1_URL` and so on, or `READ_REPLICA_URL`; none that is the primary.
     pub replicas: Vec<tokio_postgres::Config>,
+    /// `sslrootcert` of the first URL: the file with the authority, where the servers speak TLS.
+    pub authority: Option<PathBuf>,
     /// `DB_MAX_CONNECTIONS`: connections to each server. 20 as in the guides.
     pub max_connections: usize,
     /// `DB_CONNECTION_TIMEOUT`, milliseconds. 10 s as in the guides.
@@ -41,6 +46,8 @@ pub struct DatabaseSettings {
 pub struct CacheSettings {
     /// `REDIS_URL`.
     pub server: ConnectionInfo,
+    /// `REDIS_CA_FILE`: the file with the authority, where `REDIS_URL` begins with `rediss://`.
+    pub authority: Option<PathBuf>,
     /// `REDIS_CLUSTER`: whether the keys are spread over the nodes of a cluster. Default false.
     pub cluster: bool,
 }
@@ -75,14 +82,15 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 fn database(variable: Lookup<'_>) -> Result<Option<DatabaseSettings>, String> {
     let name = if variable("DATABASE_PRIMARY_URL").is_some() { "DATABASE_PRIMARY_URL" } else { "DATABASE_URL" };
     let Some(url) = variable(name) else { return Ok(None) };
-    let primary = postgres(name, &url)?;
+    let (primary, authority) = postgres(name, &url)?;
     let numbered = (1..=MOST_REPLICAS).map(|number| format!("DATABASE_REPLICA_{number}_URL"));
     let mut replicas: Vec<_> = numbered.map_while(|name| variable(&name).map(|url| (name, url))).collect();
     if replicas.is_empty() {
         replicas.extend(variable("READ_REPLICA_URL").map(|url| ("READ_REPLICA_URL".to_owned(), url)));
     }
     let replicas = replicas.iter().filter(|(_, replica)| *replica != url);
-    let replicas = replicas.map(|(name, url)| postgres(name, url)).collect::<Result<_, _>>()?;
+    let replicas = replicas.map(|(name, url)| postgres(name, url).map(|(replica, _)| replica));
+    let replicas = replicas.collect::<Result<_, _>>()?;
     let max_connections = number(variable, "DB_MAX_CONNECTIONS", 20)?;
     if max_connections == 0 {
         return Err("DB_MAX_CONNECTIONS must be above 0".to_owned());
@@ -91,6 +99,7 @@ fn database(variable: Lookup<'_>) -> Result<Option<DatabaseSettings>, String> {
     Ok(Some(DatabaseSettings {
         primary,
         replicas,
+        authority,
         max_connections,
         connection_timeout: time("DB_CONNECTION_TIMEOUT", 10_000)?,
         query_timeout: time("DB_QUERY_TIMEOUT", 30_000)?,
@@ -100,31 +109,43 @@ fn database(variable: Lookup<'_>) -> Result<Option<DatabaseSettings>, String> {
 
 fn cache(variable: Lookup<'_>) -> Result<Option<CacheSettings>, String> {
     let Some(url) = variable("REDIS_URL") else { return Ok(None) };
-    if url.starts_with("rediss://") {
-        return Err(no_tls("REDIS_URL"));
+    let authority = url.starts_with("rediss://").then(|| variable("REDIS_CA_FILE").map(PathBuf::from));
+    if authority == Some(None) {
+        return Err(no_authority("REDIS_URL", "REDIS_CA_FILE"));
     }
     let server = url.into_connection_info();
     let server =
         server.map_err(|_| "REDIS_URL is no URL of Redis: write redis://user:password@host:6379".to_owned())?;
     let cluster = variable("REDIS_CLUSTER").map(|text| text.parse()).transpose();
     let cluster = cluster.map_err(|_| "REDIS_CLUSTER must be true or false".to_owned())?.unwrap_or(false);
-    Ok(Some(CacheSettings { server, cluster }))
+    Ok(Some(CacheSettings { server, authority: authority.flatten(), cluster }))
 }
 
-fn postgres(name: &str, url: &str) -> Result<tokio_postgres::Config, String> {
-    let options = url.split_once('?').map_or("", |(_, options)| options);
-    if options.split('&').any(|o| matches!(o, "sslmode=require" | "sslmode=verify-ca" | "sslmode=verify-full")) {
-        return Err(no_tls(name));
-    }
-    url.parse().map_err(|_| {
+/// The client's settings, and the file with the authority where the URL asks for TLS. The client library knows no file.
+fn postgres(name: &str, url: &str) -> Result<(tokio_postgres::Config, Option<PathBuf>), String> {
+    let (server, options) = url.split_once('?').unwrap_or((url, ""));
+    let (tls, others): (Vec<&str>, Vec<&str>) = options
+        .split('&')
+        .filter(|option| !option.is_empty())
+        .partition(|option| option.starts_with("sslmode=verify-full") || option.starts_with("sslrootcert="));
+    let config = format!("{server}?{}", others.join("&")).parse();
+    let mut config: tokio_postgres::Config = config.map_err(|_| {
         format!(
             "{name} is no URL of PostgreSQL: write postgresql://user:password@host:5432/database, its parts encoded"
         )
-    })
+    })?;
+    if !tls.contains(&"sslmode=verify-full") {
+        return Ok((config, None));
+    }
+    config.ssl_mode(SslMode::Require);
+    let file = tls.iter().find_map(|option| option.strip_prefix("sslrootcert="));
+    let file = file.and_then(|file| percent_decode_str(file).decode_utf8().ok());
+    let file = file.ok_or_else(|| no_authority(name, "sslrootcert"))?;
+    Ok((config, Some(PathBuf::from(file.as_ref()))))
 }
 
-fn no_tls(name: &str) -> String {
-    format!("{name} asks for TLS, which this app does not speak: leave out the store's tls")
+fn no_authority(name: &str, missing: &str) -> String {
+    format!("{name} asks for TLS without {missing}: this app trusts no authority but one that it is given")
 }
 
 fn number<T: FromStr>(variable: Lookup<'_>, name: &str, default: T) -> Result<T, String> {
@@ -183,6 +204,28 @@ mod tests {
     }
 
     #[test]
+    fn with_tls_the_authority_is_a_file() {
+        let url = "postgresql://app:s3cret@pg/app?sslmode=verify-full&sslrootcert=%2Fetc%2Fmain.crt&connect_timeout=3";
+        let settings = read(&[
+            ("DATABASE_URL", url),
+            ("READ_REPLICA_URL", &url.replace("@pg", "@pg-ro")),
+            ("REDIS_URL", "rediss://:s3cret@redis:6379"),
+            ("REDIS_CA_FILE", "/etc/cache.crt"),
+        ]);
+        let settings = settings.unwrap();
+        let (database, cache) = (settings.database.unwrap(), settings.cache.unwrap());
+        assert_eq!(hosts(&database), ["pg", "pg-ro"]);
+        for server in [&database.primary, &database.replicas[0]] {
+            assert_eq!(server.get_ssl_mode(), SslMode::Require);
+            assert_eq!(server.get_connect_timeout(), Some(&Duration::from_secs(3)));
+        }
+        assert_eq!(database.authority, Some("/etc/main.crt".into()));
+        assert_eq!(cache.authority, Some("/etc/cache.crt".into()));
+        let open = read(&[("DATABASE_URL", "postgresql://app@pg/app"), ("REDIS_URL", "redis://redis")]).unwrap();
+        assert_eq!((open.database.unwrap().authority, open.cache.unwrap().authority), (None, None));
+    }
+
+    #[test]
     fn the_primary_is_not_its_own_replica() {
         let url = "postgresql://app@pg/app";
         let settings = read(&[("DATABASE_PRIMARY_URL", url), ("READ_REPLICA_URL", url)]).unwrap();
@@ -193,8 +236,8 @@ mod tests {
     fn what_is_wrong_is_named_without_its_value() {
         for (name, value, remedy) in [
             ("DATABASE_URL", "postgresql://app:s3cret@pg:many/app", "write postgresql://"),
-            ("DATABASE_URL", "postgresql://app:s3cret@pg/app?sslmode=verify-full&sslrootcert=x", "TLS"),
-            ("REDIS_URL", "rediss://:s3cret@redis:6379", "TLS"),
+            ("DATABASE_URL", "postgresql://app:s3cret@pg/app?sslmode=verify-full", "TLS without sslrootcert"),
+            ("REDIS_URL", "rediss://:s3cret@redis:6379", "TLS without REDIS_CA_FILE"),
             ("REDIS_URL", "redis://:s3cret@redis:many", "write redis://"),
         ] {
             let error = read(&[(name, value)]).unwrap_err();

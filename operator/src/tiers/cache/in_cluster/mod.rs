@@ -16,7 +16,7 @@ use crate::{
     tiers::{
         Children,
         app::{self, trouble::Trouble},
-        binding::{Address, Bindings, Bound, CacheBinding, Login, Password},
+        binding::{Address, Bindings, Bound, CacheBinding, Login, Password, Tls},
         store::{
             self, Identity, StoreTier,
             auth::{self, Passwords},
@@ -25,6 +25,7 @@ use crate::{
             pods,
             record::{self, Record},
             rotation::{self, NEXT, PREVIOUS, PUBLISHED, apps::Store},
+            tls::{self, Certificates},
             volumes::Kept,
         },
     },
@@ -32,7 +33,11 @@ use crate::{
 };
 use crds::tiers::cache::{AppendFsync, Cache, CacheMode, InClusterCache, MaxMemoryPolicy};
 use decide::tier_size::Asked;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// The image where the spec names none: the fork with a free licence, from a version that takes every RDB file of Redis up to
 /// 7.2.
@@ -106,18 +111,28 @@ impl InCluster {
         self.spec.exporter.as_ref().map(|spec| Exporter { spec, image: EXPORTER_IMAGE, port: EXPORTER_PORT })
     }
 
+    /// Name of the Service of all servers, each by its name.
+    pub fn nodes_service(&self) -> String {
+        format!("{}-nodes", self.object_name)
+    }
+
+    /// The names by which its servers are called.
+    fn names(&self) -> BTreeSet<String> {
+        [self.address().host, format!("*.{}.{}.svc", self.nodes_service(), self.namespace)].into()
+    }
+
     /// Name of a shard's StatefulSet.
     pub fn shard_name(&self, shard: u32) -> String {
         format!("{}-s{shard}", self.object_name)
     }
 
     /// How apps reach it.
-    pub fn binding(&self, password: &str) -> CacheBinding {
+    pub fn binding(&self, password: &str, tls: Option<Tls>) -> CacheBinding {
         let login = Login { username: None, password: Password(password.to_owned()) };
         CacheBinding {
             address: self.address(),
             login: Some(login),
-            tls: None,
+            tls,
             cluster: Some(self.mode == CacheMode::Cluster),
         }
     }
@@ -164,6 +179,7 @@ fn settings(cache: &InCluster) -> valkey::Settings {
         max_memory: spec.max_memory.as_ref().and_then(pods::bytes).or(limit.map(|n| n / 10 * 7)).unwrap_or_default(),
         policy: policy.as_str().unwrap_or_default().to_owned(),
         min_replicas_to_write: count(spec.min_replicas_to_write, 0),
+        tls: spec.tls.as_ref().map(|_| tls::DIRECTORY.to_owned()),
         parameters,
     }
 }
@@ -191,6 +207,12 @@ pub async fn observe(
     };
     let held = left.holds(&cache.identity.id).then(|| left.remedy(StoreTier::Cache));
     let has_served = record.as_ref().is_some_and(|record| record.contains_key(FORMED));
+    let (spec, now) = (cache.spec.tls.as_ref(), jiff::Timestamp::now().as_second());
+    let (tls, given) = match tls::certificates(spec, &cache.object_name, &cache.names(), children, reader, now).await {
+        Ok(tls) => (tls, given),
+        // Without them a store is as little to be had as without its passwords.
+        Err(lack) => (None, Err(lack)),
+    };
     let mut rotation = None;
     let passwords = given.and_then(|given| {
         let has_data = record::has_passwords(record.as_ref()) && given.is_none();
@@ -201,14 +223,14 @@ pub async fn observe(
         if held.is_some() {
             return Ok(found);
         }
-        let (after, told) = rotate(ctx, lp, children, cache, &found, given.as_deref(), has_served);
+        let (after, told) = rotate(ctx, lp, children, cache, &found, given.as_deref(), (has_served, tls.as_ref()));
         rotation = told;
         Ok(after)
     });
     let view = ctx.caches.view(&key(lp, cache));
     let troubles = app::pod_troubles(ctx, lp).0.remove(&cache.identity.id).unwrap_or_default();
     let asked = store::asked(ctx, lp, &cache.name);
-    Seen { passwords, record, held, view, troubles, asked, answered: false, rotation, volumes: Kept::default() }
+    Seen { passwords, tls, record, held, view, troubles, asked, answered: false, rotation, volumes: Kept::default() }
 }
 
 /// With the exporter's user: it may ask for figures, and for nothing that is kept. The server knows a digest of its password.
@@ -229,7 +251,7 @@ fn rotate(
     cache: &InCluster,
     passwords: &Passwords,
     given: Option<&str>,
-    has_served: bool,
+    (has_served, tls): (bool, Option<&Certificates>),
 ) -> (Passwords, Option<String>) {
     let works = ctx.caches.answer(&key(lp, cache)).is_some_and(|(view, orders)| {
         Some(orders.wish.passwords) == accepted(passwords) && view.store.rotation != valkey::Rotation::Spreading
@@ -243,7 +265,7 @@ fn rotate(
         has_served,
         works,
         binding: Bindings {
-            caches: BTreeMap::from([(cache.name.clone(), Ok(cache.binding(present)))]),
+            caches: BTreeMap::from([(cache.name.clone(), Ok(cache.binding(present, tls.map(Certificates::binding))))]),
             ..Bindings::default()
         },
     };
@@ -283,6 +305,7 @@ pub fn orders(lp: &ValidPlatform, cache: &InCluster, seen: &Seen, children: &Chi
         wish,
         revisions: store::revisions(children, &cache.identity.id),
         scaling: scaling::of(lp, cache, seen),
+        trust: tls::trust(seen.tls.as_ref(), &cache.object_name, children, cache.address().host),
         acts,
     })
 }
@@ -294,6 +317,7 @@ pub fn offline(cache: &InCluster) -> Seen {
     let record = Record::from([(FORMED.to_owned(), "true".to_owned())]);
     Seen {
         passwords: Ok([PASSWORD].into_iter().chain(monitor).map(word).collect()),
+        tls: tls::offline(cache.spec.tls.as_ref(), &cache.object_name),
         record: Some(record),
         held: None,
         view: None,
@@ -313,8 +337,10 @@ pub fn key(lp: &ValidPlatform, cache: &InCluster) -> StoreKey {
 /// What a pass has observed of a cache in this cluster.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its passwords, or what is lacking for them.
+    /// Its passwords, or what is lacking for them or its certificates.
     pub passwords: Result<Passwords, Lack>,
+    /// Its certificates, where it speaks TLS.
+    pub tls: Option<Certificates>,
     /// What is known of its data; None while there are none.
     pub record: Option<Record>,
     /// Why nothing may be made for it yet.
@@ -342,7 +368,7 @@ impl Seen {
         let formed = self.record.as_ref().is_some_and(|record| record.contains_key(FORMED));
         let passwords = self.passwords.as_ref().map_err(Clone::clone)?;
         match passwords.text(PASSWORD) {
-            Some(password) if formed => Ok(cache.binding(password)),
+            Some(password) if formed => Ok(cache.binding(password, self.tls.as_ref().map(Certificates::binding))),
             _ => Err(Lack::NotYet("it is being made".to_owned())),
         }
     }

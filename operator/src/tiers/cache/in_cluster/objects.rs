@@ -11,7 +11,7 @@ use crate::{
             self, RETAINED, SETTINGS, SHARD, auth, digest,
             exporter::{self, Exporter},
             pods::{self, claim, claim_retention, env, env_field},
-            record, uses_label, with,
+            record, tls, uses_label, with,
         },
     },
 };
@@ -52,6 +52,7 @@ pub fn objects(cache: &InCluster, seen: &Seen, children: &Children, served: Serv
         config_map(cache),
         nodes(cache),
     ];
+    built.extend(tls::secret(&cache.identity, &cache.object_name, policy, seen.tls.as_ref()));
     let exporter = cache.exporter();
     let scrape = exporter.map(|exporter| exporter.annotations(&cache.identity, children, served)).unwrap_or_default();
     built.extend(shards(cache, seen, children).flat_map(|shard| {
@@ -139,7 +140,7 @@ fn ports() -> Value {
 /// Every server by its name, also while it is not ready: that is when the others must find it.
 fn nodes(cache: &InCluster) -> Built {
     Kind::Service.object(&json!({
-        "metadata": { "name": format!("{}-nodes", cache.object_name), "labels": cache.identity.labels() },
+        "metadata": { "name": cache.nodes_service(), "labels": cache.identity.labels() },
         "spec": {
             "type": "ClusterIP", "clusterIP": "None", "publishNotReadyAddresses": true,
             "selector": cache.identity.selector(), "ports": ports(),
@@ -215,7 +216,7 @@ fn stateful_set(cache: &InCluster, shard: u32, pods: u32, scrape: &BTreeMap<Stri
     Kind::StatefulSet.object(&json!({
         "metadata": { "name": cache.shard_name(shard), "labels": labels },
         "spec": {
-            "serviceName": format!("{}-nodes", cache.object_name),
+            "serviceName": cache.nodes_service(),
             "replicas": pods,
             "podManagementPolicy": "Parallel",
             "updateStrategy": { "type": "OnDelete" },
@@ -242,7 +243,7 @@ fn template(
     let env = [
         env("LP_AUTH", AUTH),
         env("LP_CONFIG", format!("{CONFIG}/server.conf")),
-        env("LP_DOMAIN", format!("{}-nodes.{}.svc", cache.object_name, cache.namespace)),
+        env("LP_DOMAIN", format!("{}.{}.svc", cache.nodes_service(), cache.namespace)),
         env("LP_MODE", mode),
         env_field("LP_ORDINAL", "metadata.labels['apps.kubernetes.io/pod-index']"),
         env("LP_RUN", RUN),
@@ -281,19 +282,24 @@ fn template(
         { "name": "auth", "secret": { "secretName": auth::name(&cache.object_name), "defaultMode": 0o440 } },
         { "name": "run", "emptyDir": { "medium": "Memory", "sizeLimit": "16Mi" } },
     ]);
+    tls::mount(&mut pod, tls::secret_name(cache.spec.tls.as_ref(), &cache.object_name));
     let mut annotations = scrape.clone();
     annotations.insert(SETTINGS.to_owned(), digest(&settings(cache)));
+    let labels = tls::labels(cache.spec.tls.as_ref(), labels.clone());
     json!({ "metadata": { "labels": labels, "annotations": annotations }, "spec": pod })
 }
 
 fn exporter_variables(cache: &InCluster) -> Vec<EnvVar> {
     let login = exporter::login(&cache.object_name, "REDIS_USER", "REDIS_PASSWORD");
+    let scheme = if cache.spec.tls.is_some() { "rediss" } else { "redis" };
+    // On the way to the server of its own pod there is nobody whose name could be verified.
+    let tls = cache.spec.tls.as_ref().map(|_| env("REDIS_EXPORTER_SKIP_TLS_VERIFICATION", "true"));
     let others = [
-        env("REDIS_ADDR", format!("redis://localhost:{PORT}")),
+        env("REDIS_ADDR", format!("{scheme}://localhost:{PORT}")),
         // Its user may not read the configuration, which holds the password of the replicas.
         env("REDIS_EXPORTER_CONFIG_COMMAND", "-"),
         // Whoever reaches its port could make it ask other servers, with its password.
         env("REDIS_EXPORTER_DISABLE_SCRAPE_ENDPOINT", "true"),
     ];
-    login.into_iter().chain(others).collect()
+    login.into_iter().chain(others).chain(tls).collect()
 }

@@ -6,7 +6,7 @@ use crate::{
     secrets::Lack,
     tiers::{
         ItemStatus,
-        store::{auth, rotation::PUBLISHED, told},
+        store::{auth, rotation::PUBLISHED, tls, told},
     },
 };
 use crds::{
@@ -28,6 +28,7 @@ pub fn status(cache: &InCluster, seen: &Seen) -> ItemStatus {
         passwords_changed: told::changed(&seen.passwords),
         rotation: seen.rotation.clone(),
         scaling: super::scaling::told(cache, seen),
+        certificate_expires: tls::expires(seen.tls.as_ref(), seen.view.as_ref().and_then(|view| view.certificate_ends)),
         ..StoreStatus::default()
     };
     ItemStatus {

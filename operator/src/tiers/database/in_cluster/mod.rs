@@ -12,11 +12,11 @@ use crate::{
     context::Context,
     keeper::{StoreKey, database::DatabaseView},
     naming::object_name,
-    secrets::Lack,
+    secrets::{Lack, Reader},
     tiers::{
         Children,
         app::{self, trouble::Trouble},
-        binding::{Address, Bindings, Bound, DatabaseBinding, Login, Password},
+        binding::{Address, Bindings, Bound, DatabaseBinding, Login, Password, Tls},
         store::{
             self, Identity, StoreTier,
             auth::{self, Passwords},
@@ -24,6 +24,7 @@ use crate::{
             left_behind::LeftBehind,
             record::{self, Record, SYSTEM_IDENTIFIER},
             rotation::{self, RETIRED_USERNAME, apps::Store},
+            tls::{self, Certificates},
             volumes::Kept,
         },
     },
@@ -32,7 +33,11 @@ use crate::{
 use crds::tiers::database::{Database, InClusterDatabase};
 use decide::tier_size::Asked;
 use k8s_openapi::jiff::Timestamp;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 /// The image where the spec names none. The distribution's release is part of it: another C library sorts differently.
 pub const DEFAULT_IMAGE: &str = "docker.io/library/postgres:17-bookworm";
@@ -146,7 +151,7 @@ impl InCluster {
     }
 
     /// How apps reach it: the primaries by way of their poolers, where it has them.
-    pub fn binding(&self, username: &str, password: &str) -> DatabaseBinding {
+    pub fn binding(&self, username: &str, password: &str, tls: Option<Tls>) -> DatabaseBinding {
         let first = self.servers.first().map_or(self.object_name.as_str(), |server| &server.object_name);
         let direct: Vec<_> = self.servers.iter().map(|server| self.address(&server.primary_service())).collect();
         let poolers: Vec<_> = self.servers.iter().map(|server| self.address(&server.pooler())).collect();
@@ -160,8 +165,21 @@ impl InCluster {
             shards: if self.servers.len() > 1 { primaries } else { Vec::new() },
             database: self.database().to_owned(),
             login: Login { username: Some(username.to_owned()), password: Password(password.to_owned()) },
-            tls: None,
+            tls,
         }
+    }
+}
+
+impl InCluster {
+    /// The names by which its servers are called.
+    fn names(&self) -> BTreeSet<String> {
+        let of = |server: &Server| {
+            let numbered = (0..self.addresses).map(|number| server.numbered_service(number));
+            let pods = format!("*.{}", server.pods_service());
+            let services = [server.primary_service(), server.reader_service(), server.pooler(), pods];
+            services.into_iter().chain(numbered).collect::<Vec<_>>()
+        };
+        self.servers.iter().flat_map(of).map(|name| self.address(&name).host).collect()
     }
 }
 
@@ -174,6 +192,11 @@ impl Server {
     /// Name of the replicas' StatefulSet.
     pub fn replica_set(&self) -> String {
         format!("{}-pg-ro", self.object_name)
+    }
+
+    /// Name of the Service of all pods.
+    pub fn pods_service(&self) -> String {
+        format!("{}-pods", self.object_name)
     }
 
     /// Name of the Service of all replicas.
@@ -202,12 +225,13 @@ fn count(number: Option<i32>) -> u32 {
 }
 
 /// What a pass finds out about a database.
-pub fn observe(
+pub async fn observe(
     ctx: &Context,
     lp: &ValidPlatform,
     children: &Children,
     database: &InCluster,
     left: &LeftBehind,
+    reader: &mut Reader<'_>,
 ) -> Seen {
     let servers: Vec<SeenServer> = database
         .servers
@@ -223,6 +247,13 @@ pub fn observe(
     let passwords = auth::passwords(children, &database.object_name, &keys, has_data, |_| auth::random().ok());
     let held = left.holds(&database.identity.id).then(|| left.remedy(StoreTier::Database));
     let troubles = app::pod_troubles(ctx, lp).0.remove(&database.identity.id).unwrap_or_default();
+    let (spec, now) = (database.spec.tls.as_ref(), Timestamp::now().as_second());
+    let certificates = tls::certificates(spec, &database.object_name, &database.names(), children, reader, now).await;
+    let (tls, passwords) = match certificates {
+        Ok(tls) => (tls, passwords),
+        // Without them a store is as little to be had as without its passwords.
+        Err(lack) => (None, Err(lack)),
+    };
     let mut rotation = None;
     let restored = servers.iter().flat_map(|server| &server.record).any(|record| record.contains_key(record::RESTORED));
     let passwords = passwords.map(|passwords| {
@@ -236,13 +267,24 @@ pub fn observe(
             return completed;
         }
         let has_served = servers.iter().all(SeenServer::has_served);
-        let (after, told) = rotate(ctx, lp, children, database, &completed, has_served);
+        let (after, told) = rotate(ctx, lp, children, database, &completed, has_served, tls.as_ref());
         rotation = told;
         after
     });
     let mut pooler = pooler::observe(database, children);
-    pooler.lingers = lingers(ctx, lp, children, database, &passwords, &pooler);
-    Seen { passwords, held, servers, pooler, troubles, answered: false, fits: true, rotation, volumes: Kept::default() }
+    pooler.lingers = lingers(ctx, lp, children, database, &passwords, tls.as_ref(), &pooler);
+    Seen {
+        passwords,
+        tls,
+        held,
+        servers,
+        pooler,
+        troubles,
+        answered: false,
+        fits: true,
+        rotation,
+        volumes: Kept::default(),
+    }
 }
 
 /// Whether a pooler that is no longer wished must stay: pods of apps may still be led to it.
@@ -252,6 +294,7 @@ fn lingers(
     children: &Children,
     database: &InCluster,
     passwords: &Result<Passwords, Lack>,
+    tls: Option<&Certificates>,
     pooler: &pooler::Seen,
 ) -> bool {
     if database.spec.pooler.is_some() || pooler.ready.is_empty() {
@@ -260,17 +303,15 @@ fn lingers(
     let Ok(passwords) = passwords else { return true };
     let pods = ctx.stores.pods.state();
     // The pod of a Job counts for as long as it runs: which address it was given cannot be told.
-    !rotation::apps::waiting(lp, children, &pods, &database.name, &bindings(database, passwords), Timestamp::now())
+    !rotation::apps::waiting(lp, children, &pods, &database.name, &bindings(database, passwords, tls), Timestamp::now())
         .is_empty()
 }
 
 /// How it is reached now, and nothing of other items.
-fn bindings(database: &InCluster, passwords: &Passwords) -> Bindings {
+fn bindings(database: &InCluster, passwords: &Passwords, tls: Option<&Certificates>) -> Bindings {
     let [username, password] = [USERNAME, PASSWORD].map(|key| passwords.text(key).unwrap_or_default());
-    Bindings {
-        databases: BTreeMap::from([(database.name.clone(), Ok(database.binding(username, password)))]),
-        ..Bindings::default()
-    }
+    let binding = database.binding(username, password, tls.map(Certificates::binding));
+    Bindings { databases: BTreeMap::from([(database.name.clone(), Ok(binding))]), ..Bindings::default() }
 }
 
 /// The passwords after the next step of their change, and what is told of it.
@@ -281,6 +322,7 @@ fn rotate(
     database: &InCluster,
     passwords: &Passwords,
     has_served: bool,
+    tls: Option<&Certificates>,
 ) -> (Passwords, Option<String>) {
     let wished = [orders::login(database, passwords)];
     let works = database.servers.iter().all(|server| {
@@ -294,7 +336,7 @@ fn rotate(
         given: None,
         has_served,
         works,
-        binding: bindings(database, passwords),
+        binding: bindings(database, passwords, tls),
     };
     rotation::apps::advance(ctx, lp, children, &store, passwords)
 }
@@ -320,6 +362,7 @@ pub fn offline(database: &InCluster) -> Seen {
     let server = SeenServer { record: Some(record), ..SeenServer::default() };
     Seen {
         passwords: Ok(Passwords::from_iter(words)),
+        tls: tls::offline(database.spec.tls.as_ref(), &database.object_name),
         held: None,
         servers: vec![server; database.servers.len()],
         pooler: pooler::Seen::served(database),
@@ -356,8 +399,10 @@ impl SeenServer {
 /// What a pass has observed of a database in this cluster.
 #[derive(Clone, Debug)]
 pub struct Seen {
-    /// Its passwords, or what is lacking for them.
+    /// Its passwords, or what is lacking for them or its certificates.
     pub passwords: Result<Passwords, Lack>,
+    /// Its certificates, where it speaks TLS.
+    pub tls: Option<Certificates>,
     /// Why nothing may be made for it yet.
     pub held: Option<String>,
     /// Its servers, by shard.
@@ -388,7 +433,7 @@ impl Seen {
                 if database.spec.pooler.is_some() && !self.pooler.leads(database) {
                     return Err(Lack::NotYet("its pooler is being made".to_owned()));
                 }
-                Ok(database.binding(username, password))
+                Ok(database.binding(username, password, self.tls.as_ref().map(Certificates::binding)))
             }
             _ => Err(Lack::NotYet("it is being made".to_owned())),
         }

@@ -13,7 +13,7 @@ use crate::{
             auth::{self, Passwords},
             exporter::{self, Exporter},
             pods::{self, claim, claim_retention, env, env_field},
-            record, uses_label, with,
+            record, tls, uses_label, with,
         },
     },
 };
@@ -53,6 +53,7 @@ pub fn objects(database: &InCluster, seen: &Seen, children: &Children, served: S
         config_map(database, passwords),
         network_policy(database),
     ];
+    built.extend(tls::secret(&database.identity, &database.object_name, policy, seen.tls.as_ref()));
     let exporter = database.exporter();
     let scrape =
         exporter.map(|exporter| exporter.annotations(&database.identity, children, served)).unwrap_or_default();
@@ -221,7 +222,7 @@ pub(super) fn service(
 /// The pods by their names. Replicas find the primary by its Service, once it serves.
 fn headless(database: &InCluster, server: &Server) -> Built {
     Kind::Service.object(&json!({
-        "metadata": { "name": format!("{}-pods", server.object_name), "labels": labels(database, server) },
+        "metadata": { "name": server.pods_service(), "labels": labels(database, server) },
         "spec": {
             "type": "ClusterIP", "clusterIP": "None", "publishNotReadyAddresses": true,
             "selector": selector(database, server), "ports": ports(),
@@ -272,6 +273,7 @@ fn config_map(database: &InCluster, passwords: &Passwords) -> Built {
         ("pg_hba.conf", rendered.pg_hba_conf.as_str()),
         ("setup.sql", rendered.setup_sql.as_str()),
     ]);
+    data.extend(rendered.pg_hba_tls_conf.as_deref().map(|text| ("pg_hba_tls.conf", text)));
     data.extend(postgres::SCRIPTS);
     Kind::ConfigMap.object(&json!({
         "metadata": { "name": format!("{}-config", database.object_name), "labels": database.identity.labels() },
@@ -301,7 +303,7 @@ fn stateful_set(
     Kind::StatefulSet.object(&json!({
         "metadata": { "name": name, "labels": labels },
         "spec": {
-            "serviceName": format!("{}-pods", server.object_name),
+            "serviceName": server.pods_service(),
             "replicas": replicas,
             "podManagementPolicy": "Parallel",
             "updateStrategy": { "type": "OnDelete" },
@@ -378,11 +380,15 @@ fn template(
         { "name": "tmp", "emptyDir": {} },
         { "name": "shm", "emptyDir": { "medium": "Memory" } },
     ]);
+    tls::mount(&mut pod, tls::secret_name(database.spec.tls.as_ref(), &database.object_name));
+    let labels = tls::labels(database.spec.tls.as_ref(), labels.clone());
     json!({ "metadata": { "labels": labels, "annotations": some_map(scrape.clone()) }, "spec": pod })
 }
 
 /// It asks the server beside it, in the database that every role may open.
 fn exporter_variables(database: &InCluster) -> Vec<EnvVar> {
     let login = exporter::login(&database.object_name, "DATA_SOURCE_USER", "DATA_SOURCE_PASS");
-    login.into_iter().chain([env("DATA_SOURCE_URI", format!("localhost:{PORT}/postgres?sslmode=disable"))]).collect()
+    // On the way to the server of its own pod there is nobody whose name could be verified.
+    let mode = if database.spec.tls.is_some() { "require" } else { "disable" };
+    login.into_iter().chain([env("DATA_SOURCE_URI", format!("localhost:{PORT}/postgres?sslmode={mode}"))]).collect()
 }

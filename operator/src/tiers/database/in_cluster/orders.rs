@@ -16,10 +16,12 @@ use crate::{
             digest, pods,
             record::{self, Record, SYSTEM_IDENTIFIER},
             rotation::{NEXT_PASSWORD, NEXT_USERNAME, PREVIOUS_USERNAME, RETIRED_USERNAME},
+            tls,
         },
     },
 };
 use crds::tiers::database::Durability;
+use postgres::config::Encryption;
 
 /// The settings of the servers.
 pub(super) fn server(database: &InCluster, passwords: &Passwords) -> postgres::config::Server {
@@ -33,7 +35,16 @@ pub(super) fn server(database: &InCluster, passwords: &Passwords) -> postgres::c
         volume: pods::bytes(&database.spec.volume.storage).unwrap_or_default(),
         most_replicas: database.addresses,
         credentials: digest(&verifiers.concat()),
+        tls: encryption(database),
     }
+}
+
+/// Whether connections must be encrypted, or may be; None where they cannot be.
+pub(super) fn encryption(database: &InCluster) -> Option<Encryption> {
+    database.spec.tls.as_ref().map(|tls| match tls.allow_plaintext {
+        Some(true) => Encryption::Offered,
+        _ => Encryption::Required,
+    })
 }
 
 /// The databases of each server: one.
@@ -59,7 +70,13 @@ pub(super) fn login(database: &InCluster, passwords: &Passwords) -> postgres::Lo
 }
 
 /// What is wished of one server with its replicas.
-fn wish(database: &InCluster, server_: &Server, passwords: &Passwords, record: Option<&Record>) -> postgres::Wish {
+fn wish(
+    database: &InCluster,
+    server_: &Server,
+    passwords: &Passwords,
+    record: Option<&Record>,
+    trust: Option<postgres::Trust>,
+) -> postgres::Wish {
     let least = || u32::try_from(database.spec.sync_replicas.unwrap_or(1)).unwrap_or(1);
     postgres::Wish {
         record: record.and_then(|record| {
@@ -77,6 +94,7 @@ fn wish(database: &InCluster, server_: &Server, passwords: &Passwords, record: O
         databases: databases(database),
         logins: vec![login(database, passwords)],
         server: server(database, passwords),
+        trust,
         max_lag: MAX_LAG,
         stale_reads: postgres::StaleReads::Serve,
         may_restart: true,
@@ -91,11 +109,13 @@ pub fn orders(database: &InCluster, server: &Server, seen: &Seen, children: &Chi
     let set = children.get(Kind::StatefulSet, &server.replica_set());
     let replicas = set.and_then(|set| set.data.pointer("/spec/replicas")?.as_u64()).unwrap_or_default();
     let record = record::of(children, &server.object_name);
+    let name = database.address(&server.primary_service()).host;
+    let trust = tls::trust(seen.tls.as_ref(), &database.object_name, children, name);
     Some(Orders {
         item: database.name.clone(),
         id: database.identity.id.clone(),
         shard: server.shard,
-        wish: wish(database, server, passwords, record.as_ref()),
+        wish: wish(database, server, passwords, record.as_ref(), trust),
         operator: postgres::Password::new(passwords.text(OPERATOR_PASSWORD)?),
         replicas: u32::try_from(replicas).unwrap_or_default(),
         routed: objects::routed(database, server, children),

@@ -10,7 +10,7 @@ use crate::{
         store::{
             SETTINGS, SHARD, auth, digest,
             pods::{self, env},
-            with,
+            tls, with,
         },
     },
 };
@@ -149,6 +149,8 @@ fn settings(database: &InCluster, server: &Server, spec: &Pooler) -> postgres::p
         lookups: u32::try_from(LOOKUPS).unwrap_or_default(),
         clients: spec.client_connections(),
         userlist: format!("{SECRETS}/{USERLIST}"),
+        tls: super::orders::encryption(database)
+            .map(|encryption| postgres::pooler::PoolerTls { directory: tls::DIRECTORY.to_owned(), encryption }),
         parameters: spec.parameters.clone(),
     }
 }
@@ -188,6 +190,7 @@ fn deployment(database: &InCluster, server: &Server, spec: &Pooler, seen: &Seen,
             "items": [{ "key": POOLER_USERLIST, "path": USERLIST }],
         } },
     ]);
+    tls::mount(&mut pod, tls::secret_name(database.spec.tls.as_ref(), &database.object_name));
     let served = seen.served.contains(&name).then(|| BTreeMap::from([(SERVED, "true")]));
     Kind::Deployment.object(&json!({
         "metadata": { "name": name, "labels": labels, "annotations": served },

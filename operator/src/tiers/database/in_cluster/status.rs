@@ -5,7 +5,10 @@ use crate::{
     conditions::{State, Verdict},
     keeper::database::DatabaseView,
     secrets::Lack,
-    tiers::{ItemStatus, store::told},
+    tiers::{
+        ItemStatus,
+        store::{tls, told},
+    },
 };
 use crds::status::{ConditionType, Reason, StoreServer, StoreStatus};
 
@@ -21,6 +24,10 @@ pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
         rotation: seen.rotation.clone(),
         scaling: super::scaling::told(database, seen),
         pooler: seen.pooler.told(database),
+        certificate_expires: tls::expires(
+            seen.tls.as_ref(),
+            views.iter().flatten().filter_map(|view| view.certificate_ends).min(),
+        ),
         ..StoreStatus::default()
     };
     ItemStatus {
