@@ -89,7 +89,7 @@ pub fn render(pooler: &Pooler) -> String {
     text
 }
 
-fn encrypted(tls: &PoolerTls) -> [(&'static str, String); 5] {
+fn encrypted(tls: &PoolerTls) -> [(&'static str, String); 6] {
     let file = |name: &str| format!("{}/{name}", tls.directory);
     let (clients, primary) = match tls.encryption {
         // While pods change over, the primary may not have its certificate yet.
@@ -98,6 +98,8 @@ fn encrypted(tls: &PoolerTls) -> [(&'static str, String); 5] {
     };
     [
         ("client_tls_sslmode", clients.to_owned()),
+        // It asks no client for a certificate; without an authority it looks for the system's, and ends where there is none.
+        ("client_tls_ca_file", file(tls::AUTHORITIES)),
         ("client_tls_cert_file", file(tls::CERTIFICATE)),
         ("client_tls_key_file", file(tls::KEY)),
         ("server_tls_sslmode", primary.to_owned()),
