@@ -18,6 +18,8 @@ pub struct Served {
     pub pod_monitor_known: bool,
     /// Cluster of CloudNativePG.
     pub cloud_native_pg: bool,
+    /// Certificate of cert-manager.
+    pub cert_manager: bool,
 }
 
 impl Served {
@@ -28,6 +30,7 @@ impl Served {
         pod_monitor: true,
         pod_monitor_known: true,
         cloud_native_pg: true,
+        cert_manager: true,
     };
 
     /// Whether a kind can be asked for.
@@ -36,13 +39,14 @@ impl Served {
             Kind::HttpRoute => self.http_route,
             Kind::PodMonitor => self.pod_monitor,
             Kind::CloudNativePgCluster => self.cloud_native_pg,
+            Kind::CertManagerCertificate => self.cert_manager,
             _ => true,
         }
     }
 
     /// Whether to look again, that long after the last time.
     fn is_due(self, since: Duration) -> bool {
-        let complete = self.http_route && self.pod_monitor && self.cloud_native_pg;
+        let complete = self.http_route && self.pod_monitor && self.cloud_native_pg && self.cert_manager;
         since >= if complete { LOOK_OVER } else { LOOK_AGAIN }
     }
 }
@@ -83,6 +87,7 @@ impl Capabilities {
                 Kind::HttpRoute => served.http_route = false,
                 Kind::PodMonitor => served.pod_monitor = false,
                 Kind::CloudNativePgCluster => served.cloud_native_pg = false,
+                Kind::CertManagerCertificate => served.cert_manager = false,
                 _ => {}
             }
             *served != before
@@ -103,6 +108,9 @@ impl Capabilities {
         }
         if let Some(found) = serves(client, Kind::CloudNativePgCluster).await {
             served.cloud_native_pg = found;
+        }
+        if let Some(found) = serves(client, Kind::CertManagerCertificate).await {
+            served.cert_manager = found;
         }
         self.served.send_if_modified(|current| {
             let changed = *current != served;

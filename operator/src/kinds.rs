@@ -13,6 +13,8 @@ use std::fmt;
 pub enum Kind {
     /// v1; those that the operator writes
     Secret,
+    /// cert-manager.io/v1, optional; what writes the Secret with the certificates of a store
+    CertManagerCertificate,
     /// v1
     ConfigMap,
     /// v1; made by StatefulSets, or for volumes that are there, and only ever enlarged
@@ -45,8 +47,9 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of application: what pods need before them, what sends requests to them after.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Secret,
+        Self::CertManagerCertificate,
         Self::ConfigMap,
         Self::PersistentVolumeClaim,
         Self::StatefulSet,
@@ -67,6 +70,7 @@ impl Kind {
     fn names(self) -> (&'static str, &'static str, &'static str, &'static str) {
         match self {
             Self::Secret => ("", "v1", "Secret", "secrets"),
+            Self::CertManagerCertificate => ("cert-manager.io", "v1", "Certificate", "certificates"),
             Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
             Self::PersistentVolumeClaim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
@@ -114,7 +118,7 @@ impl Kind {
 
     /// Whether a cluster may lack it.
     pub fn optional(self) -> bool {
-        matches!(self, Self::CloudNativePgCluster | Self::HttpRoute | Self::PodMonitor)
+        matches!(self, Self::CertManagerCertificate | Self::CloudNativePgCluster | Self::HttpRoute | Self::PodMonitor)
     }
 
     /// The kind of an object, if it is one of ours.

@@ -3,9 +3,9 @@
 
 use crate::{
     context::Context,
-    naming::PlatformKey,
+    naming::{PlatformKey, object_name},
     stores::Stores,
-    tiers::database::cloud_native_pg::CloudNativePg,
+    tiers::{database::cloud_native_pg::CloudNativePg, store::tls},
     validate::{ValidApp, ValidPlatform},
 };
 use crds::{LearningPlatform, LearningPlatformSpec, tiers::endpoint::StoreTls};
@@ -159,13 +159,26 @@ fn is_of_cluster(platform: &LearningPlatform, secret: &str) -> bool {
     })
 }
 
+/// Whether cert-manager makes a Secret for a platform's stores.
+fn is_issued(platform: &LearningPlatform, secret: &str) -> bool {
+    let caches = platform.spec.caches.iter().map(|cache| (&cache.name, cache.in_cluster.as_ref().map(|own| &own.tls)));
+    let databases = platform.spec.databases.iter();
+    let databases = databases.map(|database| (&database.name, database.in_cluster.as_ref().map(|own| &own.tls)));
+    caches.chain(databases).any(|(name, tls)| {
+        let issued = tls.and_then(Option::as_ref).is_some_and(|tls| tls.cert_manager.is_some());
+        issued && tls::name(&object_name(&platform.name_any(), name)) == secret
+    })
+}
+
 /// The platforms whose stores name a Secret, or have it made.
 pub fn users_of_secret(stores: &Stores, namespace: &str, secret: &str) -> Vec<PlatformKey> {
     let platforms = stores.platforms.state();
     let here = platforms.iter().filter_map(|guarded| guarded.0.as_ref().ok());
     let users = here.filter(|platform| {
         platform.namespace().as_deref() == Some(namespace)
-            && (secrets_of_stores(&platform.spec).any(|name| name == secret) || is_of_cluster(platform, secret))
+            && (secrets_of_stores(&platform.spec).any(|name| name == secret)
+                || is_of_cluster(platform, secret)
+                || is_issued(platform, secret))
     });
     users.map(PlatformKey::of).collect()
 }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 /// the servers' names. Exactly one field says where the certificates come from.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.generated) != has(self.secret)").message(
-    "inCluster.tls: say where the certificates come from: set exactly one of generated and secret"
+#[x_kube(validation = Rule::new("[has(self.generated), has(self.secret), has(self.certManager)].exists_one(is, is)").message(
+    "inCluster.tls: say where the certificates come from: set exactly one of generated, secret and certManager"
 ))]
-#[x_kube(validation = Rule::new("has(self.generated) == has(oldSelf.generated) && (has(self.secret) ? self.secret.name : '') == (has(oldSelf.secret) ? oldSelf.secret.name : '')").message(
+#[x_kube(validation = Rule::new("has(self.generated) == has(oldSelf.generated) && (has(self.secret) ? self.secret.name : '') == (has(oldSelf.secret) ? oldSelf.secret.name : '') && has(self.certManager) == has(oldSelf.certManager) && (!has(self.certManager) || self.certManager == oldSelf.certManager)").message(
     "inCluster.tls: where the certificates come from cannot be changed, because servers on either side of the change would not trust each other: change what the Secret holds, or add a second store"
 ))]
 pub struct ServerTls {
@@ -20,10 +20,16 @@ pub struct ServerTls {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generated: Option<GeneratedTls>,
 
-    /// Certificates of yours, or those of a Certificate of cert-manager. What the Secret holds may be changed at any time: the
+    /// Certificates of yours. What the Secret holds may be changed at any time: the
     /// servers take it without a restart.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret: Option<TlsSecret>,
+
+    /// Certificates of an issuer of cert-manager: the operator makes the Certificate `<platform>-<store>-tls`, which writes the
+    /// Secret of the same name and renews it; the servers take what is renewed without a restart. The issuer must give the
+    /// authority with the certificate (`ca.crt`), as those of the kinds CA, Vault and self-signed CA do, and ACME does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert_manager: Option<CertManagerTls>,
 
     /// Whether a database takes connections without encryption, too: while apps change over. Default false. Not for a cache.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,6 +39,30 @@ pub struct ServerTls {
 /// Certificates that the operator makes.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
 pub struct GeneratedTls {}
+
+/// Certificates of an issuer of cert-manager.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CertManagerTls {
+    /// The issuer.
+    pub issuer_ref: IssuerRef,
+}
+
+/// An issuer of cert-manager.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+pub struct IssuerRef {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+    /// `Issuer`, of the namespace of the resource, `ClusterIssuer`, or a kind of another group. Default `Issuer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63))]
+    pub kind: Option<String>,
+    /// Its group. Default `cert-manager.io`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub group: Option<String>,
+}
 
 /// A Secret of the type `kubernetes.io/tls` in the namespace of the resource: `tls.crt`, `tls.key`, and `ca.crt` with the
 /// authority that signed it.

@@ -194,8 +194,8 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         case(&[(&rotation, json!({"every": "59m"}))], "passwordRotation.every must be at least 1h");
     }
     case(&[(&tenants("/syncReplicas"), json!(3))], "inCluster.durability");
-    case(&[(&tenants("/tls/generated"), json!({}))], "exactly one of generated and secret");
-    case(&[(&single("/tls/generated"), none.clone())], "exactly one of generated and secret");
+    case(&[(&tenants("/tls/generated"), json!({}))], "exactly one of generated, secret and certManager");
+    case(&[(&single("/tls/generated"), none.clone())], "exactly one of generated, secret and certManager");
     case(&[(&single("/tls/allowPlaintext"), json!(true))], "tls.allowPlaintext is for databases");
     case(&[(&tenants("/readReplicas"), json!(5))], "readReplicas must not be above");
     case(&[(&tenants("/readReplicas"), json!(4))], "set maxReadReplicas above readReplicas");

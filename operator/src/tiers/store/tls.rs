@@ -1,13 +1,17 @@
-//! The certificates of a store: made by the operator and kept in a Secret with the data, or in a Secret of the user's. The pods
-//! mount the Secret, and their readiness probe has the server take what has changed in it.
+//! The certificates of a store: made by the operator and kept in a Secret with the data, issued by cert-manager, or in a Secret of
+//! the user's. The pods mount the Secret, and their readiness probe has the server take what has changed in it.
 
 use super::{Identity, auth::Passwords, pods};
 use crate::{
+    capabilities::Served,
     kinds::Kind,
     secrets::{Lack, Reader},
     tiers::{Children, binding},
 };
-use crds::tiers::{in_cluster::DeletionPolicy, server_tls::ServerTls};
+use crds::tiers::{
+    in_cluster::DeletionPolicy,
+    server_tls::{CertManagerTls, ServerTls},
+};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
@@ -23,7 +27,7 @@ const VOLUME: &str = "tls";
 /// What is known of a store's certificates.
 #[derive(Clone, Debug)]
 pub struct Certificates {
-    /// What a Secret of ours is to hold; None where it is the user's.
+    /// What a Secret of ours is to hold; None where another writes it.
     pub ours: Option<Passwords>,
     /// The authorities that clients trust, PEM.
     pub authorities: Vec<u8>,
@@ -38,7 +42,7 @@ impl Certificates {
     }
 }
 
-/// Name of the Secret that the operator makes.
+/// Name of the Secret that the operator or cert-manager makes.
 pub fn name(object_name: &str) -> String {
     format!("{object_name}-tls")
 }
@@ -57,12 +61,15 @@ pub async fn certificates(
     spec: Option<&ServerTls>,
     object_name: &str,
     names: &BTreeSet<String>,
-    children: &Children,
+    (children, served): (&Children, Served),
     reader: &mut Reader<'_>,
     now: i64,
 ) -> Result<Option<Certificates>, Lack> {
     match spec {
         None => Ok(None),
+        Some(ServerTls { cert_manager: Some(_), .. }) => {
+            issued(&name(object_name), children, served, reader).await.map(Some)
+        }
         Some(ServerTls { secret: Some(secret), .. }) => given(&secret.name, reader).await.map(Some),
         Some(_) => generated(object_name, names, children, now).map(Some),
     }
@@ -77,6 +84,36 @@ fn generated(object_name: &str, names: &BTreeSet<String>, children: &Children, n
     })?;
     let authorities = made.files.get(AUTHORITIES).cloned().unwrap_or_default();
     Ok(Certificates { ours: Some(made.files.into_iter().collect()), authorities, ends: made.not_after })
+}
+
+async fn issued(
+    name: &str,
+    children: &Children,
+    served: Served,
+    reader: &mut Reader<'_>,
+) -> Result<Certificates, Lack> {
+    let waits = |lack: Lack| {
+        match lack {
+        Lack::Missing(_) if !served.cert_manager => Lack::NotYet(
+            "the cluster has no cert-manager, which is to issue its certificates: install it, or take another database or \
+             cache with tls.generated or tls.secret"
+                .to_owned(),
+        ),
+        Lack::Missing(_) => {
+            let said = children.get(Kind::CertManagerCertificate, name).and_then(said);
+            Lack::NotYet(format!("cert-manager has not issued Certificate {name} yet{}", said.unwrap_or_default()))
+        }
+        other => other,
+    }
+    };
+    given(name, reader).await.map_err(waits)
+}
+
+/// What cert-manager says of a Certificate that is not ready.
+fn said(certificate: &DynamicObject) -> Option<String> {
+    let conditions = certificate.data.pointer("/status/conditions")?.as_array()?;
+    let waits = conditions.iter().find(|condition| condition["type"] == "Ready" && condition["status"] != "True")?;
+    Some(format!(": {}", waits["message"].as_str()?))
 }
 
 async fn given(name: &str, reader: &mut Reader<'_>) -> Result<Certificates, Lack> {
@@ -126,6 +163,34 @@ pub fn secret(
         "metadata": { "name": name(object_name), "labels": identity.data_labels(policy) },
         "type": "Opaque",
         "data": data,
+    })))
+}
+
+/// The Certificate that cert-manager is asked for; None where it is not, or cannot be. It is needed before anything else of the
+/// store.
+pub fn certificate(
+    identity: &Identity,
+    object_name: &str,
+    spec: Option<&ServerTls>,
+    names: &BTreeSet<String>,
+    served: Served,
+) -> Option<Result<DynamicObject, serde_json::Error>> {
+    let CertManagerTls { issuer_ref } = spec?.cert_manager.as_ref().filter(|_| served.cert_manager)?;
+    let name = name(object_name);
+    Some(Kind::CertManagerCertificate.object(&json!({
+        "metadata": { "name": name, "labels": identity.labels() },
+        "spec": {
+            "secretName": name,
+            "dnsNames": names,
+            "issuerRef": {
+                "name": issuer_ref.name,
+                "kind": issuer_ref.kind.as_deref().unwrap_or("Issuer"),
+                "group": issuer_ref.group.as_deref().unwrap_or("cert-manager.io"),
+            },
+            // Servers of a cache are each other's clients.
+            "usages": ["digital signature", "server auth", "client auth"],
+            "privateKey": { "algorithm": "ECDSA", "size": 256, "rotationPolicy": "Always" },
+        },
     })))
 }
 
@@ -209,7 +274,7 @@ mod tests {
         let secrets = Given(given.clone());
         let mut reader = Reader::new(&secrets, "school");
         let names = BTreeSet::from(["story-main-rw.school.svc".to_owned()]);
-        certificates(spec.as_ref(), "story-main", &names, children, &mut reader, now).await
+        certificates(spec.as_ref(), "story-main", &names, (children, Served::ALL), &mut reader, now).await
     }
 
     /// The children after a pass has written the Secret.
@@ -250,6 +315,18 @@ mod tests {
         let found = of(spec(), &files.files, &Children::default(), NOW).await.unwrap().unwrap();
         assert_eq!((found.ours, found.ends), (None, NOW + 90 * DAY));
         assert_eq!(found.authorities, files.files[AUTHORITIES]);
+
+        // What cert-manager writes is read in the same way, and waited for.
+        let spec_of_issuer = || json!({"certManager": {"issuerRef": {"name": "ca"}}});
+        let mut children = Children::default();
+        let lack = of(spec_of_issuer(), &files.files, &children, NOW).await.unwrap_err().to_string();
+        assert_eq!(lack, "cert-manager has not issued Certificate story-main-tls yet");
+        let said = json!([{"type": "Ready", "status": "False", "message": "the issuer is not ready"}]);
+        let certificate = json!({"metadata": {"name": "story-main-tls"}, "status": {"conditions": said}});
+        let certificate = Kind::CertManagerCertificate.object(&certificate).unwrap();
+        children.0.insert(ObjectId::of(&certificate).unwrap(), certificate);
+        let lack = of(spec_of_issuer(), &files.files, &children, NOW).await.unwrap_err().to_string();
+        assert_eq!(lack, "cert-manager has not issued Certificate story-main-tls yet: the issuer is not ready");
 
         for (key, value, said) in [
             (CERTIFICATE, None, "no key tls.crt"),

@@ -21,6 +21,9 @@ var definitions = map[string]struct {
 		"config/crd/standard/gateway.networking.k8s.io_gateways.yaml",
 		"config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
 	}},
+	"cert-manager": {"github.com/cert-manager/cert-manager@v1.20.0", []string{
+		"deploy/crds/cert-manager.io_*.yaml",
+	}},
 	"podmonitor": {"github.com/prometheus-operator/prometheus-operator@v0.85.0", []string{
 		"example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml",
 	}},

@@ -117,7 +117,7 @@ impl InCluster {
     }
 
     /// The names by which its servers are called.
-    fn names(&self) -> BTreeSet<String> {
+    pub(super) fn names(&self) -> BTreeSet<String> {
         [self.address().host, format!("*.{}.{}.svc", self.nodes_service(), self.namespace)].into()
     }
 
@@ -207,8 +207,9 @@ pub async fn observe(
     };
     let held = left.holds(&cache.identity.id).then(|| left.remedy(StoreTier::Cache));
     let has_served = record.as_ref().is_some_and(|record| record.contains_key(FORMED));
+    let place = (children, ctx.capabilities.now());
     let (spec, now) = (cache.spec.tls.as_ref(), jiff::Timestamp::now().as_second());
-    let (tls, given) = match tls::certificates(spec, &cache.object_name, &cache.names(), children, reader, now).await {
+    let (tls, given) = match tls::certificates(spec, &cache.object_name, &cache.names(), place, reader, now).await {
         Ok(tls) => (tls, given),
         // Without them a store is as little to be had as without its passwords.
         Err(lack) => (None, Err(lack)),

@@ -41,17 +41,20 @@ const RUN: &str = "/run/learningplatform";
 /// Everything of a cache, in the order of application.
 pub fn objects(cache: &InCluster, seen: &Seen, children: &Children, served: Served) -> Vec<Built> {
     let cache = &cache.scaled(seen.record.as_ref());
-    let Ok(passwords) = &seen.passwords else { return Vec::new() };
     if seen.held.is_some() {
         return Vec::new();
     }
+    let names = cache.names();
+    let certificate = tls::certificate(&cache.identity, &cache.object_name, cache.spec.tls.as_ref(), &names, served);
+    let mut built: Vec<Built> = certificate.into_iter().collect();
+    let Ok(passwords) = &seen.passwords else { return built };
     let policy = cache.spec.deletion_policy.unwrap_or_default();
-    let mut built = vec![
+    built.extend([
         record::config_map(&cache.identity, &cache.object_name, policy, &record(cache, seen, children)),
         auth::secret(&cache.identity, &cache.object_name, policy, passwords),
         config_map(cache),
         nodes(cache),
-    ];
+    ]);
     built.extend(tls::secret(&cache.identity, &cache.object_name, policy, seen.tls.as_ref()));
     let exporter = cache.exporter();
     let scrape = exporter.map(|exporter| exporter.annotations(&cache.identity, children, served)).unwrap_or_default();

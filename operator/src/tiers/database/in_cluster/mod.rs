@@ -172,7 +172,7 @@ impl InCluster {
 
 impl InCluster {
     /// The names by which its servers are called.
-    fn names(&self) -> BTreeSet<String> {
+    pub(super) fn names(&self) -> BTreeSet<String> {
         let of = |server: &Server| {
             let numbered = (0..self.addresses).map(|number| server.numbered_service(number));
             let pods = format!("*.{}", server.pods_service());
@@ -247,8 +247,9 @@ pub async fn observe(
     let passwords = auth::passwords(children, &database.object_name, &keys, has_data, |_| auth::random().ok());
     let held = left.holds(&database.identity.id).then(|| left.remedy(StoreTier::Database));
     let troubles = app::pod_troubles(ctx, lp).0.remove(&database.identity.id).unwrap_or_default();
+    let place = (children, ctx.capabilities.now());
     let (spec, now) = (database.spec.tls.as_ref(), Timestamp::now().as_second());
-    let certificates = tls::certificates(spec, &database.object_name, &database.names(), children, reader, now).await;
+    let certificates = tls::certificates(spec, &database.object_name, &database.names(), place, reader, now).await;
     let (tls, passwords) = match certificates {
         Ok(tls) => (tls, passwords),
         // Without them a store is as little to be had as without its passwords.

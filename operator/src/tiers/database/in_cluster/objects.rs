@@ -43,16 +43,20 @@ const GRACE_SECONDS: i64 = 120;
 
 /// Everything of a database, in the order of application.
 pub fn objects(database: &InCluster, seen: &Seen, children: &Children, served: Served) -> Vec<Built> {
-    let Ok(passwords) = &seen.passwords else { return Vec::new() };
     if seen.held.is_some() {
         return Vec::new();
     }
+    let names = database.names();
+    let certificate =
+        tls::certificate(&database.identity, &database.object_name, database.spec.tls.as_ref(), &names, served);
+    let mut built: Vec<Built> = certificate.into_iter().collect();
+    let Ok(passwords) = &seen.passwords else { return built };
     let policy = database.spec.deletion_policy.unwrap_or_default();
-    let mut built = vec![
+    built.extend([
         auth::secret(&database.identity, &database.object_name, policy, passwords),
         config_map(database, passwords),
         network_policy(database),
-    ];
+    ]);
     built.extend(tls::secret(&database.identity, &database.object_name, policy, seen.tls.as_ref()));
     let exporter = database.exporter();
     let scrape =
