@@ -2,6 +2,7 @@
 
 mod bring_up;
 mod budget;
+mod cert_manager;
 mod chaos;
 mod clients;
 mod cloud_native_pg;
