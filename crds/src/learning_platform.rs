@@ -5,7 +5,7 @@ use crate::{
     prometheus::Prometheus,
     schema,
     status::LearningPlatformStatus,
-    tiers::{app::App, cache::Cache, database::Database, pooler},
+    tiers::{app::App, cache::Cache, connections::JOB_PODS, database::Database, pooler},
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -74,13 +74,13 @@ use serde::{Deserialize, Serialize};
         "spec.apps[].uses.databases[].pool.max is missing, and the database has a connectionBudget: set pool.max to the connections that each pool may open"
     ),
     validation = Rule::new(budget_of_apps()).message(
-        "spec.databases[].connectionBudget: the apps that use the database could open more connections, each (most pods + maxSurge) x pool.poolsPerPod x pool.max: lower one of them, or raise the budget if the server takes more"
+        "spec.databases[].connectionBudget: the apps that use the database could open more connections, each (most pods + maxSurge + jobs) x pool.poolsPerPod x pool.max: lower one of them, or raise the budget if the server takes more"
     ),
     validation = Rule::new(budget_of_pooler()).message(
-        "spec.databases[].connectionBudget: the pooler could open more connections to the primary, (pooler.replicas + 1) x (2 x pooler.defaultPoolSize + 2), beside the apps' pool.maxDirect for each pod and one of maxSurge: lower one of them, or raise the budget if the server takes more"
+        "spec.databases[].connectionBudget: the pooler could open more connections to the primary, (pooler.replicas + 1) x (2 x pooler.defaultPoolSize + 2), beside the apps' pool.maxDirect for each pod, those of maxSurge and one of each job: lower one of them, or raise the budget if the server takes more"
     ),
     validation = Rule::new(clients_of_pooler()).message(
-        "spec.databases[].inCluster.pooler.maxClientConnections: the apps that use the database could open more connections, each (most pods + maxSurge) x pool.poolsPerPod x pool.max: raise it, or lower one of them"
+        "spec.databases[].inCluster.pooler.maxClientConnections: the apps that use the database could open more connections, each (most pods + maxSurge + jobs) x pool.poolsPerPod x pool.max: raise it, or lower one of them"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -136,14 +136,15 @@ fn each_database(rule: &str) -> String {
     format!("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, {rule})")
 }
 
-/// The connections that all apps could open to the database `d`: `each` is that of one pod and use `u`.
+/// The connections that all apps could open to the database `d`: `each` is that of one pod and use `u`. A pod of a job has the
+/// variables of its app.
 fn connections(each: &str) -> String {
     let most = "(has(a.autoscaling) ? a.autoscaling.maxReplicas : (has(a.replicas) ? a.replicas : 1))";
     let surge = "string(a.rollout.maxSurge)";
     format!(
         "self.spec.apps.map(a, (!has(a.uses) || !has(a.uses.databases)) ? 0 : a.uses.databases.filter(u, u.name == d.name && \
          has(u.pool)).map(u, {each}).sum() * ({most} + ((!has(a.rollout) || !has(a.rollout.maxSurge)) ? 1 : \
-         ({surge}.endsWith('%') ? ({most} * int({surge}.replace('%', '')) + 99) / 100 : int({surge}))))).sum()"
+         ({surge}.endsWith('%') ? ({most} * int({surge}.replace('%', '')) + 99) / 100 : int({surge}))) + {JOB_PODS})).sum()"
     )
 }
 

@@ -123,6 +123,12 @@ fn a_consumer_is_counted_as_its_spec_says() {
         assert_eq!((&*consumer.app, consumer.now, consumer.terminating), ("web", 7, Extra::NONE), "{told}");
     }
     assert!(endpoints(external(json!({})), using(json!({}), json!({}))).is_empty(), "nobody says how many it opens");
+    let jobs = json!([
+        {"name": "migrate", "beforeRollout": {}, "args": ["x"]},
+        {"name": "warm", "afterRollout": {}, "args": ["x"]},
+    ]);
+    let [endpoint] = &endpoints(external(json!({})), using(ten(), json!({ "jobs": jobs })))[..] else { panic!() };
+    assert_eq!(endpoint.consumers[0].jobs, 2, "a pod of a job has the app's variables");
 }
 
 #[test]

@@ -35,7 +35,8 @@ pub struct Database {
 
     /// Most connections that the platform's apps, or its pooler in their place, may open to each server of it, together: the
     /// server's `max_connections` without what it keeps for itself. Each app that uses the database must then say its
-    /// `pool.max`, and a platform whose apps could open more is refused.
+    /// `pool.max`, and a platform whose apps could open more is refused: their most pods, those of `maxSurge`, and one of each of
+    /// their jobs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub connection_budget: Option<i32>,

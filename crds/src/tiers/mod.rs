@@ -4,6 +4,7 @@ pub mod app;
 pub mod autoscaling;
 pub mod cache;
 pub mod cloud_native_pg;
+pub mod connections;
 pub mod database;
 pub mod endpoint;
 pub mod exposure;

@@ -124,7 +124,7 @@ pub struct Pool {
     pub max: Option<i32>,
 
     /// Most connections that each pod opens beside the pooler, by `DIRECT_URL`: `LISTEN`, say. They count against the database's
-    /// `connectionBudget` where it has a pooler. One connection of a migration is counted without it. Default 0.
+    /// `connectionBudget` where it has a pooler, of a job's pod as of the app's. Default 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 10000))]
     pub max_direct: Option<i32>,

@@ -43,7 +43,7 @@ pub fn good() -> Value {
             ],
             "abandonData": ["old"],
             "databases": [
-                {"name": "main", "connectionBudget": 500, "external": {
+                {"name": "main", "connectionBudget": 560, "external": {
                     "address": "pg.example", "replicas": ["pg-1.example:5433"], "database": "story",
                     "secret": {"name": "pg", "usernameKey": "user"}, "tls": {"ca": {"name": "pg", "key": "ca.crt"}},
                 }},
@@ -52,13 +52,13 @@ pub fn good() -> Value {
                     "volume": {"storage": "20Gi"}, "readReplicas": 1, "maxReadReplicas": 2, "durability": "Required", "syncReplicas": 1,
                     "parameters": {"max_connections": "200"}, "resources": {"limits": {"memory": "1Gi"}},
                 }},
-                {"name": "tenants", "renamedFrom": "customers", "connectionBudget": 91, "inCluster": {
+                {"name": "tenants", "renamedFrom": "customers", "connectionBudget": 94, "inCluster": {
                     "volume": {"storage": "20Gi"}, "readReplicas": 2, "maxReadReplicas": 4, "shards": 4,
                     "durability": "Required", "syncReplicas": 1, "parameters": {"work_mem": "16MB"}, "extensions": ["pg_trgm"],
                     "exporter": {"resources": {"limits": {"memory": "64Mi"}}},
                     "readReplicaScaling": {"statementsPerReplica": 8},
                     "pooler": {
-                        "mode": "Session", "maxClientConnections": 50, "parameters": {"query_wait_timeout": "5"},
+                        "mode": "Session", "maxClientConnections": 56, "parameters": {"query_wait_timeout": "5"},
                         "resources": {"limits": {"memory": "64Mi"}},
                     },
                     "tls": {"secret": {"name": "tenants-tls"}, "allowPlaintext": true},
@@ -223,17 +223,19 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&uses("/caches/1/prefix"), none.clone())], "uses.caches: two of them");
     case(&[(&uses("/databases/0/pool/min"), json!(11))], "pool.min must not be above pool.max");
     case(&[(&uses("/databases/0/pool"), none.clone())], "pool.max is missing");
-    // 20 pods of 20 connections, and a quarter more while a rollout is under way.
+    // 20 pods of 20 connections, a quarter more while a rollout is under way, and those of three jobs.
     case(&[(&app("/rollout/maxSurge"), json!("26%"))], "connectionBudget: the apps");
     case(&[(&app("/rollout/maxSurge"), json!(6))], "connectionBudget: the apps");
-    case(&[(&database("/connectionBudget"), json!(499))], "connectionBudget: the apps");
-    // 25 pods with one connection beside the pooler, and (2 + 1) x (2 x 10 + 2) of the pooler; 25 of two at the pooler.
+    case(&[(&database("/connectionBudget"), json!(559))], "connectionBudget: the apps");
+    let job = |name: &str| json!({"name": name, "afterRollout": {}, "args": ["x"]});
+    case(&[(&app("/jobs"), json!([job("a"), job("b"), job("c"), job("d")]))], "connectionBudget: the apps");
+    // 28 pods with one connection beside the pooler, and (2 + 1) x (2 x 10 + 2) of the pooler; 28 of two at the pooler.
     for (field, value, named) in [
-        ("/spec/databases/3/connectionBudget", json!(90), "connectionBudget: the pooler"),
+        ("/spec/databases/3/connectionBudget", json!(93), "connectionBudget: the pooler"),
         (&tenants("/pooler/replicas"), json!(3), "connectionBudget: the pooler"),
         (&tenants("/pooler/defaultPoolSize"), json!(11), "connectionBudget: the pooler"),
         (&uses("/databases/2/pool/maxDirect"), json!(2), "connectionBudget: the pooler"),
-        (&tenants("/pooler/maxClientConnections"), json!(49), "pooler.maxClientConnections: the apps"),
+        (&tenants("/pooler/maxClientConnections"), json!(55), "pooler.maxClientConnections: the apps"),
         // Replicas are asked by the apps themselves.
         (&uses("/databases/2/pool/poolsPerPod"), json!(2), "connectionBudget: the apps"),
         (&tenants("/pooler/parameters"), json!({"listen_port": "1"}), "pooler.parameters: one of them"),

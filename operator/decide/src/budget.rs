@@ -1,7 +1,7 @@
 //! Connections of databases, shared by the apps that use them: how many pods each may have at most, so that all of them
 //! together never open more connections than a server accepts.
 //!
-//! Per server: the sum over its apps of (most pods + surge + terminating) x connections per pod is at most its limit. What
+//! Per server: the sum over its apps of (most pods + surge + terminating + jobs) x connections per pod is at most its limit. What
 //! is left above every app's minimum is shared by weight. A share is a target: the cap moves there by the app's `behavior`
 //! ([`Tiers::cap_limit`](crate::Tiers::cap_limit)).
 
@@ -54,6 +54,8 @@ pub struct Consumer {
     pub surge: Extra,
     /// Pods that are going, with their pools still open. The same as the surge, unless a pod closes its pools first.
     pub terminating: Extra,
+    /// Pods beside those that run at any time, however many others there are: of jobs.
+    pub jobs: u32,
     /// Connections of one pod to this server: the sizes of all its pools. For an app behind a pooler it is the pooler that
     /// is the consumer, with the server-side pool of each of its pods.
     pub per_pod: u32,
@@ -111,7 +113,7 @@ pub struct Part {
     pub app: Name,
     /// Most pods by its spec.
     pub pods: u32,
-    /// Surge and terminating pods beside those.
+    /// Surge and terminating pods beside those, and those of jobs.
     pub extra: u32,
     /// Connections of one pod.
     pub per_pod: u32,

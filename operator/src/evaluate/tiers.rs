@@ -22,10 +22,6 @@ use parking_lot::Mutex;
 use postgres::ReplicaState;
 use std::{collections::BTreeMap, sync::Arc};
 
-/// Connections of the operator to a primary at the same time: its own, a write that it tries, and a login that it tries.
-const OPERATOR: u32 = 3;
-/// Connections kept for monitoring and for a migration (P), one each.
-const OTHERS: u32 = 2;
 /// How often a keeper looks, at most: what makes its figures stale after three times as long (P).
 const LOOKS: Duration = Duration::from_secs(10);
 
@@ -75,6 +71,8 @@ struct User {
     min: u32,
     max: u32,
     surge: Extra,
+    /// Pods of its jobs.
+    jobs: u32,
     /// None where the spec does not say `pool.max`: it cannot be counted then, and is not limited.
     per_pod: Option<u32>,
     /// Connections of a pod beside the pooler.
@@ -152,15 +150,15 @@ fn servers(platform: &ValidPlatform, database: &ValidDatabase) -> Vec<Server> {
         }
         Provider::CloudNativePg(item) => {
             // Nobody of ours asks it: what it accepts is what it was given.
-            let accepts = item.connections();
+            let accepts = item.spec.accepted().of_apps();
             let budget = Some(database.connection_budget.map_or(accepts, |budget| count(budget).min(accepts)));
             vec![Server { budget, ..server(database.name.clone(), None, 0, item.addresses) }]
         }
         Provider::InCluster(item) => {
-            // A replica that starts asks the primary whom it follows.
-            let reserved = OPERATOR + OTHERS + item.most();
+            // What the server reserves its keeper does not count.
+            let reserved = item.spec.accepted().kept();
             // An address without a replica of its own leads to the pooler where there is one, and is counted there.
-            let replicas = if item.spec.pooler.is_some() { item.most() } else { item.addresses };
+            let replicas = if item.spec.pooler.is_some() { item.spec.most_replicas() } else { item.addresses };
             let one = |at: &in_cluster::Server| {
                 server(item.server_name(at), Some(in_cluster::key(platform, at)), reserved, replicas)
             };
@@ -178,7 +176,15 @@ fn user(app: &ValidApp, database: &str) -> Option<User> {
     };
     let surge = app.spec.rollout.as_ref().and_then(|rollout| rollout.max_surge.as_ref());
     let direct = used.pool.as_ref().and_then(|pool| pool.max_direct).map_or(0, count);
-    Some(User { key: app.key.clone(), min, max, surge: surge_of(surge), per_pod: per_pod(used), direct })
+    Some(User {
+        key: app.key.clone(),
+        min,
+        max,
+        surge: surge_of(surge),
+        jobs: app.spec.job_pods(),
+        per_pod: per_pod(used),
+        direct,
+    })
 }
 
 /// What the Deployment is given: one pod where the spec says nothing.
@@ -250,6 +256,7 @@ impl Server {
                 // Admission counts the surge and no more. Were pods that still drain counted here, a spec that was just
                 // admitted would be capped below its own maxReplicas.
                 terminating: Extra::NONE,
+                jobs: user.jobs,
                 per_pod: per_pod(user)?,
                 weight: 1,
                 now: pods(&user.key),
@@ -266,6 +273,7 @@ impl Server {
             max: pooler.pods(),
             surge: Extra::Pods(1),
             terminating: Extra::NONE,
+            jobs: 0,
             per_pod: pooler.server_connections(),
             weight: 1,
             now: pooler.pods(),

@@ -6,21 +6,13 @@ use crds::{
     LearningPlatform,
     tiers::{
         app::App,
-        cloud_native_pg::CloudNativePgDatabase,
-        database::{Database, InClusterDatabase},
+        connections,
+        database::Database,
         pooler::{LOGINS, LOOKUPS, Pooler},
         uses::UsedDatabase,
     },
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use std::collections::BTreeMap;
-
-/// PostgreSQL's `max_connections` where nobody sets it.
-const MAX_CONNECTIONS: i64 = 100;
-/// PostgreSQL's `superuser_reserved_connections` where nobody sets it.
-const RESERVED: i64 = 3;
-/// Connections of the operator to one server at the same time (P): its own, a write that it tries, and one login that it tries.
-const OPERATOR: i64 = 3;
 
 /// What the apps may open together.
 pub(super) fn sum(platform: &LearningPlatform, database: &Database, place: &Place) -> Option<Check> {
@@ -35,8 +27,8 @@ pub(super) fn sum(platform: &LearningPlatform, database: &Database, place: &Plac
         return None;
     }
     let description = format!("the servers of database {} take the connections of its apps", database.name);
-    let delegated = || database.cloud_native_pg.as_ref().map(by_cloud_native_pg);
-    let accepted = database.in_cluster.as_ref().map(accepted).or_else(delegated);
+    let delegated = || database.cloud_native_pg.as_ref().map(|spec| spec.accepted());
+    let accepted = database.in_cluster.as_ref().map(|spec| spec.accepted()).or_else(delegated).map(Accepted::from);
     if accepted.is_none() && database.connection_budget.is_none() {
         let note = "cannot be told of a server of somebody else's: set connectionBudget".to_owned();
         return Some(known(description, Topic::Connections, Verdict::Note(note)));
@@ -132,36 +124,10 @@ fn verdict(
     }
 }
 
-/// Apps share what is left of `max_connections`: the superuser keeps some, a replica looks whom it follows, and the operator
-/// looks after the server.
-fn accepted(spec: &InClusterDatabase) -> Accepted {
-    let parameter = |wanted: &str, default: i64| parameter(&spec.parameters, wanted, default);
-    let most = parameter("max_connections", MAX_CONNECTIONS);
-    let reserved = parameter("superuser_reserved_connections", RESERVED) + parameter("reserved_connections", 0);
-    let replicas = i64::from(spec.read_replicas.unwrap_or(0));
-    let exporter = i64::from(spec.exporter.is_some());
-    let connections = most - reserved - replicas - OPERATOR - exporter;
-    let exporter = if exporter > 0 { format!(" - {exporter} for the exporter") } else { String::new() };
-    let sum = format!(
-        "max_connections {most} - {reserved} reserved - {replicas} for replicas - {OPERATOR} for the operator{exporter} = \
-         {connections}"
-    );
-    Accepted { connections, sum }
-}
-
-/// Apps share what is left of `max_connections` when the superuser, by whom CloudNativePG looks after the server, has kept some.
-fn by_cloud_native_pg(spec: &CloudNativePgDatabase) -> Accepted {
-    let most = parameter(&spec.parameters, "max_connections", MAX_CONNECTIONS);
-    let reserved = parameter(&spec.parameters, "superuser_reserved_connections", RESERVED)
-        + parameter(&spec.parameters, "reserved_connections", 0);
-    let connections = most - reserved;
-    Accepted { connections, sum: format!("max_connections {most} - {reserved} reserved = {connections}") }
-}
-
-/// A number among the server's settings.
-fn parameter(parameters: &BTreeMap<String, String>, wanted: &str, default: i64) -> i64 {
-    let found = parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted));
-    found.and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(default)
+impl From<connections::Accepted> for Accepted {
+    fn from(accepted: connections::Accepted) -> Self {
+        Self { connections: accepted.of_apps().into(), sum: accepted.to_string() }
+    }
 }
 
 /// Connections of one pool; unknown where the app does not say.
@@ -180,24 +146,24 @@ fn of_pooler(pooler: &Pooler) -> (i64, String) {
 
 /// What one app may open beside the pooler.
 fn direct(app: &App, used: &UsedDatabase) -> (i64, String) {
-    let (pods, surge) = pods(app);
+    let (pods, told) = pods(app);
     let each = used.pool.as_ref().and_then(|pool| pool.max_direct).map_or(0, i64::from);
-    let connections = (pods + surge) * each;
-    (connections, format!("{}: ({pods} pods + {surge} surge) x {each} direct = {connections}", app.name))
+    let connections = pods * each;
+    (connections, format!("{}: ({told}) x {each} direct = {connections}", app.name))
 }
 
 /// What one app may open: the sum that admission makes, too.
 fn part(app: &App, used: &UsedDatabase) -> (i64, String) {
-    let (pods, surge) = pods(app);
+    let (pods, told) = pods(app);
     let pools = used.pool.as_ref().and_then(|pool| pool.pools_per_pod).map_or(1, i64::from);
     let each = per_pool(used).unwrap_or_default();
-    let connections = (pods + surge) * pools * each;
+    let connections = pods * pools * each;
     let pools_text = if pools == 1 { String::new() } else { format!(" x {pools} pools") };
-    (connections, format!("{}: ({pods} pods + {surge} surge){pools_text} x {each} = {connections}", app.name))
+    (connections, format!("{}: ({told}){pools_text} x {each} = {connections}", app.name))
 }
 
-/// The most pods of an app, and those beside them in a rollout.
-fn pods(app: &App) -> (i64, i64) {
+/// The most pods of an app, those beside them in a rollout, and those of its jobs.
+fn pods(app: &App) -> (i64, String) {
     let pods = match &app.autoscaling {
         Some(autoscaling) => i64::from(autoscaling.max_replicas),
         None => i64::from(app.replicas.unwrap_or(1)),
@@ -209,5 +175,7 @@ fn pods(app: &App) -> (i64, i64) {
             share.trim_end_matches('%').parse::<i64>().map_or(1, |percent| (pods * percent + 99) / 100)
         }
     };
-    (pods, surge)
+    let jobs = i64::from(app.job_pods());
+    let of_jobs = if jobs == 0 { String::new() } else { format!(" + {jobs} of jobs") };
+    (pods + surge + jobs, format!("{pods} pods + {surge} surge{of_jobs}"))
 }

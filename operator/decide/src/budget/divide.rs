@@ -73,9 +73,9 @@ impl Consumer {
         self.max.max(self.least())
     }
 
-    /// Surge and terminating pods beside `pods`.
+    /// Surge and terminating pods beside `pods`, and those of jobs.
     pub(super) fn extra(&self, pods: u32) -> u64 {
-        self.surge.of(pods).saturating_add(self.terminating.of(pods))
+        self.surge.of(pods).saturating_add(self.terminating.of(pods)).saturating_add(self.jobs.into())
     }
 
     /// The connections that `pods` may have open.

@@ -8,7 +8,8 @@ use learningplatform_decide::*;
 
 /// An app of `min` to `max` pods of `per_pod` connections, without surge.
 fn app(name: &str, min: u32, max: u32, per_pod: u32) -> Consumer {
-    Consumer { app: name.into(), min, max, surge: Extra::NONE, terminating: Extra::NONE, per_pod, weight: 1, now: min }
+    let (surge, terminating) = (Extra::NONE, Extra::NONE);
+    Consumer { app: name.into(), min, max, surge, terminating, jobs: 0, per_pod, weight: 1, now: min }
 }
 
 fn weighing(weight: u32, app: Consumer) -> Consumer {
@@ -91,6 +92,11 @@ fn surge_and_terminating_pods_count_and_percentages_are_rounded_up() {
         let found = caps(&[endpoint("main", budget(limit), vec![consumer])]);
         assert_eq!(found, [pods], "{limit} with {surge:?} and {terminating:?}");
     }
+    // A job runs at any time, however many pods there are: (8 + 1 + 1) x 10.
+    let working = Consumer { jobs: 1, surge: Pods(1), ..app("a", 1, 20, 10) };
+    let of_jobs = shares(&[endpoint("main", budget(100), vec![working])]);
+    assert_eq!(of_jobs.caps[&Name::from("a")].cap, 8);
+    assert!(of_jobs.accounts[0].to_string().starts_with("main: a (20 + 2) x 10 = 220;"), "{}", of_jobs.accounts[0]);
     // At zero pods there is no rollout.
     let idle = running(0, Consumer { surge: Pods(1), ..app("a", 0, 4, 10) });
     let shares = shares(&[endpoint("main", budget(20), vec![idle])]);

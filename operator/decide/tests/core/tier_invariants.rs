@@ -10,13 +10,14 @@ use proptest::prelude::*;
 
 fn consumer(name: &'static str) -> impl Strategy<Value = Consumer> {
     let extra = || prop_oneof![(0..4_u32).prop_map(Extra::Pods), (0..120_u32).prop_map(Extra::Percent)];
-    (0..6_u32, 0..40_u32, extra(), extra(), 0..60_u32, 0..5_u32, 0..50_u32).prop_map(
-        move |(min, more, surge, terminating, per_pod, weight, now)| Consumer {
+    (0..6_u32, 0..40_u32, extra(), extra(), 0..3_u32, 0..60_u32, 0..5_u32, 0..50_u32).prop_map(
+        move |(min, more, surge, terminating, jobs, per_pod, weight, now)| Consumer {
             app: name.into(),
             min,
             max: min + more,
             surge,
             terminating,
+            jobs,
             per_pod,
             weight,
             now,
@@ -45,7 +46,7 @@ fn cost(consumer: &Consumer, pods: u32) -> u64 {
         Extra::Pods(extra) => extra,
         Extra::Percent(percent) => (f64::from(pods * percent) / 100.0).ceil() as u32,
     };
-    u64::from(pods + extra(consumer.surge) + extra(consumer.terminating)) * u64::from(consumer.per_pod)
+    u64::from(pods + extra(consumer.surge) + extra(consumer.terminating) + consumer.jobs) * u64::from(consumer.per_pod)
 }
 
 proptest! {
@@ -169,6 +170,7 @@ proptest! {
             max: numbers[1],
             surge: Extra::Percent(numbers[2]),
             terminating: Extra::Pods(numbers[3]),
+            jobs: numbers[5],
             per_pod: numbers[4],
             weight: numbers[5],
             now: numbers[6],

@@ -34,13 +34,6 @@ use serde_json::Value;
 
 /// The image where the spec names none: its own default would change with CloudNativePG, and the C library with it.
 pub const DEFAULT_IMAGE: &str = "ghcr.io/cloudnative-pg/postgresql:17-standard-bookworm";
-/// PostgreSQL's `max_connections` where nobody sets it.
-pub const MAX_CONNECTIONS: u32 = 100;
-/// Connections that apps do not get: PostgreSQL's `superuser_reserved_connections` where nobody sets it, which CloudNativePG's
-/// own use.
-const SUPERUSERS: u32 = 3;
-/// Connections kept for monitoring and for a migration (P), one each.
-const OTHERS: u32 = 2;
 /// Numbered addresses of replicas where the spec says nothing (P).
 const DEFAULT_ADDRESSES: u32 = 3;
 /// The key of CloudNativePG's Secret `<cluster>-ca`: the authority that signed the servers' certificates.
@@ -99,13 +92,6 @@ impl CloudNativePg {
     /// Name of the Secret with the certificate authority, which CloudNativePG makes.
     pub fn authority_secret(&self) -> String {
         format!("{}-ca", self.cluster)
-    }
-
-    /// Connections that apps may open to each of the servers.
-    pub fn connections(&self) -> u32 {
-        let set = self.spec.parameters.iter().find(|(name, _)| name.eq_ignore_ascii_case("max_connections"));
-        let most = set.and_then(|(_, value)| value.trim().parse().ok()).unwrap_or(MAX_CONNECTIONS);
-        most.saturating_sub(SUPERUSERS + OTHERS)
     }
 
     fn address(&self, service: &str) -> Address {

@@ -292,7 +292,7 @@ fn what_apps_get_is_less_than_the_server_takes() {
     for (parameters, expected) in
         [(json!({}), 95), (json!({ "max_connections": "200" }), 195), (json!({ "Max_Connections": "4" }), 0)]
     {
-        assert_eq!(item(&json!({ "parameters": parameters })).connections(), expected);
+        assert_eq!(item(&json!({ "parameters": parameters })).spec.accepted().of_apps(), expected);
     }
 }
 

@@ -55,8 +55,6 @@ pub const EXPORTER_PORT: u16 = 9187;
 pub const MAX_LAG: Duration = Duration::from_secs(10);
 /// Key of the record: the timeline on which the database goes on.
 pub const TIMELINE: &str = "TIMELINE";
-/// Numbered addresses of replicas where the spec says nothing (P).
-const DEFAULT_ADDRESSES: u32 = 3;
 
 /// A database in this cluster that can be carried out.
 #[derive(Clone, Debug)]
@@ -98,14 +96,13 @@ impl InCluster {
             object_name: shard.map_or_else(|| object_name.clone(), |shard| format!("{object_name}-{shard}")),
         };
         let shards = spec.shards.and_then(|n| u32::try_from(n).ok());
-        let replicas = count(spec.read_replicas);
         Self {
             name: database.name.clone(),
             servers: shards.map_or_else(|| vec![server(None)], |n| (0..n).map(|shard| server(Some(shard))).collect()),
             identity: Identity { platform: platform.to_owned(), id, tier: StoreTier::Database },
             namespace: namespace.to_owned(),
-            replicas,
-            addresses: spec.max_read_replicas.map_or(DEFAULT_ADDRESSES, |n| count(Some(n))).max(replicas),
+            replicas: spec.replicas(),
+            addresses: spec.addresses(),
             object_name,
             spec: spec.clone(),
         }
@@ -118,11 +115,6 @@ impl InCluster {
             .and_then(|record| record.get(scaling::REPLICAS));
         let scaled = scaled.and_then(|replicas| replicas.parse().ok());
         scaled.map_or(self.replicas, |replicas: u32| replicas.clamp(self.replicas, self.addresses))
-    }
-
-    /// The most read replicas that there may be.
-    pub fn most(&self) -> u32 {
-        if self.spec.read_replica_scaling.is_some() { self.addresses } else { self.replicas }
     }
 
     /// What exports its figures; None unless it was asked for.
@@ -218,10 +210,6 @@ impl Server {
     pub fn pooler(&self) -> String {
         format!("{}-pooler", self.object_name)
     }
-}
-
-fn count(number: Option<i32>) -> u32 {
-    number.and_then(|n| u32::try_from(n).ok()).unwrap_or_default()
 }
 
 /// What a pass finds out about a database.
