@@ -206,7 +206,7 @@ pub fn set_tunable(tunables: &mut Tunables, pair: &str) -> Result<(), String> {
     }
     table! {
         time: series_never_seen failure_span breach settle no_new_step collapse_hold rollout_deadline schedule_ramp
-            schedule_lead_max guard_retest guard_pool_wait replica_lag tier_spacing;
+            schedule_lead_max guard_retest guard_pool_wait replica_lag tier_spacing tier_wait;
         window: tier_stale k_period collapse_window error_memory rollout_window;
         whole::<0>: dead_band_percent replica_wal_senders;
         whole::<1>: guard_readings gap_intervals stale_scrapes failure_threshold recovery_values schedule_steps;

@@ -342,7 +342,12 @@ mod tests {
             verdicts: [postgres::Reason::WritesHang, postgres::Reason::NotHighlyAvailable].map(verdict).into(),
         };
         let store = Store::new(&key("story-main-1"), StoreTier::Database, "main", Some(1));
-        of_database(store, "story-main-1", 10 << 30, &database::Figures { at: Time::from_secs(1000), view })
+        of_database(
+            store,
+            "story-main-1",
+            10 << 30,
+            &database::Figures { at: Time::from_secs(1000), view, moving: None },
+        )
     }
 
     fn cache(memory_max: u64) -> Seen {
@@ -371,7 +376,7 @@ mod tests {
             store,
             true,
             &view,
-            &cache::Figures { at: Time::from_secs(1000), shown, rates: cache::Rates::default() },
+            &cache::Figures { at: Time::from_secs(1000), shown, rates: cache::Rates::default(), moving: None },
         )
     }
 

@@ -16,7 +16,7 @@ use learningplatform_operator::{
     conditions::{State, Verdict},
     context::Settings,
     evaluate::tiers::TierPlan,
-    keeper::{StoreKey, database::Figures},
+    keeper::{StoreKey, beside::Moving, database::Figures},
     validate::validate,
 };
 use postgres::{DurabilityNow, ReplicaState, ReplicaView, View};
@@ -32,6 +32,16 @@ const START: Time = Time::from_secs(1_800_000_000);
 
 /// What a keeper sees at `at`: connections in use, and those that there may be.
 fn figures(at: Time, connections: Option<(u32, u32)>, lags: &[(ReplicaState, Option<u64>)]) -> Arc<Figures> {
+    moving(at, connections, lags, None)
+}
+
+/// The same, with a replica on its way.
+fn moving(
+    at: Time,
+    connections: Option<(u32, u32)>,
+    lags: &[(ReplicaState, Option<u64>)],
+    moving: Option<Moving>,
+) -> Arc<Figures> {
     let replica = |(ordinal, (state, lag)): (usize, &(ReplicaState, Option<u64>))| ReplicaView {
         ordinal: u32::try_from(ordinal).unwrap(),
         state: *state,
@@ -57,7 +67,7 @@ fn figures(at: Time, connections: Option<(u32, u32)>, lags: &[(ReplicaState, Opt
         certificate_ends: None,
         verdicts: Vec::new(),
     };
-    Arc::new(Figures { at, view })
+    Arc::new(Figures { at, view, moving })
 }
 
 fn plan(spec: Value) -> TierPlan {
@@ -411,6 +421,39 @@ async fn a_database_whose_connections_are_taken_stops_the_growth_of_a_latency_sp
             assert_ne!(says.reason, Reason::BottleneckElsewhere, "{}", says.message);
         }
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn new_pods_wait_for_a_growing_replica_and_status_says_so() {
+    let scene = Scene::start(4, 33.0, 0.1);
+    scene.sees(Some((100, 400)), 1).await;
+    scene.apply(in_cluster(json!({"readReplicas": 1})), quick(30, json!({"requestRate": {"perPod": 10}})));
+    scene.sees(Some((100, 400)), 30).await;
+    assert_eq!(scene.floor(), 4);
+
+    // A spike while nothing grows waits for nothing; one ten seconds after a replica was asked for waits for the rest of its time.
+    scene.scripts["http://rate"].rate("story-web", 55.0);
+    scene.sees(Some((100, 400)), 10).await;
+    assert_eq!(scene.floor(), 6);
+    let since = START.plus(scene.began.elapsed().into());
+    let sees = async |seconds: u64| {
+        for _ in 0..seconds {
+            let now = START.plus(scene.began.elapsed().into());
+            let seen = moving(now, Some((100, 400)), &[], Some(Moving { grows: true, since }));
+            scene.cluster.databases.lock().unwrap().insert("story-main".to_owned(), seen);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    sees(10).await;
+    scene.scripts["http://rate"].rate("story-web", 85.0);
+    sees(18).await;
+    assert_eq!(scene.floor(), 6);
+    let view = scene.lab.view("web").unwrap();
+    let told = view.status();
+    assert!(told.reason.starts_with("main gets a further read replica first: no pods are added"), "{}", told.reason);
+    assert!(told.stages.iter().any(|stage| (stage.name.as_str(), stage.before, stage.after) == ("ramp", 9, 6)));
+    sees(4).await;
+    assert_eq!(scene.floor(), 9, "for half a minute and no longer");
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::sample::Sample;
 use crate::size::pods_for;
-use crate::tier_size::{Asked, Cause, Gate, Low, Operation, too_soon};
+use crate::tier_size::{Asked, Cause, Gate, Low, Operation, Proposal, too_soon, turn};
 use crate::tiers::{Figure, Symptom, TierKind};
 use crate::time::Time;
 use crate::tunables::Tunables;
@@ -50,6 +50,8 @@ pub struct Input {
     pub asked: Option<Asked>,
     /// The primaries of the databases behind it: they get the load of what a smaller cache no longer holds.
     pub primaries: Vec<Symptom>,
+    /// The apps that use it, and their databases, as far as they grow or shrink.
+    pub beside: Vec<Proposal>,
 }
 
 /// What earlier evaluations left behind. Lost without harm.
@@ -109,6 +111,7 @@ pub fn decide(tunables: &Tunables, policy: &Policy, memory: &mut Memory, input: 
         too_soon(tunables, input.now, input.last_move)
             .or(low.map(|until| Gate::NotLowLongEnough { until }))
             .or_else(|| if shrinks { busy_primary(tunables, input) } else { None })
+            .or_else(|| turn(tunables, input.now, TierKind::Cache, !shrinks, &input.beside))
     };
     let gate = gate(input)
         .or_else(|| if shrinks && step.what == What::Shards { figures.memory_gate(tunables) } else { None })

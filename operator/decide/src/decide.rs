@@ -12,6 +12,7 @@ use crate::report;
 use crate::signal::{Signal, observe_latency};
 use crate::size::{correct, restrain, size};
 use crate::state::State;
+use crate::tier_size::in_turn;
 use crate::tiers::Tiers;
 use crate::why::Why;
 
@@ -78,7 +79,8 @@ pub fn advance_with(policy: &Policy, state: &mut State, input: &Input, tiers: &T
         (after, why)
     });
     stages.add(StageName::Stabilise, |wanted| state.history.stabilise(&tick, &signals, wanted, held));
-    stages.add(StageName::Ramp, |wanted| state.pace.ramp(&tick, wanted));
+    let planned = raise(&tick, &signals, &plan, 0).0;
+    stages.add(StageName::Ramp, |wanted| in_turn(&tick, planned, state.pace.ramp(&tick, wanted)));
     stages.add(StageName::Bound, |wanted| bound(&tick, &caps, wanted));
 
     // Gate: a pause suppresses writes, never the recommendation.

@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 
 use crate::decision::{Finding, HeldBy, MetricsAvailable, MetricsReason, SignalState, StageName};
 use crate::sample::SourceError;
+use crate::tiers::TierKind;
 use crate::why::{Reason, Why};
 
 /// A number with at most three digits after the point and no trailing zeros.
@@ -115,6 +116,10 @@ impl fmt::Display for Why {
             Self::SpeedUp => f.write_str("behavior.scaleUp allows no more for now"),
             Self::SpeedDown => f.write_str("behavior.scaleDown allows no less for now"),
             Self::DirectionDisabled => f.write_str("behavior disables this direction"),
+            Self::TierFirst { tier, kind, until } => {
+                let more = if *kind == TierKind::ReadReplicas { "a further read replica" } else { "more servers" };
+                write!(f, "{tier} gets {more} first: no pods are added for load before it serves, or {until}")
+            }
             Self::WithinCap => f.write_str("within the cap"),
             Self::Maximum { max } => write!(f, "maxReplicas is {max}"),
             Self::ScheduleCap { name, cap } => write!(f, "schedule {name} allows {}", Pods(*cap)),

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::budget::Fit;
 use crate::sample::Sample;
 use crate::size::pods_for;
-use crate::tier_size::{Asked, Cause, Gate, Low, Operation, too_soon};
+use crate::tier_size::{Asked, Cause, Gate, Low, Operation, Proposal, too_soon, turn};
 use crate::tiers::TierKind;
 use crate::time::Time;
 use crate::tunables::Tunables;
@@ -45,6 +45,8 @@ pub struct Input {
     pub last_move: Option<Time>,
     /// An app that the database makes slow, and that replicas may help: see [`Figure::eased_by`](crate::Figure::eased_by).
     pub asked: Option<Asked>,
+    /// The apps that use the database, and their caches, as far as they grow or shrink.
+    pub beside: Vec<Proposal>,
 }
 
 /// One replica.
@@ -102,7 +104,9 @@ pub fn decide(tunables: &Tunables, policy: &Policy, memory: &mut Memory, input: 
     });
     let patience = || {
         let low = (to < input.wanted).then(|| memory.low.until(tunables.tier_spacing, input.now)).flatten();
-        too_soon(tunables, input.now, input.last_move).or(low.map(|until| Gate::NotLowLongEnough { until }))
+        too_soon(tunables, input.now, input.last_move)
+            .or(low.map(|until| Gate::NotLowLongEnough { until }))
+            .or_else(|| turn(tunables, input.now, TierKind::ReadReplicas, to > input.wanted, &input.beside))
     };
     let gate = gate.or_else(|| if by_spec { None } else { patience() });
     let step = Move { from: input.wanted, to, cause };

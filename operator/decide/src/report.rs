@@ -1,7 +1,10 @@
 //! From the stages' results to what a decision tells.
 
+use std::cmp::Ordering;
+
 use crate::decision::{
     Decision, Finding, HeldBy, Hint, LatencyReport, MetricsAvailable, MetricsReason, SignalReport, SignalState, Stage,
+    StageName,
 };
 use crate::latency::Verdict;
 use crate::policy::{Latency, Name};
@@ -9,7 +12,7 @@ use crate::sample::SourceErrorKind;
 use crate::signal::{LatencySignal, Signal};
 use crate::size::proposal;
 use crate::tick::Tick;
-use crate::why::Reason;
+use crate::why::{Reason, Why};
 use crate::write::Write;
 
 /// The HPA changes nothing while a metric is this close to its target (its default tolerance).
@@ -208,13 +211,28 @@ impl Decision {
         }
         let same_findings = self.findings.len() == previous.findings.len()
             && self.findings.iter().zip(&previous.findings).all(|(a, b)| a.reason() == b.reason());
+        let waits = |decision: &Self| {
+            let of = |stage: &Stage| match &stage.why {
+                Why::TierFirst { tier, .. } => Some(tier.clone()),
+                _ => None,
+            };
+            decision.stages.iter().find_map(of)
+        };
         let tier = |decision: &Self| decision.bottleneck.as_ref().map(|bottleneck| bottleneck.tier().cloned());
         self.floor != previous.floor
             || self.cap != previous.cap
             || self.write != previous.write
             || metrics(self) != metrics(previous)
             || tier(self) != tier(previous)
+            || waits(self) != waits(previous)
             || !same_findings
+    }
+
+    /// Where the floor is going: what is asked for now, beside what it was, before windows and speed.
+    pub fn heads(&self) -> Ordering {
+        let before = self.stages.first().map_or(self.floor, |stage| stage.before);
+        let raised = self.stages.iter().find(|stage| stage.name == StageName::Raise);
+        raised.map_or(self.floor, |stage| stage.after).cmp(&before)
     }
 
     /// Why the floor is what it is, in one sentence.

@@ -8,9 +8,11 @@ use serde::{Serialize, Serializer};
 use crate::budget::Fit;
 use crate::explain::{Num, Percent};
 use crate::policy::Name;
+use crate::tick::Tick;
 use crate::tiers::{Figure, TierKind};
 use crate::time::{Duration, Time};
 use crate::tunables::Tunables;
+use crate::why::Why;
 
 /// Something that is done to a tier: meanwhile its size stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -121,9 +123,16 @@ pub enum Gate {
         /// The database.
         tier: Name,
     },
+    /// Another tier moves first.
+    Turn {
+        /// It.
+        tier: Name,
+        /// More, or less.
+        grows: bool,
+    },
 }
 
-/// A tier that should grow or shrink.
+/// A tier that grows or shrinks, or should.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Proposal {
     /// Its name.
@@ -132,22 +141,60 @@ pub struct Proposal {
     pub kind: TierKind,
     /// More, or less.
     pub grows: bool,
+    /// Since when.
+    pub since: Time,
 }
 
-/// What `proposal` has to wait for among `all`, if anything: tiers that others lean on grow first and shrink last, and
-/// nothing shrinks while anything grows. An app waits for nothing: its demand is there now, and a replica takes minutes.
-pub fn waits_for<'a>(proposal: &Proposal, all: &'a [Proposal]) -> Option<&'a Proposal> {
-    if proposal.kind == TierKind::App {
-        return None;
+impl Proposal {
+    /// Until when growth of what leans on this tier waits for it. A replica may take hours to be made, and demand is there now.
+    pub(crate) fn first_until(&self, tunables: &Tunables) -> Time {
+        self.since.plus(tunables.tier_wait)
     }
-    let before = |other: &&Proposal| match (proposal.grows, other.grows) {
-        (true, true) => other.kind < proposal.kind,
+}
+
+/// What a tier of this kind has to wait for among the `others` that it shares requests with, before it grows or shrinks: tiers
+/// that others lean on grow first, for [`Tunables::tier_wait`] at most, and shrink last; nothing shrinks while anything grows. An
+/// app that shrinks waits for nothing: nothing leans on it.
+pub fn waits_for<'a>(
+    tunables: &Tunables,
+    now: Time,
+    kind: TierKind,
+    grows: bool,
+    others: &'a [Proposal],
+) -> Option<&'a Proposal> {
+    let first = |other: &&Proposal| match (grows, other.grows) {
+        // What began after now is of another clock.
+        (true, true) => other.kind < kind && other.since <= now && now < other.first_until(tunables),
         (true, false) => false,
-        (false, true) => true,
-        (false, false) => other.kind > proposal.kind,
+        (false, true) => kind != TierKind::App,
+        (false, false) => kind != TierKind::App && other.kind > kind,
     };
     let order = |other: &&Proposal| (!other.grows, other.grows.then_some(other.kind), Reverse(other.kind));
-    all.iter().filter(before).min_by_key(order)
+    others.iter().filter(first).min_by_key(order)
+}
+
+/// What a move of a tier waits for: others that come first.
+pub(crate) fn turn(tunables: &Tunables, now: Time, kind: TierKind, grows: bool, others: &[Proposal]) -> Option<Gate> {
+    waits_for(tunables, now, kind, grows, others)
+        .map(|other| Gate::Turn { tier: other.tier.clone(), grows: other.grows })
+}
+
+/// Of the stage "ramp": new pods wait for the tiers under them, unless something other than load asks for them (`planned`: a
+/// schedule, a hold, a fallback or the minimum).
+pub(crate) fn in_turn(tick: &Tick<'_>, planned: u32, (wanted, why): (u32, Why)) -> (u32, Why) {
+    let tunables = &tick.policy.tunables;
+    // What runs already costs nothing, and without any pod nothing is answered.
+    let least = tick.floor.max(tick.observed).max(planned).max(1);
+    if wanted <= least {
+        return (wanted, why);
+    }
+    match waits_for(tunables, tick.now, TierKind::App, true, &tick.tiers.growing) {
+        None => (wanted, why),
+        Some(other) => {
+            let until = other.first_until(tunables);
+            (least, Why::TierFirst { tier: other.tier.clone(), kind: other.kind, until })
+        }
+    }
 }
 
 /// What a move that is not the spec's own waits for: time since the last one.
@@ -231,6 +278,8 @@ impl fmt::Display for Gate {
                 )
             }
             Self::Primary { tier } => write!(f, "{tier} would get the load, and is not known to be able to take it"),
+            Self::Turn { tier, grows: true } => write!(f, "{tier} grows first"),
+            Self::Turn { tier, grows: false } => write!(f, "{tier} shrinks first"),
         }
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::budget::CapLimit;
 use crate::policy::Name;
 use crate::sample::Sample;
+use crate::tier_size::Proposal;
 use crate::tunables::Tunables;
 
 /// What the tiers beside an app show and allow at one tick. The default says nothing and changes nothing.
@@ -18,6 +19,8 @@ pub struct Tiers {
     /// What would show that a tier, and not the app, makes requests slow. A tier counts as declared by being named here: while
     /// any of its symptoms has no trusted value, latency adds no pods. So name none that nothing measures.
     pub symptoms: Vec<Symptom>,
+    /// Those that are growing for the load on them: they get the new load first. See [`waits_for`](crate::tier_size::waits_for).
+    pub growing: Vec<Proposal>,
 }
 
 /// One figure of a tier beside the value at which the tier is taken to be the bottleneck.

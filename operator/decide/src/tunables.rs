@@ -91,6 +91,8 @@ pub struct Tunables {
     pub replica_wal_senders: u32,
     /// Between two moves of one tier; and for so long it must have needed less before it shrinks. Default 5 min.
     pub tier_spacing: Duration,
+    /// How long apps, at most, add no pods for load while a database or cache that they use grows. Default 30 s.
+    pub tier_wait: Duration,
     /// A cache gets a shard above this share of its memory. Default 0.85.
     pub cache_full: f64,
     /// It loses one where at most this share would be used afterwards. Default 0.70.
@@ -168,6 +170,7 @@ impl Default for Tunables {
             replica_lag: Duration::from_secs(10),
             replica_wal_senders: 2,
             tier_spacing: Duration::from_mins(5),
+            tier_wait: Duration::from_secs(30),
             cache_full: 0.85,
             cache_full_after: 0.70,
             rollout_window: Duration::from_mins(5),

@@ -8,6 +8,7 @@ use crate::bottleneck::Bottleneck;
 use crate::budget::CapLimit;
 use crate::decision::SignalState;
 use crate::policy::Name;
+use crate::tiers::TierKind;
 use crate::time::{Duration, Time};
 
 /// What set the floor, as one word.
@@ -193,6 +194,15 @@ pub enum Why {
     SpeedDown,
     /// Ramp: the behaviour disables this direction.
     DirectionDisabled,
+    /// Ramp: a tier that the app leans on grows first.
+    TierFirst {
+        /// The tier.
+        tier: Name,
+        /// Its kind.
+        kind: TierKind,
+        /// Until then at most.
+        until: Time,
+    },
     /// Bound: within the cap.
     WithinCap,
     /// Bound: the policy's maximum.
@@ -237,7 +247,9 @@ impl Why {
             | Self::TooFewReady { .. }
             | Self::MoreErrors { .. }
             | Self::Collapsed { .. } => Reason::Stabilising,
-            Self::WithinSpeed | Self::SpeedUp | Self::SpeedDown | Self::DirectionDisabled => Reason::Ramping,
+            Self::WithinSpeed | Self::SpeedUp | Self::SpeedDown | Self::DirectionDisabled | Self::TierFirst { .. } => {
+                Reason::Ramping
+            }
             Self::WithinCap
             | Self::Maximum { .. }
             | Self::ScheduleCap { .. }

@@ -3,7 +3,7 @@
 
 use super::Cluster;
 use crate::{
-    keeper::{StoreKey, cache, database::Figures},
+    keeper::{StoreKey, beside::Moving, cache, database::Figures},
     naming::{AppKey, Owner},
     tiers::{
         autoscaling::hpa::bounds_of,
@@ -14,8 +14,9 @@ use crate::{
 };
 use crds::tiers::{pooler::Pooler, uses::UsedDatabase};
 use decide::{
-    Duration, Figure, Name, Sample, Symptom, Tiers, Time, Tunables,
+    Duration, Figure, Name, Sample, Symptom, TierKind, Tiers, Time, Tunables,
     budget::{Account, Consumer, Endpoint, Extra, Fit, Known, Limit, Shares, share},
+    tier_size::Proposal,
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use parking_lot::Mutex;
@@ -114,6 +115,21 @@ impl TierPlan {
             [cpu, evictions].map(|(figure, sample)| Symptom::new(cache.name.as_str(), figure, sample, tunables))
         });
         symptoms.collect()
+    }
+
+    /// The databases and caches that the app uses and that grow because of the load on them.
+    pub fn growing(&self, app: &AppKey, look: Look<'_>, cache_look: CacheLook<'_>) -> Vec<Proposal> {
+        let proposal = |tier: &str, kind, moving: Moving| {
+            moving.grows.then(|| Proposal { tier: tier.into(), kind, grows: true, since: moving.since })
+        };
+        let servers = self.servers.iter().filter(|server| server.users.iter().any(|user| user.key == *app));
+        let replicas = servers.filter_map(|server| {
+            proposal(&server.name, TierKind::ReadReplicas, look(server.keeper.as_ref()?)?.moving?)
+        });
+        let caches = self.caches.iter().filter(|cache| cache.users.contains(app));
+        let caches =
+            caches.filter_map(|cache| proposal(&cache.name, TierKind::Cache, cache_look(&cache.keeper)?.moving?));
+        replicas.chain(caches).collect()
     }
 }
 
@@ -357,7 +373,8 @@ impl PlatformTiers {
         let cap_limit = memory.shares.as_ref().and_then(|(_, shares)| shares.caps.get(app.app.as_str()).cloned());
         let mut symptoms = self.plan.symptoms(app, tunables, &look);
         symptoms.extend(self.plan.cache_symptoms(app, tunables, &|key| cluster.cache(key)));
-        Tiers { cap_limit, symptoms }
+        let growing = self.plan.growing(app, &look, &|key| cluster.cache(key));
+        Tiers { cap_limit, symptoms, growing }
     }
 
     /// Databases that do not even accept what their apps open at their fewest pods, each with the sum.

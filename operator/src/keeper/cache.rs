@@ -1,7 +1,7 @@
 //! The keeper of a cache in the cluster.
 
 pub use super::cache_size::{Rates, Scaling};
-use super::{Keep, Round, StoreKey, cache_size, pods};
+use super::{Keep, Round, StoreKey, beside::Moving, cache_size, pods};
 use crate::{context::Context, metrics::RoundFailure, tiers::store::StoreTier};
 use decide::Time;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -77,6 +77,8 @@ pub struct Figures {
     pub shown: valkey::Figures,
     /// What the servers do.
     pub rates: Rates,
+    /// A size that is on its way.
+    pub moving: Option<Moving>,
 }
 
 impl Keep for CacheKeeper {
@@ -122,12 +124,16 @@ impl Keep for CacheKeeper {
         }
         let next = if decision.view.verdict == Verdict::Ready { SETTLED } else { WORKING };
         let rates = memory.rates(at, &seen.sightings);
-        let scaled = orders.scaling.as_ref().filter(|_| orders.acts).and_then(|scaling| {
+        let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
+        let scaled = scaling.and_then(|scaling| {
             let seen = (&decision.view.verdict, &decision.figures, rates);
             let input = cache_size::input(ctx, scaling, at, &orders.wish, seen);
             memory.decide(&ctx.settings.tunables, scaling, &input)
         });
-        let figures = Figures { at, shown: decision.figures.clone(), rates };
+        let moving = scaling.and_then(|scaling| {
+            cache_size::moving(scaling, &orders.wish, (&decision.view, &decision.figures), scaled.as_ref())
+        });
+        let figures = Figures { at, shown: decision.figures.clone(), rates, moving };
         Round { view: view(decision, &seen.sightings, before, scaled), figures, next }
     }
 }

@@ -1,18 +1,20 @@
 //! How many shards and replicas a cache has by its memory and its load. Its servers say both: no Prometheus is asked.
 
-use super::{StoreKey, cache::Scaled};
+use super::{
+    beside::{Beside, Moving},
+    cache::Scaled,
+    looks::Looks,
+};
 use crate::{context::Context, evaluate::tiers};
 use decide::{
     Duration, Figure, Sample, Symptom, Time, Tunables,
     cache_size::{self, Input, Policy, What},
     tier_size::{Asked, Operation},
 };
-use std::collections::{BTreeMap, VecDeque};
-use valkey::{Answer, Figures, Role, Sighting, Verdict, Work};
+use std::collections::BTreeMap;
+use valkey::{Answer, Figures, Mode, Role, Sighting, Verdict, View, Wish};
 
-/// The time over which work is averaged (P).
-const SPAN: Duration = Duration::from_secs(60);
-/// The shortest time over which it is (P).
+/// The shortest time over which work is averaged (P).
 const LEAST: Duration = Duration::from_secs(10);
 
 /// How a cache is scaled.
@@ -24,8 +26,8 @@ pub struct Scaling {
     pub last_move: Option<Time>,
     /// An app that it makes slow.
     pub asked: Option<Asked>,
-    /// The databases that get the load of what a smaller cache no longer holds, by their names.
-    pub behind: Vec<(String, StoreKey)>,
+    /// What it shares requests with. The databases get the load of what a smaller cache no longer holds.
+    pub beside: Beside,
 }
 
 /// What its servers do, per second.
@@ -43,7 +45,7 @@ pub struct Rates {
 #[derive(Debug, Default)]
 pub struct Memory {
     decided: cache_size::Memory,
-    work: BTreeMap<String, VecDeque<(Time, Work)>>,
+    work: BTreeMap<String, Looks<2>>,
 }
 
 impl Memory {
@@ -52,7 +54,9 @@ impl Memory {
         self.work.retain(|pod, _| sightings.iter().any(|sighting| sighting.pod.name == *pod));
         let of = |sighting: &Sighting| {
             let Answer::Node(node) = &sighting.answer else { return None };
-            let (cores, evictions) = rate(self.work.entry(sighting.pod.name.clone()).or_default(), now, node.work)?;
+            let looks = self.work.entry(sighting.pod.name.clone()).or_default();
+            let counted = [node.work.cpu.as_secs_f64(), node.work.evicted as f64];
+            let [cores, evictions] = looks.rates(now, counted, LEAST)?;
             // A replica removes what its primary tells it to.
             Some((cores, if node.role == Role::Primary { evictions } else { 0.0 }))
         };
@@ -80,22 +84,32 @@ impl Memory {
     }
 }
 
-/// Cores used and keys evicted per second, over the last span; None until there are two looks that are far enough apart.
-fn rate(looks: &mut VecDeque<(Time, Work)>, now: Time, work: Work) -> Option<(f64, f64)> {
-    // A server that has started anew counts from zero; a clock that was set back measures nothing.
-    if looks.back().is_some_and(|(at, before)| before.cpu > work.cpu || before.evicted > work.evicted || *at >= now) {
-        looks.clear();
+/// A size that is on its way, since when: more where the servers of the wished size are not all there, less where more are. The
+/// spec's own smallest size is no reason for anybody to wait.
+pub fn moving(
+    scaling: &Scaling,
+    wish: &Wish,
+    (view, figures): (&View, &Figures),
+    scaled: Option<&Scaled>,
+) -> Option<Moving> {
+    if let Some(scaled) = scaled.filter(|scaled| (scaled.shards, scaled.replicas) != (wish.shards, wish.replicas)) {
+        let grows = scaled.shards > wish.shards || scaled.replicas > wish.replicas;
+        return Some(Moving { grows, since: scaled.at });
     }
-    looks.push_back((now, work));
-    // The last one that is a whole span old is kept.
-    while looks.get(1).is_some_and(|(at, _)| now.since(*at) >= SPAN) {
-        looks.pop_front();
+    let lacks = |shard: u32| {
+        let empty = figures.shards.get(&shard).is_none_or(|shard| shard.slots == 0);
+        let linked =
+            view.shards.get(&shard).map_or(0, |shard| shard.replicas.values().filter(|linked| **linked).count());
+        (wish.mode == Mode::Cluster && empty) || linked < wish.replicas as usize
+    };
+    let since = scaling.last_move?;
+    let beyond = wish.shards > scaling.policy.shards.0 || wish.replicas > scaling.policy.replicas.0;
+    let leaves = view.shards.keys().any(|shard| *shard >= wish.shards);
+    match (beyond && (0..wish.shards).any(lacks), leaves) {
+        (true, _) => Some(Moving { grows: true, since }),
+        (false, true) => Some(Moving { grows: false, since }),
+        (false, false) => None,
     }
-    let (since, before) = looks.front()?;
-    let span = now.since(*since);
-    let seconds = span.as_secs_f64();
-    let evicted = (work.evicted - before.evicted) as f64 / seconds;
-    (span >= LEAST).then(|| ((work.cpu - before.cpu).as_secs_f64() / seconds, evicted))
 }
 
 /// What a decision looks at.
@@ -103,7 +117,7 @@ pub fn input(
     ctx: &Context,
     scaling: &Scaling,
     now: Time,
-    wish: &valkey::Wish,
+    wish: &Wish,
     (verdict, figures, rates): (&Verdict, &Figures, Rates),
 ) -> Input {
     let known = |figure: Option<f64>| figure.map_or(Sample::NoData, |value| Sample::value(value, Some(now)));
@@ -123,13 +137,15 @@ pub fn input(
         last_move: scaling.last_move,
         asked: scaling.asked.clone(),
         primaries: scaling
-            .behind
+            .beside
+            .databases
             .iter()
             .map(|(name, key)| {
                 let sample = tiers::in_use(ctx.databases.figures(key).as_deref());
                 Symptom::new(name.as_str(), Figure::ConnectionWait, sample, tunables)
             })
             .collect(),
+        beside: scaling.beside.moving(ctx, now),
     }
 }
 
@@ -155,27 +171,9 @@ mod tests {
         Time::from_secs(START + second)
     }
 
-    fn work(seconds: f64, evicted: u64) -> Work {
-        Work { cpu: std::time::Duration::from_secs_f64(seconds), evicted }
-    }
-
-    #[test]
-    fn work_is_averaged_over_a_minute_and_anew_after_a_restart() {
-        let mut looks = VecDeque::new();
-        assert_eq!(rate(&mut looks, at(0), work(100.0, 50)), None);
-        assert_eq!(rate(&mut looks, at(8), work(104.0, 50)), None);
-        assert_eq!(rate(&mut looks, at(10), work(105.0, 60)), Some((0.5, 1.0)));
-        assert_eq!(rate(&mut looks, at(60), work(160.0, 350)), Some((1.0, 5.0)));
-        // From the look at 8 s on.
-        assert_eq!(rate(&mut looks, at(68), work(164.0, 350)), Some((1.0, 5.0)));
-        assert_eq!(rate(&mut looks, at(70), work(1.0, 0)), None, "it counts from zero");
-        assert_eq!(rate(&mut looks, at(90), work(2.0, 20)), Some((0.05, 1.0)));
-        assert_eq!(rate(&mut looks, at(80), work(2.0, 20)), None, "a clock that was set back");
-    }
-
     fn scaling() -> Scaling {
         let policy = Policy { shards: (3, 4), replicas: (1, 2), per_node: Some(0.6) };
-        Scaling { policy, last_move: None, asked: None, behind: Vec::new() }
+        Scaling { policy, last_move: None, asked: None, beside: Beside::default() }
     }
 
     fn calm() -> Input {
@@ -193,6 +191,7 @@ mod tests {
             last_move: None,
             asked: None,
             primaries: Vec::new(),
+            beside: Vec::new(),
         }
     }
 
@@ -209,6 +208,60 @@ mod tests {
         assert_eq!(
             decide(&Input { load: value(4.0), under_way: under_way(&Verdict::Moving { left: 9 }), ..calm() }),
             None
+        );
+    }
+
+    #[test]
+    fn a_size_that_load_asked_for_is_on_its_way_until_all_of_it_serves() {
+        use valkey::{Password, Passwords, Rotation, Shard, ShardFigures};
+        let wish = |shards, replicas| Wish {
+            mode: Mode::Cluster,
+            shards,
+            replicas,
+            passwords: Passwords { current: Password::new("x"), previous: None },
+            formed: true,
+            primary: None,
+        };
+        // Shards with slots and with one replica each that is linked, and those without.
+        let seen = |complete: u32, empty: u32| {
+            let replicas = |shard| BTreeMap::from([(format!("s{shard}-1"), shard < complete)]);
+            let shard = |shard| (shard, Shard { replicas: replicas(shard), ..Shard::default() });
+            let figures =
+                |shard| (shard, ShardFigures { slots: u32::from(shard < complete), ..ShardFigures::default() });
+            let view = View {
+                verdict: Verdict::Ready,
+                formed: true,
+                agreed: true,
+                shards: (0..complete + empty).map(shard).collect(),
+                lead: None,
+                primary: None,
+                held: Default::default(),
+                rejoin: Default::default(),
+                removable: Default::default(),
+                rotation: Rotation::Settled,
+            };
+            (view, Figures { shards: (0..complete + empty).map(figures).collect(), to_move: 0 })
+        };
+        let moved = Scaling { last_move: Some(at(7)), ..scaling() };
+        let scaled = |shards, replicas| Some(Scaled { shards, replicas, at: at(9), why: String::new() });
+        let table = [
+            (wish(4, 1), seen(4, 0), None, None, "all is there"),
+            (wish(4, 1), seen(3, 1), None, Some((true, 7)), "the fourth shard has no slots yet"),
+            (wish(3, 2), seen(3, 0), None, Some((true, 7)), "each lacks a replica"),
+            (wish(3, 1), seen(2, 1), None, None, "the spec's own smallest size"),
+            (wish(3, 1), seen(4, 0), None, Some((false, 7)), "one leaves"),
+            (wish(3, 1), seen(3, 0), scaled(4, 1), Some((true, 9)), "decided just now"),
+            (wish(3, 2), seen(3, 0), scaled(3, 1), Some((false, 9)), "decided just now"),
+        ];
+        for (wish, (view, figures), scaled, expected, why) in table {
+            let found = moving(&moved, &wish, (&view, &figures), scaled.as_ref());
+            assert_eq!(found, expected.map(|(grows, since)| Moving { grows, since: at(since) }), "{why}");
+        }
+        let (view, figures) = seen(3, 1);
+        assert_eq!(
+            moving(&scaling(), &wish(4, 1), (&view, &figures), None),
+            None,
+            "never changed: it is lost, and comes back"
         );
     }
 }

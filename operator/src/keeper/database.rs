@@ -1,7 +1,7 @@
 //! The keeper of a PostgreSQL primary with its replicas.
 
 pub use super::read_replicas::{Scaled, Scaling};
-use super::{Keep, Round, StoreKey, pods, read_replicas};
+use super::{Keep, Round, StoreKey, beside::Moving, pods, read_replicas};
 use crate::{
     context::Context,
     metrics::RoundFailure,
@@ -85,6 +85,8 @@ pub struct Figures {
     pub at: Time,
     /// All that it has seen. The size of databases and log is in whole percents of the volume, added up once a minute.
     pub view: postgres::View,
+    /// A replica more that is on its way.
+    pub moving: Option<Moving>,
 }
 
 impl Keep for DatabaseKeeper {
@@ -144,12 +146,16 @@ impl Keep for DatabaseKeeper {
         let settled = decision.view.ready() && decision.acts.is_empty();
         let restarting = decision.restart.is_some() || found.iter().any(|pod| pod.terminating);
         let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
+        let wanted = orders.wish.replicas;
         let scaled = scaling.and_then(|scaling| {
-            memory.decide(&ctx.settings.tunables, scaling, at, orders.wish.replicas, restarting, &decision.view)
+            let beside = scaling.beside.moving(ctx, at);
+            memory.decide(&ctx.settings.tunables, scaling, at, (wanted, restarting), &decision.view, beside)
         });
+        let moving =
+            scaling.and_then(|scaling| read_replicas::moving(scaling, wanted, &decision.view, scaled.as_ref()));
         Round {
             view: view(&decision.view, scaled),
-            figures: Figures { at, view: decision.view },
+            figures: Figures { at, view: decision.view, moving },
             next: if settled { SETTLED } else { WORKING },
         }
     }

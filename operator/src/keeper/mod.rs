@@ -1,9 +1,11 @@
 //! Keepers: a task for each store in the cluster. It looks at the servers, decides, and acts on them, beside the passes, so
 //! that no pass waits for a server. A pass gives it orders and reads its view; when the view changes, it wakes a pass.
 
+pub mod beside;
 pub mod cache;
 mod cache_size;
 pub mod database;
+mod looks;
 mod pods;
 mod read_replicas;
 

@@ -1,17 +1,19 @@
 //! How many read replicas a database has by its load. The replicas themselves say how busy they are: no Prometheus is asked.
 
+use super::{
+    beside::{Beside, Moving},
+    looks::Looks,
+};
 use decide::{
     Duration, Sample, Time, Tunables,
     budget::Fit,
     read_replicas::{self, Input, Policy, Replica},
-    tier_size::{Asked, Operation},
+    tier_size::{Asked, Operation, Proposal},
 };
 use postgres::{ReplicaState, ReplicaView, View};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
-/// The time over which load is averaged (P): a server counts a statement when it has ended.
-const SPAN: Duration = Duration::from_secs(60);
-/// The shortest time over which it is (P): half of that after a restart.
+/// The shortest time over which load is averaged (P): half of a span after a restart.
 const LEAST: Duration = Duration::from_secs(30);
 
 /// How the replicas of a server are scaled.
@@ -25,6 +27,8 @@ pub struct Scaling {
     pub connections: Fit,
     /// An app that the primary makes slow.
     pub asked: Option<Asked>,
+    /// What it shares requests with.
+    pub beside: Beside,
 }
 
 /// A number of replicas that is wanted from now on.
@@ -42,19 +46,19 @@ pub struct Scaled {
 #[derive(Debug, Default)]
 pub struct Memory {
     decided: read_replicas::Memory,
-    busy: BTreeMap<u32, VecDeque<(Time, std::time::Duration)>>,
+    busy: BTreeMap<u32, Looks<1>>,
 }
 
 impl Memory {
-    /// Whether the replicas should be more or fewer than `wanted`.
+    /// Whether the replicas should be more or fewer than `wanted`, where those `beside` the database move so.
     pub fn decide(
         &mut self,
         tunables: &Tunables,
         scaling: &Scaling,
         now: Time,
-        wanted: u32,
-        restarting: bool,
+        (wanted, restarting): (u32, bool),
         view: &View,
+        beside: Vec<Proposal>,
     ) -> Option<Scaled> {
         self.busy.retain(|ordinal, _| view.replicas.iter().any(|replica| replica.ordinal == *ordinal));
         let known = |figure: Option<f64>| figure.map_or(Sample::NoData, |value| Sample::value(value, Some(now)));
@@ -74,6 +78,7 @@ impl Memory {
             wal_senders: known(view.senders_left.map(f64::from)),
             last_move: scaling.last_move,
             asked: scaling.asked.clone(),
+            beside,
         };
         let step = read_replicas::decide(tunables, &scaling.policy, &mut self.decided, &input).step?;
         Some(Scaled { replicas: step.to, at: now, why: step.cause.to_string() })
@@ -81,21 +86,21 @@ impl Memory {
 
     /// Statements that a replica ran at the same time, on average; None until it has been watched for long enough.
     fn load(&mut self, now: Time, replica: &ReplicaView) -> Option<f64> {
-        let busy = replica.busy?;
-        let looks = self.busy.entry(replica.ordinal).or_default();
-        // A server that has started anew counts from zero; a clock that was set back measures nothing.
-        if looks.back().is_some_and(|(at, before)| *before > busy || *at >= now) {
-            looks.clear();
-        }
-        looks.push_back((now, busy));
-        // The last one that is a whole span old is kept.
-        while looks.get(1).is_some_and(|(at, _)| now.since(*at) >= SPAN) {
-            looks.pop_front();
-        }
-        let (since, before) = looks.front()?;
-        let span = now.since(*since);
-        (span >= LEAST).then(|| busy.saturating_sub(*before).as_secs_f64() / span.as_secs_f64())
+        let busy = replica.busy?.as_secs_f64();
+        let [load] = self.busy.entry(replica.ordinal).or_default().rates(now, [busy], LEAST)?;
+        Some(load)
     }
+}
+
+/// A replica that is on its way because of the load, since when. The spec's own fewest are no reason for apps to wait.
+pub fn moving(scaling: &Scaling, wanted: u32, view: &View, scaled: Option<&Scaled>) -> Option<Moving> {
+    let (to, since) = match scaled {
+        Some(scaled) if scaled.replicas != wanted => (scaled.replicas, Some(scaled.at)),
+        _ => (wanted, scaling.last_move),
+    };
+    let serving = view.replicas.iter().filter(|replica| replica.routable && replica.ordinal < to).count();
+    let grows = to > scaling.policy.min && serving < to as usize;
+    since.filter(|_| grows).map(|since| Moving { grows, since })
 }
 
 fn under_way(restarting: bool, view: &View) -> Option<Operation> {
@@ -148,7 +153,7 @@ mod tests {
     fn scaling(last_move: Option<i64>) -> Scaling {
         let policy = Policy { min: 1, max: 3, per_replica: Some(2.0), sync: 0 };
         let last_move = last_move.map(|second| Time::from_secs(START + second));
-        Scaling { policy, last_move, connections: Fit::Fits, asked: None }
+        Scaling { policy, last_move, connections: Fit::Fits, asked: None, beside: Beside::default() }
     }
 
     /// Looks every five seconds at replicas of which each runs `statements` at once; when it decides, and what.
@@ -162,7 +167,8 @@ mod tests {
         span.step_by(5).find_map(|second| {
             let busy = vec![Some(second as f64 * statements); replicas as usize];
             let now = Time::from_secs(START + second);
-            let scaled = memory.decide(&Tunables::default(), scaling, now, replicas, false, &view(&busy))?;
+            let scaled =
+                memory.decide(&Tunables::default(), scaling, now, (replicas, false), &view(&busy), Vec::new())?;
             assert_eq!(scaled.at, now);
             Some((second, scaled.replicas))
         })
@@ -231,7 +237,7 @@ mod tests {
                 let (mut scaling, mut seen) = (scaling(None), view(&[Some(f64::from(second) * 9.0)]));
                 let restarting = change(&mut scaling, &mut seen);
                 let now = Time::from_secs(START + i64::from(second));
-                let scaled = memory.decide(&Tunables::default(), &scaling, now, 1, restarting, &seen);
+                let scaled = memory.decide(&Tunables::default(), &scaling, now, (1, restarting), &seen, Vec::new());
                 assert_eq!(scaled, None, "{why}");
             }
         }
@@ -250,8 +256,34 @@ mod tests {
         let asked = Some(Asked { app: "web".into(), figure: decide::Figure::ConnectionWait });
         let scaling = Scaling { asked, ..scaling(None) };
         let now = Time::from_secs(START);
-        let scaled = Memory::default().decide(&Tunables::default(), &scaling, now, 1, false, &view(&[None]));
+        let scaled =
+            Memory::default().decide(&Tunables::default(), &scaling, now, (1, false), &view(&[None]), Vec::new());
         let why = "web is slow because of it: the share of connections in use".to_owned();
         assert_eq!(scaled, Some(Scaled { replicas: 2, at: now, why }));
+    }
+
+    #[test]
+    fn a_replica_that_load_asked_for_is_on_its_way_until_it_serves() {
+        let seen = |serving: usize| {
+            let mut seen = view(&[None, None, None]);
+            seen.replicas.iter_mut().skip(serving).for_each(|replica| replica.routable = false);
+            seen
+        };
+        let moved = scaling(Some(7));
+        let at = |second| Time::from_secs(START + second);
+        let scaled = |replicas| Some(Scaled { replicas, at: at(9), why: String::new() });
+        // wanted, serving, decided now, and since when it grows
+        let table = [
+            (2, 2, None, None, "all serve"),
+            (2, 1, None, Some(7), "the second one is being made"),
+            (1, 0, None, None, "the spec's own fewest"),
+            (1, 1, scaled(2), Some(9), "decided just now"),
+            (2, 2, scaled(1), None, "one less"),
+        ];
+        for (wanted, serving, scaled, since, why) in table {
+            let found = moving(&moved, wanted, &seen(serving), scaled.as_ref());
+            assert_eq!(found, since.map(|since| Moving { grows: true, since: at(since) }), "{why}");
+        }
+        assert_eq!(moving(&scaling(None), 2, &seen(1), None), None, "never changed: it is lost, and comes back");
     }
 }

@@ -1,9 +1,10 @@
 //! How many shards and replicas a cache needs.
 
 use crate::common::{START, script, secs};
+use crate::tier_order::beside;
 use learningplatform_decide::cache_size::{self, Decision, Input, Memory, Policy, What};
-use learningplatform_decide::tier_size::{Asked, Cause, Operation};
-use learningplatform_decide::{Doubt, Figure, Sample, Symptom, Time, Trust, Tunables};
+use learningplatform_decide::tier_size::{Asked, Cause, Operation, Proposal};
+use learningplatform_decide::{Doubt, Figure, Sample, Symptom, TierKind, Time, Trust, Tunables};
 use proptest::prelude::*;
 
 fn at(seconds: u64) -> Time {
@@ -40,6 +41,7 @@ fn input(shards: u32, used: f64, load: f64) -> Input {
         last_move: None,
         asked: None,
         primaries: vec![Symptom::new("main", Figure::PrimaryCpu, value(0.5), &Tunables::default())],
+        beside: Vec::new(),
     }
 }
 
@@ -239,6 +241,7 @@ proptest! {
         links_up in prop::option::weighted(0.9, prop::bool::weighted(0.9)),
         moving in prop::bool::weighted(0.1),
         asks in prop::option::weighted(0.2, prop::sample::select(vec![Figure::CacheCpu, Figure::Evictions, Figure::LockWait])),
+        beside in beside(),
     ) {
         let primaries = vec![Symptom::new("main", Figure::PrimaryCpu, cpu.clone(), &Tunables::default())];
         let seen = Input {
@@ -251,6 +254,7 @@ proptest! {
             under_way: moving.then_some(Operation::SlotMigration),
             asked: asks.and_then(asked),
             primaries,
+            beside: beside.clone(),
             ..input(1, 0.0, 0.0)
         };
         let decision = lasting(&policy(), &seen, 300);
@@ -264,6 +268,12 @@ proptest! {
             Sample::Value(value) if value.trust() == Trust::Full => Some(value.get()),
             _ => None,
         };
+        let (grows, now) = (step.to > step.from, at(300));
+        let first = |other: &Proposal| match (grows, other.grows) {
+            (true, grows) => grows && other.kind == TierKind::ReadReplicas && now.since(other.since) < secs(30),
+            (false, grows) => grows || other.kind == TierKind::App,
+        };
+        prop_assert!(by_spec || !beside.iter().any(first), "out of turn: {beside:?}");
         if step.to < step.from {
             let after = |used: f64| used / (f64::from(shards - 1) * GIB) <= 0.7;
             prop_assert!(step.what == What::Replicas || full(&used).is_some_and(after));

@@ -3,6 +3,7 @@
 use crate::common::chain::*;
 use crate::common::script::*;
 use crate::common::*;
+use learningplatform_decide::tier_size::Proposal;
 use learningplatform_decide::*;
 use proptest::prelude::*;
 
@@ -103,7 +104,7 @@ proptest! {
         for phase in &mut script.phases {
             phase.rollout = Rollout::default();
             phase.max = 1_000_000;
-            (phase.symptoms, phase.connections) = (None, None);
+            (phase.symptoms, phase.connections, phase.growing) = (None, None, None);
         }
         for schedule in &mut script.policy.schedules {
             schedule.cap = None;
@@ -428,6 +429,12 @@ proptest! {
             let tiers = Tiers {
                 cap_limit: Some(connections),
                 symptoms: vec![symptom(index, Figure::PrimaryCpu), symptom(index + 4, Figure::PoolWait)],
+                growing: vec![Proposal {
+                    tier: "main".into(),
+                    kind: TierKind::Cache,
+                    grows: true,
+                    since: Time::from_millis(times[index % 2]),
+                }],
             };
             let (decision, next) = decide_with(&policy, &state, &input, &tiers);
             // As text, in which NaN equals itself.
@@ -475,6 +482,7 @@ proptest! {
             input.holds.iter_mut().for_each(|hold| hold.until = shifted(hold.until));
             let mut tiers = seen.tiers.clone();
             tiers.symptoms.iter_mut().for_each(|symptom| symptom.sample = sample(&symptom.sample));
+            tiers.growing.iter_mut().for_each(|growing| growing.since = shifted(growing.since));
             let (decision, next) = decide_with(seen.policy, &state, &input, &tiers);
             assert_eq!((decision.floor, decision.cap, decision.reason), (seen.decision.floor, seen.decision.cap, seen.decision.reason));
             assert_eq!(decision.signals, seen.decision.signals);

@@ -1,6 +1,7 @@
 //! How many read replicas a database needs.
 
 use crate::common::{START, script, secs};
+use crate::tier_order::beside;
 use learningplatform_decide::budget::Fit;
 use learningplatform_decide::read_replicas::{self, Decision, Input, Memory, Policy, Replica};
 use learningplatform_decide::tier_size::{Asked, Cause, Operation};
@@ -39,6 +40,7 @@ fn input(wanted: u32, load: f64) -> Input {
         wal_senders: value(4.0),
         last_move: None,
         asked: None,
+        beside: Vec::new(),
     }
 }
 
@@ -262,8 +264,8 @@ fn seen() -> impl Strategy<Value = Input> {
         prop::option::weighted(0.15, prop::sample::select(vec![Operation::BaseBackup, Operation::Failover]));
     let connections = prop::sample::select(vec![Fit::Fits, Fit::Fits, Fit::Shared, Fit::Unknown]);
     let moved = prop::option::weighted(0.2, 0..600_u64);
-    (replicas, 0..2_u32, under_way, connections, sample(), moved, prop::bool::weighted(0.2)).prop_map(
-        |(replicas, gone, under_way, connections, wal_senders, moved, asks)| Input {
+    (replicas, 0..2_u32, under_way, connections, sample(), moved, prop::bool::weighted(0.2), beside()).prop_map(
+        |(replicas, gone, under_way, connections, wal_senders, moved, asks, beside)| Input {
             now: START,
             wanted: u32::try_from(replicas.len()).unwrap().saturating_sub(gone),
             replicas: replicas
@@ -276,6 +278,7 @@ fn seen() -> impl Strategy<Value = Input> {
             wal_senders,
             last_move: moved.map(|ago| START.minus(secs(ago))),
             asked: asked(Figure::PrimaryCpu).filter(|_| asks),
+            beside,
         },
     )
 }
@@ -307,6 +310,7 @@ proptest! {
                     prop_assert!(step.to <= policy.max && trusted(&seen.wal_senders) && seen.connections != Fit::Unknown);
                 } else {
                     prop_assert!(step.to >= policy.min && (sync == 0 || step.to > sync));
+                    prop_assert!(by_spec || seen.beside.is_empty(), "what leans on it is not steady");
                     let stay = || seen.replicas.iter().filter(|replica| replica.ordinal < step.to);
                     prop_assert!(stay().all(|replica| trusted(&replica.lag)));
                     let serving = || seen.replicas.iter().filter(|replica| replica.serving);

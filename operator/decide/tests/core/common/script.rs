@@ -1,5 +1,6 @@
 //! Random lives of an app: a policy, and phases in which the world keeps a mood, so that windows fill and things happen.
 
+use learningplatform_decide::tier_size::Proposal;
 use learningplatform_decide::*;
 use proptest::prelude::*;
 
@@ -48,6 +49,8 @@ pub struct Phase {
     pub symptoms: Option<Vec<Mood>>,
     /// What connections allow, and whether the server's limit is known.
     pub connections: Option<(u32, bool)>,
+    /// A tier that grows, and so many seconds after the start since when.
+    pub growing: Option<(TierKind, u64)>,
 }
 
 /// The symptoms of a life with tiers.
@@ -163,7 +166,13 @@ impl Phase {
             wanted: 400,
             exceeded: false,
         });
-        Tiers { cap_limit, symptoms: symptoms.collect() }
+        let growing = self.growing.map(|(kind, since)| Proposal {
+            tier: "main".into(),
+            kind,
+            grows: true,
+            since: START.plus(secs(since)),
+        });
+        Tiers { cap_limit, symptoms: symptoms.collect(), growing: growing.into_iter().collect() }
     }
 }
 
@@ -247,6 +256,7 @@ pub fn phase() -> impl Strategy<Value = Phase> {
     let tiers = (
         prop::option::of(prop::collection::vec(mood(0.0..2.0_f64), 3)),
         prop::option::weighted(0.3, (0..45_u32, prop::bool::weighted(0.7))),
+        prop::option::weighted(0.3, (prop_oneof![Just(TierKind::ReadReplicas), Just(TierKind::Cache)], 0..1000_u64)),
     );
     let rollout = prop_oneof![
         5 => Just(Rollout::default()),
@@ -261,7 +271,7 @@ pub fn phase() -> impl Strategy<Value = Phase> {
             (missing, pending, hpa_wish, max),
             rollout,
             hold,
-            (symptoms, connections),
+            (symptoms, connections, growing),
         )| Phase {
             ticks,
             interval: secs(seconds),
@@ -277,6 +287,7 @@ pub fn phase() -> impl Strategy<Value = Phase> {
             max,
             symptoms,
             connections,
+            growing,
         },
     )
 }

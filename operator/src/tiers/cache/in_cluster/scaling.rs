@@ -3,13 +3,10 @@
 use super::{InCluster, Seen, count};
 use crate::{
     keeper::{
-        StoreKey,
+        beside::Beside,
         cache::{CacheView, Scaling},
     },
-    tiers::{
-        database::{Provider, in_cluster},
-        store::record::Record,
-    },
+    tiers::store::record::Record,
     validate::ValidPlatform,
 };
 use decide::{Time, cache_size::Policy};
@@ -58,26 +55,8 @@ pub fn of(lp: &ValidPlatform, cache: &InCluster, seen: &Seen) -> Option<Scaling>
         policy: policy(cache)?,
         last_move: since.map(Time::from),
         asked: seen.asked.clone(),
-        behind: behind(lp, &cache.name),
+        beside: Beside::of(lp, &cache.name),
     })
-}
-
-/// The databases in this cluster of the apps that use the cache.
-fn behind(lp: &ValidPlatform, cache: &str) -> Vec<(String, StoreKey)> {
-    let uses = lp.apps.iter().filter_map(|app| app.spec.uses.as_ref());
-    let uses: Vec<_> = uses.filter(|uses| uses.caches.iter().any(|used| used.name == cache)).collect();
-    let used = |name: &str| uses.iter().any(|uses| uses.databases.iter().any(|used| used.name == name));
-    let databases = lp.databases.iter().filter(|database| used(&database.name));
-    let servers = databases.filter_map(|database| match &database.provider {
-        Provider::InCluster(item) => Some(
-            item.servers
-                .iter()
-                .map(|server| (item.server_name(server), in_cluster::key(lp, server)))
-                .collect::<Vec<_>>(),
-        ),
-        Provider::External(_) | Provider::CloudNativePg(_) => None,
-    });
-    servers.flatten().collect()
 }
 
 /// Keeps the last decision on the size with the data, so that it outlives the operator.

@@ -10,7 +10,7 @@ pub mod status;
 use super::PORT;
 use crate::{
     context::Context,
-    keeper::{StoreKey, database::DatabaseView},
+    keeper::{StoreKey, beside::Beside, database::DatabaseView},
     naming::object_name,
     secrets::{Lack, Reader},
     tiers::{
@@ -271,6 +271,7 @@ pub async fn observe(
         troubles,
         answered: false,
         fits: true,
+        beside: Beside::of(lp, &database.name),
         rotation,
         volumes: Kept::default(),
     }
@@ -358,6 +359,7 @@ pub fn offline(database: &InCluster) -> Seen {
         troubles: Vec::new(),
         answered: false,
         fits: true,
+        beside: Beside::default(),
         rotation: None,
         volumes: Kept::default(),
     }
@@ -404,6 +406,8 @@ pub struct Seen {
     pub answered: bool,
     /// Whether its servers take the connections of the apps at their fewest pods.
     pub fits: bool,
+    /// What it shares requests with.
+    pub beside: Beside,
     /// What is told of a change of its password that is under way, or waits.
     pub rotation: Option<String>,
     /// What becomes of its volumes when the namespace is deleted.

@@ -35,6 +35,7 @@ pub fn of(database: &InCluster, server: &Server, seen: &Seen, record: Option<&Re
         last_move: since.map(Time::from),
         connections: if seen.fits { Fit::Fits } else { Fit::BudgetExceededByMinimums },
         asked: seen.servers.get(server.shard as usize).and_then(|seen| seen.asked.clone()),
+        beside: seen.beside.clone(),
     })
 }
 
