@@ -11,6 +11,7 @@ mod drift;
 mod faults;
 mod freezes;
 mod jobs;
+mod orphaning;
 mod pooler;
 mod refusals;
 mod rotation;

@@ -129,6 +129,11 @@ impl World {
     /// One pass, and when the next one is due.
     pub async fn pass(&self, operator: &Arc<Context>) -> Next {
         let Some(platform) = self.api.get(PLATFORM) else { return Next::OnChange };
+        self.pass_over(operator, platform).await
+    }
+
+    /// One pass over a platform as its watch has seen it, which may be a while ago.
+    pub async fn pass_over(&self, operator: &Arc<Context>, platform: Value) -> Next {
         let guard: DeserializeGuard<LearningPlatform> = serde_json::from_value(platform).unwrap();
         match reconcile::reconcile(Arc::new(guard), operator.clone()).await {
             Ok(action) if action == Action::await_change() => Next::OnChange,
