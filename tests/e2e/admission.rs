@@ -1,10 +1,13 @@
-//! The real API server enforces every rule of the CRD, and accepts every example.
+//! The real API server enforces every rule of the CRD, those of changes included, and accepts every example.
 
 use crate::examples::{all_rules, bad, good, with, without_indices};
 use crds::LearningPlatform;
-use kube::{Api, api::PostParams};
+use kube::{
+    Api,
+    api::{Patch, PatchParams, PostParams},
+};
 use learningplatform_tests::harness::TestNamespace;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::{collections::BTreeSet, path::Path};
 
 fn dry_run() -> PostParams {
@@ -67,4 +70,115 @@ async fn every_example_is_accepted() {
     }
     assert!(seen >= 10, "only {seen} examples were found");
     namespace.delete().await;
+}
+
+/// The rules that compare with what was there before, by their messages.
+fn transitions(schema: &Value, found: &mut BTreeSet<String>) {
+    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+        if rule["rule"].as_str().is_some_and(|text| text.contains("oldSelf")) {
+            found.insert(rule["message"].as_str().expect("a message").to_owned());
+        }
+    }
+    match schema {
+        Value::Object(fields) => fields.values().for_each(|inner| transitions(inner, found)),
+        Value::Array(items) => items.iter().for_each(|inner| transitions(inner, found)),
+        _ => {}
+    }
+}
+
+#[tokio::test]
+async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not() {
+    let cache = |fields: Value| json!({"caches": [{"name": "cache", "inCluster": fields}]});
+    let server = |provider: &str, fields: Value| {
+        let mut spec = json!({"volume": {"storage": "2Gi"}});
+        for (field, value) in fields.as_object().expect("an object") {
+            spec[field] = value.clone();
+        }
+        json!({"databases": [{"name": "main", provider: spec}]})
+    };
+    let database = |fields: Value| server("inCluster", fields);
+    let delegated = |fields: Value| server("cloudNativePG", fields);
+    let volume = |storage: &str| json!({"volume": {"storage": storage}});
+    let class = |name: &str| json!({"volume": {"storage": "2Gi", "storageClass": name}});
+    let secret = |name: &str| json!({"tls": {"secret": {"name": name}}});
+    let external = json!({"databases": [{"name": "main", "external": {
+        "address": "pg", "database": "main", "secret": {"name": "pg"},
+    }}]});
+    let none = json!({});
+    let generated = json!({"tls": {"generated": {}}});
+    let open = json!({"tls": {"generated": {}, "allowPlaintext": true}});
+    // Before, after, and what the refusal says; None where the change is accepted.
+    let table: Vec<(Value, Value, Option<&str>)> = vec![
+        (cache(none.clone()), cache(json!({"mode": "Cluster"})), None),
+        (cache(none.clone()), cache(json!({"mode": "Single"})), Some("inCluster.mode cannot be changed")),
+        (cache(json!({"mode": "Single"})), cache(none.clone()), Some("inCluster.mode cannot be changed")),
+        (cache(none.clone()), cache(json!({"shards": 5, "replicasPerShard": 2})), None),
+        (cache(none.clone()), cache(generated.clone()), Some("inCluster.tls cannot be added or taken away")),
+        (cache(generated.clone()), cache(none.clone()), Some("inCluster.tls cannot be added or taken away")),
+        (cache(generated.clone()), cache(secret("mine")), Some("where the certificates come from cannot be changed")),
+        (cache(volume("2Gi")), cache(volume("1Gi")), Some("volume.storage must not be lowered")),
+        (cache(volume("2Gi")), cache(volume("2048Mi")), None),
+        (cache(volume("2Gi")), cache(volume("2047Mi")), Some("volume.storage must not be lowered")),
+        (cache(volume("2Gi")), cache(volume("3Gi")), None),
+        (database(none.clone()), database(volume("1Gi")), Some("volume.storage must not be lowered")),
+        (database(none.clone()), database(volume("20Gi")), None),
+        (database(none.clone()), database(class("fast")), Some("volume.storageClass cannot be changed")),
+        (database(class("fast")), database(class("slow")), Some("volume.storageClass cannot be changed")),
+        (database(class("fast")), database(none.clone()), Some("volume.storageClass cannot be changed")),
+        (database(none.clone()), database(json!({"shards": 2})), Some("inCluster.shards cannot be changed")),
+        (database(json!({"shards": 2})), database(json!({"shards": 3})), Some("inCluster.shards cannot be changed")),
+        (database(json!({"shards": 2})), database(none.clone()), Some("inCluster.shards cannot be changed")),
+        (database(none.clone()), database(json!({"readReplicas": 2, "durability": "Required"})), None),
+        (database(none.clone()), database(generated.clone()), None),
+        (database(generated.clone()), database(open.clone()), None),
+        (database(open), database(none.clone()), Some("inCluster.tls cannot be taken away again")),
+        (
+            database(secret("mine")),
+            database(secret("other")),
+            Some("where the certificates come from cannot be changed"),
+        ),
+        (delegated(none.clone()), delegated(json!({"database": "app"})), None),
+        (
+            delegated(none.clone()),
+            delegated(json!({"database": "school"})),
+            Some("cloudNativePG.database cannot be changed"),
+        ),
+        (delegated(none.clone()), delegated(volume("1Gi")), Some("volume.storage must not be lowered")),
+        // Another provider, or none: no rule's matter. What becomes of the data is told by DataWouldBeLeftBehind.
+        (database(none.clone()), delegated(volume("1Gi")), None),
+        (database(none.clone()), external, None),
+        (database(none.clone()), json!({"abandonData": ["main"]}), None),
+    ];
+    let ns = TestNamespace::create("transitions").await;
+    let platforms = ns.api::<LearningPlatform>();
+    let mut unused = BTreeSet::new();
+    transitions(&serde_json::to_value(crds::crd()).expect("JSON"), &mut unused);
+    assert!(unused.len() >= 8, "{unused:#?}");
+    for (index, (before, after, expected)) in table.into_iter().enumerate() {
+        let name = format!("p{index}");
+        // Nothing acts on it: no operator watches this namespace.
+        ns.apply(&name, before.clone()).await;
+        let wanted = json!({
+            "apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatform",
+            "metadata": {"name": name}, "spec": after,
+        });
+        let dry = PatchParams { dry_run: true, ..PatchParams::apply("test").force() };
+        let said = match platforms.patch(&name, &dry, &Patch::Apply(&wanted)).await {
+            Ok(_) => Vec::new(),
+            Err(kube::Error::Api(status)) => {
+                status.details.map(|d| d.causes).unwrap_or_default().into_iter().map(|c| c.message).collect::<Vec<_>>()
+            }
+            Err(other) => panic!("the API server cannot be asked: {other}"),
+        };
+        match expected {
+            None => assert_eq!(said, [""; 0], "{before} to {after}"),
+            Some(part) => {
+                assert!(said.iter().any(|message| message.contains(part)), "{before} to {after}: {said:#?}");
+                assert_eq!(said.len(), 1, "{before} to {after}: {said:#?}");
+            }
+        }
+        unused.retain(|rule| !said.iter().any(|message| message.contains(rule.as_str())));
+    }
+    assert!(unused.is_empty(), "no change hits: {unused:#?}");
+    ns.delete().await;
 }
