@@ -253,6 +253,11 @@ impl Cluster {
 
     /// All that servers and scripts have said, those of pods that went away excepted.
     pub fn logs(&self) -> String {
+        self.logs_by_server().concat()
+    }
+
+    /// The same, server by server.
+    pub fn logs_by_server(&self) -> Vec<String> {
         self.nodes.values().map(Node::log).collect()
     }
 }
