@@ -74,17 +74,19 @@ async fn scene(test: &str) -> (TestNamespace, Operator) {
     (ns, operator)
 }
 
-/// Waits until the platform is ready, and how long that took.
+/// Waits until the platform is ready as it is wished now, and how long that took.
 async fn ready(ns: &TestNamespace, platform: &str) -> Duration {
     let begun = Instant::now();
     let look = || async {
-        let conditions = ns.platform(platform).await.status.unwrap_or_default().conditions;
-        let words =
-            |c: k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition| (c.type_, c.status, c.reason, c.message);
-        conditions.into_iter().map(words).collect::<Vec<_>>()
+        let found = ns.platform(platform).await;
+        let generation = found.metadata.generation;
+        let conditions = found.status.unwrap_or_default().conditions.into_iter();
+        conditions
+            .map(|c| (c.type_, c.status, c.reason, c.message, c.observed_generation == generation))
+            .collect::<Vec<_>>()
     };
     eventually("the platform is ready", MADE, look, |conditions| {
-        conditions.iter().any(|(type_, status, ..)| type_ == "Ready" && status == "True")
+        conditions.iter().any(|(type_, status, _, _, current)| type_ == "Ready" && status == "True" && *current)
     })
     .await;
     begun.elapsed()
