@@ -4,8 +4,8 @@
 # PGDATA                        data directory, below the volume's root
 # POD_NAME                      the pod's name
 # LP_CONF_DIR                   postgresql.conf, pg_hba.conf, setup.sql as the operator renders them, and these scripts
-# LP_SECRET_DIR                 operator.verifier, replication.verifier, pooler.verifier, monitor.verifier where there is an
-#                               exporter (primary), replication.password (replicas)
+# LP_SECRET_DIR                 operator.verifier, replication.verifier, pooler.verifier, backup.verifier, monitor.verifier where
+#                               there is an exporter (primary), replication.password (replicas), backup.password (backups)
 # LP_TLS_DIR                    tls.crt, tls.key and ca.crt; without it the server does not speak TLS
 # LP_RUN_DIR                    sockets and what is written at each start; may vanish with the container
 # LP_LISTEN, LP_PORT            addresses and port to listen on

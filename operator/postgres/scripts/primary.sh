@@ -7,7 +7,7 @@
 # replica, since none can connect.
 setup() {
   # A verifier that is missing, or a password in its place, changes nothing.
-  for role in operator replication pooler monitor; do
+  for role in operator replication pooler backup monitor; do
     # Of the exporter there is one only where there is an exporter.
     [ "$role" != monitor ] || [ -e "$secrets/monitor.verifier" ] || continue
     grep -q '^SCRAM-SHA-256\$' "$secrets/$role.verifier" || { say "$role.verifier is no SCRAM verifier"; return 1; }
@@ -60,12 +60,17 @@ else
   write_conf </dev/null
   rm -rf "$PGDATA.new"
   mkdir -p "${PGDATA%/*}"
-  # The default locale sorts by code points, in the same way with every C library: a new image never makes an index wrong.
-  locale=${LP_LOCALE:-C.UTF-8}
-  provider="--locale=$locale"
-  [ "$locale" != C.UTF-8 ] || [ "$major" -lt 17 ] || provider="$provider --locale-provider=builtin --builtin-locale=C.UTF-8"
-  # shellcheck disable=SC2086
-  initdb -D "$PGDATA.new" -k -N -U postgres -E UTF8 $provider --auth-local=peer --auth-host=scram-sha-256 >/dev/null
+  if [ -n "${LP_RESTORE_DIR:-}" ]; then
+    . "$conf/restore.sh"
+    restore "$PGDATA.new"
+  else
+    # The default locale sorts by code points, in the same way with every C library: a new image never makes an index wrong.
+    locale=${LP_LOCALE:-C.UTF-8}
+    provider="--locale=$locale"
+    [ "$locale" != C.UTF-8 ] || [ "$major" -lt 17 ] || provider="$provider --locale-provider=builtin --builtin-locale=C.UTF-8"
+    # shellcheck disable=SC2086
+    initdb -D "$PGDATA.new" -k -N -U postgres -E UTF8 $provider --auth-local=peer --auth-host=scram-sha-256 >/dev/null
+  fi
   setup "$PGDATA.new" || refuse SetupFailed 'the first setup of the database failed: the log says where'
   initdb -S -D "$PGDATA.new"
   mv "$PGDATA.new" "$PGDATA"

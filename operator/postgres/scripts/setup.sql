@@ -3,12 +3,16 @@
 \set operator `cat "$LP_SECRETS/operator.verifier"`
 \set replication `cat "$LP_SECRETS/replication.verifier"`
 \set pooler `cat "$LP_SECRETS/pooler.verifier"`
+\set backup `cat "$LP_SECRETS/backup.verifier"`
 \set monitor `cat "$LP_SECRETS/monitor.verifier" 2>/dev/null || true`
 SET client_min_messages = warning;
 SELECT 'CREATE ROLE lp_operator' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'lp_operator') \gexec
 SELECT 'CREATE ROLE lp_replication' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'lp_replication') \gexec
 ALTER ROLE lp_operator NOSUPERUSER LOGIN CREATEROLE CREATEDB REPLICATION PASSWORD :'operator';
 ALTER ROLE lp_replication NOSUPERUSER LOGIN REPLICATION PASSWORD :'replication';
+-- The role that backups are taken by. It is there without backups, too: to add them restarts no server.
+SELECT 'CREATE ROLE lp_backup' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'lp_backup') \gexec
+ALTER ROLE lp_backup NOSUPERUSER NOCREATEROLE NOCREATEDB LOGIN REPLICATION PASSWORD :'backup';
 GRANT pg_monitor TO lp_operator;
 SELECT 'GRANT pg_use_reserved_connections TO lp_operator' WHERE current_setting('server_version_num')::int >= 160000 \gexec
 -- The exporter's role, which reads figures and no rows, and takes few connections; without an exporter nobody logs in by it.

@@ -19,13 +19,13 @@ mod scripts;
 mod seen;
 
 pub use decide::{
-    Act, Decision, DurabilityNow, LoginView, Reason, Record, ReplicaState, ReplicaView, Restart, Verdict, View, decide,
+    Act, ArchiveState, Decision, DurabilityNow, LoginView, Reason, Record, ReplicaState, ReplicaView, Restart, Verdict, View, decide,
 };
 pub use edge::{Access, Ask, carry_out, observe};
 pub use error::{Class, Error};
 pub use lsn::Lsn;
 pub use model::{
-    Database, Durability, Gate, GateReason, Login, Other, Password, Pod, Role, StaleReads, Wish, is_reserved,
+    Archive, Database, Durability, Gate, GateReason, Login, Other, Password, Pod, Role, StaleReads, Wish, is_reserved,
 };
 pub use roles::{Step, pair, verifier};
 pub use scripts::SCRIPTS;
@@ -40,5 +40,7 @@ pub const OPERATOR: &str = "lp_operator";
 /// The login of the replicas. Only the primary's pod sets its password: PostgreSQL 15 lets none but a superuser alter a
 /// role that replicates.
 pub const REPLICATION: &str = "lp_replication";
+/// The login that backups are taken by. Only the primary's pod sets its password, as that of the replicas.
+pub const BACKUP: &str = "lp_backup";
 /// The oldest major version that can be run: 15 is the first in which `ALTER SYSTEM` can be granted.
 pub const OLDEST_MAJOR: u32 = 15;

@@ -27,6 +27,8 @@ pub struct Wish {
     pub max_lag: Duration,
     /// What readers get while the primary does not answer.
     pub stale_reads: StaleReads,
+    /// Whether the log is received for backups.
+    pub archive: Archive,
     /// Whether servers that work may be restarted now. What is broken is replaced whatever this says.
     pub may_restart: bool,
 }
@@ -66,6 +68,18 @@ impl Durability {
             Self::Required { replicas } => replicas.max(1),
         }
     }
+}
+
+/// Whether the log is received for backups, over a slot of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Archive {
+    /// It is not: the slot goes.
+    #[default]
+    Off,
+    /// It is. A slot that is lost stays until its loss is recorded: backups made before cannot be followed beyond it.
+    On,
+    /// It is, and the loss is recorded: a lost slot goes, and the receiver makes a new one.
+    Renewed,
 }
 
 /// What readers get while the primary does not answer.
@@ -197,6 +211,8 @@ pub enum GateReason {
     SetupFailed,
     /// The container's user is not in the image.
     NoSuchUser,
+    /// The backup that it was to be made from cannot be restored.
+    RestoreRefused,
 }
 
 impl Gate {
@@ -210,6 +226,7 @@ impl Gate {
             "ReplicaAhead" => GateReason::ReplicaAhead,
             "SetupFailed" => GateReason::SetupFailed,
             "NoSuchUser" => GateReason::NoSuchUser,
+            "RestoreRefused" => GateReason::RestoreRefused,
             _ => return None,
         };
         Some(Self { reason, message: message.to_owned() })

@@ -4,11 +4,16 @@
 ///
 /// `primary.sh` and `replica.sh` start the servers, `ready.sh` is the readiness probe of both, `stop.sh` the preStop hook. They
 /// run with `sh` as a user of the image, and write only below `PGDATA`'s parent and `LP_RUN_DIR`. `common.sh` lists the
-/// environment.
-pub const SCRIPTS: [(&str, &str); 5] = [
+/// environment. `archive.sh` and `backup.sh` run in pods of their own and write to the volume of the backups alone.
+pub const SCRIPTS: [(&str, &str); 10] = [
     ("common.sh", include_str!("../scripts/common.sh")),
     ("primary.sh", include_str!("../scripts/primary.sh")),
     ("replica.sh", include_str!("../scripts/replica.sh")),
     ("ready.sh", include_str!("../scripts/ready.sh")),
     ("stop.sh", include_str!("../scripts/stop.sh")),
+    ("repository.sh", include_str!("../scripts/repository.sh")),
+    ("archive.sh", include_str!("../scripts/archive.sh")),
+    ("backup.sh", include_str!("../scripts/backup.sh")),
+    ("restore.sh", include_str!("../scripts/restore.sh")),
+    ("fetch.sh", include_str!("../scripts/fetch.sh")),
 ];

@@ -210,6 +210,9 @@ host    all          postgres        all      reject
 host    replication  lp_replication  all      scram-sha-256
 host    postgres     lp_replication  all      scram-sha-256
 host    all          lp_replication  all      reject
+host    replication  lp_backup       all      scram-sha-256
+host    postgres     lp_backup       all      scram-sha-256
+host    all          lp_backup       all      reject
 host    postgres     lp_monitor      samehost scram-sha-256
 host    all          lp_monitor      all      reject
 host    postgres     lp_pooler       all      scram-sha-256

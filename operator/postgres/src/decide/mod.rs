@@ -15,6 +15,7 @@ use crate::{
 pub use durability::DurabilityNow;
 pub use replicas::{ReplicaState, ReplicaView};
 pub use restarts::Restart;
+pub use slots::ArchiveState;
 use std::collections::{BTreeMap, BTreeSet};
 pub use verdict::{Reason, Verdict};
 
@@ -125,6 +126,8 @@ pub struct View {
     pub bytes: Option<u64>,
     /// The replicas that are wished or there.
     pub replicas: Vec<ReplicaView>,
+    /// How the log is received for backups; none where it is not to be, or the primary does not answer.
+    pub archive: Option<ArchiveState>,
     /// `replicas` that the read replicas' StatefulSet may have now.
     pub replicas_allowed: u32,
     /// What an acknowledged commit survives now.
@@ -219,6 +222,7 @@ pub fn decide(wish: &Wish, seen: &Seen) -> Decision {
         copying: look.primary.is_some_and(|primary| primary.senders.iter().any(|sender| sender.state == "backup")),
         bytes: look.primary.and_then(|primary| primary.bytes),
         replicas,
+        archive: look.primary.and_then(|primary| slots::archive(&look, primary)),
         replicas_allowed,
         durability: durability.now,
         logins: look.primary.map(|primary| logins(wish, primary)).unwrap_or_default(),

@@ -3,11 +3,15 @@
 use super::{Act, Look, replicas::ReplicaView};
 use crate::{
     Lsn,
+    model::Archive,
     seen::{PrimarySeen, Slot, WalStatus},
 };
 
 /// Our slots begin with this. Others' are left alone, whatever they keep.
 const PREFIX: &str = "lp_ro_";
+
+/// The slot of the receiver for backups, as `archive.sh` names it.
+const ARCHIVE: &str = "lp_backup";
 
 /// The slot of a replica, as its start script names it.
 pub(crate) fn name(ordinal: u32) -> String {
@@ -39,12 +43,46 @@ pub(crate) fn is_connected(look: &Look<'_>, primary: &PrimarySeen, ordinal: u32)
     primary.senders.iter().any(|sender| sender.name == name)
 }
 
+/// How the log is received for backups.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ArchiveState {
+    /// As it is written.
+    Streaming,
+    /// Not now; the primary keeps it meanwhile, up to its bound.
+    Waiting,
+    /// The primary has removed log that was not received.
+    Lost,
+}
+
+/// How the log is received; none where it is not to be.
+pub(super) fn archive(look: &Look<'_>, primary: &PrimarySeen) -> Option<ArchiveState> {
+    let slot = primary.slots.iter().find(|slot| slot.name == ARCHIVE);
+    (look.wish.archive != Archive::Off).then_some(match slot {
+        Some(slot) if slot.status == WalStatus::Lost => ArchiveState::Lost,
+        Some(slot) if slot.active => ArchiveState::Streaming,
+        Some(_) | None => ArchiveState::Waiting,
+    })
+}
+
+/// Whether the receiver's slot is to go. The receiver makes it.
+fn archive_goes(look: &Look<'_>, slot: &Slot) -> bool {
+    let unwanted = match look.wish.archive {
+        Archive::Off => true,
+        Archive::On => false,
+        Archive::Renewed => slot.status == WalStatus::Lost,
+    };
+    slot.name == ARCHIVE && !slot.active && unwanted
+}
+
 /// Slots of replicas that are wanted are made, and replaced where their replica is lost; those of replicas that have gone,
 /// or are going, are dropped.
 pub(super) fn decide(look: &Look<'_>, primary: &PrimarySeen, replicas: &[ReplicaView]) -> Vec<Act> {
     let mut acts = Vec::new();
     let staying = look.wanted.max(look.seen.replicas);
     for slot in &primary.slots {
+        if archive_goes(look, slot) {
+            acts.push(Act::DropSlot { slot: slot.name.clone() });
+        }
         let Some(ordinal) = owner(&slot.name) else { continue };
         let unwanted = ordinal >= staying;
         // A slot that was never used keeps nothing, and is the new one already.

@@ -190,7 +190,7 @@ fn reason(gate: GateReason) -> Reason {
         GateReason::WrongCluster => Reason::WrongCluster,
         GateReason::NotPrimary => Reason::NotPrimary,
         GateReason::ReplicaAhead => Reason::ReplicaAhead,
-        GateReason::SetupFailed | GateReason::NoSuchUser => Reason::StartRefused,
+        GateReason::SetupFailed | GateReason::NoSuchUser | GateReason::RestoreRefused => Reason::StartRefused,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Worlds to decide about.
 
 use learningplatform_postgres::{
-    Act, ConfigSeen, Database, Decision, Durability, Error, Lsn, Pod, PrimarySeen, Reason, Record, ReplicaSeen,
+    Act, Archive, ConfigSeen, Database, Decision, Durability, Error, Lsn, Pod, PrimarySeen, Reason, Record, ReplicaSeen,
     Restart, Role, RoleSeen, Seen, Settings, Slot, StaleReads, WalSender, WalStatus, Wish, Write,
     config::{Rendered, Server, render},
 };
@@ -25,6 +25,7 @@ pub fn wish(replicas: u32) -> Wish {
         max_lag: Duration::from_secs(10),
         trust: None,
         stale_reads: StaleReads::Serve,
+        archive: Archive::Off,
         may_restart: true,
     }
 }

@@ -5,7 +5,7 @@ pub mod certificates;
 pub mod node;
 
 use learningplatform_postgres::{
-    Access, Ask, Database, Decision, Durability, Gate, Login, Password, Pod, ReplicaState, Role, SCRIPTS, Seen,
+    Access, Archive, Ask, Database, Decision, Durability, Gate, Login, Password, Pod, ReplicaState, Role, SCRIPTS, Seen,
     StaleReads, Wish, carry_out,
     config::{Server, render},
     decide, observe, verifier,
@@ -27,6 +27,8 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub const SET: &str = "story-main-pg-ro";
 /// The password of the pooler's role.
 pub const POOLER: &str = "pooler-secret-1";
+/// The password of the role that backups are taken by.
+pub const BACKUP: &str = "back:up\\secret-1";
 
 /// One database: its wish, its pods, and what Kubernetes would hold.
 pub struct Cluster {
@@ -37,6 +39,7 @@ pub struct Cluster {
     pub replication: Password,
     /// What each round did, for a test that fails.
     pub history: Vec<String>,
+    restore: BTreeMap<String, String>,
     replicas: u32,
     net: u8,
     port: u16,
@@ -73,13 +76,15 @@ impl Cluster {
             trust: None,
             max_lag: Duration::from_secs(10),
             stale_reads: StaleReads::Serve,
+            archive: Archive::Off,
             may_restart: true,
         };
         let (operator, replication) = (Password::new("operator-secret-1"), Password::new("replica:tion\\secret-1"));
         let nodes = BTreeMap::new();
         let history = Vec::new();
+        let (routed, restore) = (BTreeSet::new(), BTreeMap::new());
         let cluster =
-            Self { wish, nodes, routed: BTreeSet::new(), operator, replication, history, replicas: 0, net, port, dir };
+            Self { wish, nodes, routed, operator, replication, history, restore, replicas: 0, net, port, dir };
         cluster.mount();
         cluster
     }
@@ -101,18 +106,25 @@ impl Cluster {
             put(&self.path("conf").join(name), text);
         }
         let pooler = Password::new(POOLER);
-        for (name, password) in [("operator", &self.operator), ("replication", &self.replication), ("pooler", &pooler)]
-        {
+        let backup = Password::new(BACKUP);
+        let passwords = [
+            ("operator", &self.operator),
+            ("replication", &self.replication),
+            ("pooler", &pooler),
+            ("backup", &backup),
+        ];
+        for (name, password) in passwords {
             let path = self.path("secrets").join(format!("{name}.verifier"));
             if !path.exists() {
                 put(&path, &verifier(password));
             }
         }
         put(&self.path("secrets").join("replication.password"), "replica:tion\\secret-1");
+        put(&self.path("secrets").join("backup.password"), BACKUP);
     }
 
     /// The environment that a pod would have.
-    fn environment(&self, role: Role) -> BTreeMap<String, String> {
+    pub fn environment(&self, role: Role) -> BTreeMap<String, String> {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
         let mut environment = BTreeMap::from([
             ("LP_CONF_DIR".to_owned(), text(self.path("conf"))),
@@ -132,12 +144,18 @@ impl Cluster {
         environment
     }
 
+    /// Lets the primary's first start restore.
+    pub fn restore(&mut self, from: BTreeMap<String, String>) {
+        self.restore = from;
+    }
+
     pub fn start(&mut self, role: Role) {
         let name = match role {
             Role::Primary => "story-main-pg-0".to_owned(),
             Role::Replica(ordinal) => self.wish.replica(ordinal),
         };
-        let environment = self.environment(role);
+        let mut environment = self.environment(role);
+        environment.extend(self.restore.clone());
         let dir = self.path(&name);
         let node = self.nodes.entry(role).or_insert_with(|| Node::new(&name, dir));
         node.start(role == Role::Primary, environment);

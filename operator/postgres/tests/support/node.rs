@@ -85,7 +85,12 @@ impl Node {
         command
     }
 
-    pub fn start(&mut self, primary: bool, mut environment: BTreeMap<String, String>) {
+    pub fn start(&mut self, primary: bool, environment: BTreeMap<String, String>) {
+        self.run(if primary { "primary.sh" } else { "replica.sh" }, environment);
+    }
+
+    /// Starts a container that runs a script.
+    pub fn run(&mut self, script: &str, mut environment: BTreeMap<String, String>) {
         let text = |path: PathBuf| path.to_str().unwrap().to_owned();
         environment.insert("PGDATA".into(), text(self.data()));
         environment.insert("POD_NAME".into(), self.name.clone());
@@ -97,7 +102,6 @@ impl Node {
             let _ = fs::remove_file(self.dir.join("run/termination"));
         }
         let log = || fs::File::options().append(true).open(self.dir.join("log")).unwrap();
-        let script = if primary { "primary.sh" } else { "replica.sh" };
         let mut command = self.script(script);
         let child = command.stdin(Stdio::null()).stdout(log()).stderr(log()).spawn().unwrap();
         self.child = Some(child);
@@ -122,9 +126,22 @@ impl Node {
         self.child.as_mut()?.try_wait().unwrap()?.code()
     }
 
+    /// Waits for a container that ends by itself, and says how.
+    pub fn wait_for_exit(&mut self) -> Option<i32> {
+        self.child.as_mut()?.wait().unwrap().code()
+    }
+
     pub fn is_ready(&mut self) -> bool {
         let mut probe = self.script("ready.sh");
         self.runs() && probe.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    /// Sends SIGTERM and waits for the end of a container without a preStop hook.
+    pub fn terminate(&mut self) {
+        if let Some(child) = &self.child {
+            signal("TERM", &[child.id()]);
+        }
+        self.wait();
     }
 
     /// Ends the container as the kubelet does: preStop, then SIGTERM.
