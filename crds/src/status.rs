@@ -142,6 +142,9 @@ pub struct StoreStatus {
     /// the cluster has `tls`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub certificate_expires: Option<String>,
+    /// The backups of a database; absent where none are taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
     /// The keys of all shards before and after the last reshaping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshaping: Option<Reshaping>,
@@ -171,6 +174,40 @@ pub struct StoreServer {
     pub slots: Option<i32>,
     /// What it is doing: `Serving`, or what keeps it from that.
     pub state: String,
+}
+
+/// The backups of a database in the cluster; with shards of the one that is worst off.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupStatus {
+    /// Claim of the volume that they are on.
+    pub claim: String,
+    /// Whether the log is received as it is written; absent while nobody has looked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub streaming: Option<bool>,
+    /// Since when log is missing that was removed before it was received, RFC 3339: backups from before cannot be followed beyond
+    /// that. Absent again once there is a newer backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_lost: Option<String>,
+    /// When the next one is due, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Those that are kept, the newest first; 30 at most are told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub backups: Vec<StoredBackup>,
+}
+
+/// A backup that is complete.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredBackup {
+    /// Its name.
+    pub name: String,
+    /// When it was complete, RFC 3339.
+    pub ended: String,
+    /// Its size.
+    pub bytes: i64,
 }
 
 /// Keys that were counted before and after slots moved between shards.
@@ -323,6 +360,8 @@ names! {
         CacheReady,
         /// The databases can be used.
         DatabaseReady,
+        /// Backups of a database are taken as asked for. Never part of `Ready`.
+        BackupReady,
         /// The signals that scaling reads have values. Never part of `Ready`.
         MetricsAvailable,
     }
@@ -415,6 +454,12 @@ names! {
         ExtensionMissing,
         /// A job failed that had to succeed first.
         JobFailed,
+        /// Backups are in the cluster alone: what destroys its storage destroys them, too.
+        BackupsNotOffCluster,
+        /// The last backup failed, or the log is not received.
+        BackupFailed,
+        /// No backup was complete for longer than two intervals.
+        BackupOverdue,
         /// A freeze holds the change.
         Frozen,
         /// Autoscaling is not configured.

@@ -1,6 +1,7 @@
 //! `spec.databases[]`: PostgreSQL servers that apps use.
 
 use super::{
+    backup::{Backup, RestoreFrom},
     cloud_native_pg::CloudNativePgDatabase,
     endpoint::{LoginSecret, StoreTls},
     in_cluster::{DeletionPolicy, PasswordRotation, StoreExporter, StorePods, StoreVolume},
@@ -72,6 +73,9 @@ pub struct Database {
 ))]
 #[x_kube(validation = Rule::new("!has(oldSelf.tls) || has(self.tls)").message(
     "inCluster.tls cannot be taken away again, because apps verify the servers by then: set tls.allowPlaintext: true to let others in as well"
+))]
+#[x_kube(validation = Rule::new("!has(self.restoreFrom) || !has(self.shards)").message(
+    "inCluster.restoreFrom restores one primary: remove shards, and restore each shard as a database of its own"
 ))]
 pub struct InClusterDatabase {
     /// The volume of each pod, of the primary and of each replica.
@@ -154,7 +158,15 @@ pub struct InClusterDatabase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exporter: Option<StoreExporter>,
 
-    /// What becomes of the rows when the resource is deleted. Default `Retain`.
+    /// Base backups with the log that follows them. None by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<Backup>,
+
+    /// Makes the database of a backup, as long as it has never had data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_from: Option<RestoreFrom>,
+
+    /// What becomes of the rows when the resource is deleted, and of the backups. Default `Retain`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }

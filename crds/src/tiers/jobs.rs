@@ -151,7 +151,7 @@ pub enum ConcurrencyPolicy {
 }
 
 /// What Kubernetes takes for a cron expression: numbers within their bounds, names, ranges, lists and steps.
-fn cron() -> String {
+pub(super) fn cron() -> String {
     let list = |value: &str| {
         let entry = format!("([*?]|({value})(-({value}))?)(/[1-9][0-9]*)?");
         format!("{entry}(,{entry})*")

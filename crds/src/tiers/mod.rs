@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod autoscaling;
+pub mod backup;
 pub mod cache;
 pub mod cloud_native_pg;
 pub mod connections;

@@ -11,12 +11,13 @@ choose() {
     chosen=$LP_RESTORE_BACKUP
   else
     chosen=
+    # Backups tell their end in whole seconds.
+    by=$(printf '%s\n' "${LP_RESTORE_TIME:-}" | sed 's/\.[0-9]*Z$/Z/')
     for file in "$source"/backups/*/backup.json; do
       [ -f "$file" ] || continue
       ended=$(sed -n 's/^ *"ended": "\([^"]*\)".*/\1/p' "$file")
       file=${file%/*}
-      [ -n "${LP_RESTORE_TIME:-}" ] && [ "$(printf '%s\n' "$ended" "$LP_RESTORE_TIME" | LC_ALL=C sort | head -n 1)" != "$ended" ] ||
-        chosen=${file##*/}
+      [ -n "$by" ] && [ "$(printf '%s\n' "$ended" "$by" | LC_ALL=C sort | head -n 1)" != "$ended" ] || chosen=${file##*/}
     done
     [ -n "$chosen" ] || refuse RestoreRefused "no complete backup is there${LP_RESTORE_TIME:+ that had ended by $LP_RESTORE_TIME}"
   fi
@@ -43,7 +44,8 @@ restore() {
   : >"$1/recovery.signal"
   before=$(control "$1" "Latest checkpoint's TimeLineID")
   target=
-  [ -z "${LP_RESTORE_TIME:-}" ] || target="-c recovery_target_time='$LP_RESTORE_TIME'"
+  # Where this setting is read the server knows no names of zones yet, not even Z.
+  [ -z "${LP_RESTORE_TIME:-}" ] || target="-c recovery_target_time='${LP_RESTORE_TIME%Z}+00'"
   # Nobody can connect before all is replayed; then it goes on, on a timeline of its own.
   pg_ctl -D "$1" -W -s start -l "$run/recovery.log" -o "-c config_file=$run/postgresql.conf -c listen_addresses= \
     -c unix_socket_directories=$run/setup -c synchronous_standby_names= -c hot_standby=off -c recovery_target_action=promote \

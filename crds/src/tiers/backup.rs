@@ -1,0 +1,78 @@
+//! `databases[].inCluster.backup` and `restoreFrom`: base backups with the log that follows them, and databases made of them.
+
+use super::{in_cluster::StoreVolume, jobs::cron, pod::Resources};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Backups that are kept where the spec says nothing (P): a week of nights.
+pub const KEEP: i32 = 7;
+
+/// Base backups by the clock, and the log of the primary as it is written, on a volume of their own: the database can be
+/// restored as of any time since the oldest backup. The volume is in this cluster; what destroys the cluster's storage destroys
+/// the backups, too.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct Backup {
+    /// When a base backup is taken. `lpctl backup` takes one at once.
+    pub schedule: BackupSchedule,
+
+    /// Backups to keep. An older one goes when a new one is complete, with the log that no other needs. Default 7.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 365))]
+    pub keep: Option<i32>,
+
+    /// The volume of the backups, of each shard one. It needs room for `keep` + 1 packed copies of the data, and for the packed
+    /// log since the oldest. Its claim is `data-<platform>-<name>-backup-0`, and becomes what `deletionPolicy` says.
+    pub volume: StoreVolume,
+
+    /// What the receiver of the log and a backup each ask for and may use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
+}
+
+/// When a backup is taken.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupSchedule {
+    /// Minute, hour, day of the month, month and day of the week (0 is Sunday), as cron writes them: `0 3 * * *`; or one of
+    /// `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`, `@yearly` and `@annually`.
+    #[schemars(length(min = 1, max = 100))]
+    #[x_kube(validation = Rule::new(format!("self.matches('{}')", cron())).message(
+        "backup.schedule.cron is no cron expression of five fields: write it as 0 3 * * *"
+    ))]
+    pub cron: String,
+
+    /// IANA name of the zone that the times are of: `Europe/Berlin`. Default `UTC`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), regex(pattern = "^([A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+)*)?$"))]
+    #[x_kube(validation = Rule::new("self != '' && self != 'Local' && timestamp('2024-01-01T00:00:00Z').getHours(self) >= 0").message(
+        "backup.schedule.timeZone is not in the IANA database: write it as Europe/Berlin or UTC"
+    ))]
+    pub time_zone: Option<String>,
+}
+
+/// A backup that a database is made of. It counts only as long as the database has never had data: later it may stay or go, and
+/// nothing is ever restored over data.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct RestoreFrom {
+    /// Claim of the volume with the backups, in this namespace: `data-<platform>-<database>-backup-0`. It is only read. The pod
+    /// needs it on its node, until the database is restored.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub claim: String,
+
+    /// Name of the backup. Default `latest`: the newest one, or the newest that was complete by `targetTime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub backup: Option<String>,
+
+    /// As of when, such as `2026-11-02T08:00:00Z`: all that was committed by then, and nothing that was committed later. Default:
+    /// all that was received.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 20, max = 40))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self) > timestamp('2000-01-01T00:00:00Z')").message(
+        "restoreFrom.targetTime is no time with a zone: write it as 2026-11-02T08:00:00Z"
+    ))]
+    pub target_time: Option<String>,
+}
