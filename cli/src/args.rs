@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{
-        check, completion, diff, explain, hold, init, install, psql, redis_cli, render, status, uninstall, version,
+        backup, check, completion, diff, explain, hold, init, install, psql, redis_cli, render, restore, status, uninstall, version,
     },
     simulate,
 };
@@ -75,6 +75,10 @@ pub enum Command {
     Psql(psql::Args),
     /// Open redis-cli or valkey-cli at a cache of a platform
     RedisCli(redis_cli::Args),
+    /// Take a backup of a database now, or show those that there are
+    Backup(backup::Args),
+    /// Make a database of the backups of another one
+    Restore(restore::Args),
     /// Replay a recorded trace through the operator's own decisions
     #[command(before_help = "Examples:
   lpctl simulate -f platform.yaml --app web --trace monday.csv

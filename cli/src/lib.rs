@@ -16,7 +16,7 @@ pub mod store;
 
 use args::{Cli, Command};
 use commands::{
-    completion, diff, explain, hold, init, install as install_command, psql, redis_cli, render, status, uninstall,
+    backup, completion, diff, explain, hold, init, install as install_command, psql, redis_cli, render, restore, status, uninstall,
     version,
 };
 use exit::Exit;
@@ -39,6 +39,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Hold(args) => hold::run(args, global).await,
         Command::Psql(args) => psql::run(args, global).await,
         Command::RedisCli(args) => redis_cli::run(args, global).await,
+        Command::Backup(args) => backup::run(args, global).await,
+        Command::Restore(args) => restore::run(args, global).await,
         Command::Simulate(args) => {
             let (out, err) = (std::io::stdout().lock(), std::io::stderr().lock());
             match simulate::run(args, &mut output::MayLeave(out), &mut output::MayLeave(err))? {

@@ -335,6 +335,7 @@ mod tests {
                     busy: None,
                 },
             ],
+            archive: None,
             replicas_allowed: 3,
             durability: postgres::DurabilityNow::Local { lag: None },
             logins: Vec::new(),

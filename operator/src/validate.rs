@@ -159,7 +159,7 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         take(&path, &app.name, &mut problems);
         apps.extend(validate_app(&key, &path, app, spec.prometheus.as_ref(), &stores, settings, &mut problems));
     }
-    check_schedules(&apps, &mut problems);
+    check_schedules(&apps, &databases, &mut problems);
     let annotations = platform.metadata.annotations.clone().unwrap_or_default();
     let mut freezes = Vec::new();
     for freeze in &spec.freezes {
@@ -242,15 +242,19 @@ fn validate_app(
     (problems.len() == before).then_some(valid)
 }
 
-/// Jobs `a-b` of an app `x` and `b` of an app `x-a` would have CronJobs of one name.
-fn check_schedules(apps: &[ValidApp], problems: &mut Vec<Problem>) {
-    let mut names = BTreeSet::new();
+/// Jobs `a-b` of an app `x` and `b` of an app `x-a` would have CronJobs of one name, as would the backups of a database.
+fn check_schedules(apps: &[ValidApp], databases: &[ValidDatabase], problems: &mut Vec<Problem>) {
+    let with_backups = databases.iter().filter_map(|database| match &database.provider {
+        database::Provider::InCluster(item) if item.spec.backup.is_some() => Some(&item.servers),
+        _ => None,
+    });
+    let mut names: BTreeSet<String> = with_backups.flatten().map(database::in_cluster::Server::backup).collect();
     for app in apps {
         for job in app.spec.jobs.iter().filter(|job| job.schedule.is_some()) {
             let name = app::jobs::cron_job_name(app, job);
             if !names.insert(name.clone()) {
                 let field = format!("spec.apps[{}].jobs[{}].name", app.key.app, job.name);
-                let problem = format!("another job's CronJob is called {name}, too: rename one of them");
+                let problem = format!("another CronJob is called {name}, too: rename one of them");
                 problems.push(Problem::new(field, problem));
             }
         }
@@ -315,6 +319,7 @@ fn validate_database(
                 postgres::config::forbidden_parameter,
             ));
             let database = database::in_cluster::InCluster::new(&platform.name, &platform.namespace, database, spec);
+            problems.extend(database::in_cluster::backup::check(&format!("{path}.inCluster"), &database));
             database::Provider::InCluster(Box::new(database))
         }
         (None, None, Some(external)) => {

@@ -1,5 +1,6 @@
 //! The commands, one module each: its arguments, what it reads, and how it says it.
 
+pub mod backup;
 pub mod check;
 pub mod completion;
 pub mod diff;
@@ -10,6 +11,7 @@ pub mod install;
 pub mod psql;
 pub mod redis_cli;
 pub mod render;
+pub mod restore;
 pub mod status;
 pub mod uninstall;
 pub mod version;

@@ -2,7 +2,6 @@
 
 use super::{in_cluster::StoreVolume, jobs::cron, pod::Resources};
 use kube::KubeSchema;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Backups that are kept where the spec says nothing (P): a week of nights.

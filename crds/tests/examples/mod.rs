@@ -57,6 +57,10 @@ pub fn good() -> Value {
                     "durability": "Required", "syncReplicas": 1, "parameters": {"work_mem": "16MB"}, "extensions": ["pg_trgm"],
                     "exporter": {"resources": {"limits": {"memory": "64Mi"}}},
                     "readReplicaScaling": {"statementsPerReplica": 8},
+                    "backup": {
+                        "schedule": {"cron": "0 3 * * MON-FRI", "timeZone": "Europe/Berlin"}, "keep": 14,
+                        "volume": {"storage": "60Gi"}, "resources": {"limits": {"memory": "256Mi"}},
+                    },
                     "pooler": {
                         "mode": "Session", "maxClientConnections": 56, "parameters": {"query_wait_timeout": "5"},
                         "resources": {"limits": {"memory": "64Mi"}},
@@ -196,6 +200,17 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&tenants("/syncReplicas"), json!(3))], "inCluster.durability");
     case(&[(&tenants("/tls/generated"), json!({}))], "exactly one of generated, secret and certManager");
     case(&[(&single("/tls/generated"), none.clone())], "exactly one of generated, secret and certManager");
+    case(&[(&tenants("/backup/schedule/cron"), json!("@reboot"))], "backup.schedule.cron");
+    case(&[(&tenants("/backup/schedule/timeZone"), json!("Local"))], "backup.schedule.timeZone is not in the IANA database: write");
+    case(&[(&tenants("/backup/schedule/timeZone"), json!("Europe/Atlantis"))], "not in the IANA database");
+    case(&[(&tenants("/restoreFrom"), json!({"claim": "data-old-main-backup-0"}))], "inCluster.restoreFrom restores one primary");
+    case(
+        &[
+            (&tenants("/shards"), none.clone()),
+            (&tenants("/restoreFrom"), json!({"claim": "data-old-main-backup-0", "targetTime": "2026-11-02 08:00:00Z"})),
+        ],
+        "restoreFrom.targetTime",
+    );
     case(&[(&single("/tls/allowPlaintext"), json!(true))], "tls.allowPlaintext is for databases");
     case(&[(&tenants("/readReplicas"), json!(5))], "readReplicas must not be above");
     case(&[(&tenants("/readReplicas"), json!(4))], "set maxReadReplicas above readReplicas");

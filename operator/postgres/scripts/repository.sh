@@ -10,6 +10,7 @@
 # LP_SECRET_DIR   backup.password
 repository=${LP_BACKUP_DIR:?}/repository
 primary="host=${LP_PRIMARY:?} port=$port user=lp_backup passfile=$run/pgpass application_name=$POD_NAME connect_timeout=5"
+[ -z "$tls" ] || primary="$primary sslmode=verify-full sslrootcert=$tls/ca.crt"
 primary="$primary keepalives_idle=10 keepalives_interval=5 keepalives_count=3"
 
 # A passfile that libpq accepts: mounted files belong to root and are readable by the group, which it refuses.

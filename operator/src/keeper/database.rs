@@ -5,11 +5,11 @@ use super::{Keep, Round, StoreKey, beside::Moving, pods, read_replicas};
 use crate::{
     context::Context,
     metrics::RoundFailure,
-    tiers::{database::in_cluster::objects::ROLE, store::StoreTier},
+    tiers::{database::in_cluster::objects::{REPLICA, ROLE}, store::StoreTier},
 };
 use decide::Time;
 use kube::ResourceExt;
-use postgres::{Access, Ask, DurabilityNow, Gate, Password, ReplicaState, Role, Wish};
+use postgres::{Access, ArchiveState, Ask, DurabilityNow, Gate, Password, ReplicaState, Role, Wish};
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,
@@ -62,6 +62,8 @@ pub struct DatabaseView {
     pub routable: BTreeSet<u32>,
     /// How each replica is.
     pub states: BTreeMap<u32, ReplicaState>,
+    /// How the log is received for backups; None where it is not to be, or the primary does not answer.
+    pub archive: Option<ArchiveState>,
     /// Whether the primary takes writes.
     pub accepts_writes: bool,
     /// What an acknowledged commit survives now.
@@ -106,7 +108,7 @@ impl Keep for DatabaseKeeper {
     ) -> Round<DatabaseView, Figures> {
         let found: Vec<_> = pods::of(ctx, key, &orders.id, &orders.revisions)
             .into_iter()
-            .filter(|pod| pod.shard == orders.shard)
+            .filter(|pod| pod.shard == orders.shard && role(pod).is_some())
             .collect();
         let at = Time::from(jiff::Timestamp::now());
         let last = ctx.databases.figures(key).filter(|last| minute(last.at) == minute(at));
@@ -175,12 +177,18 @@ fn fill_in(seen: &mut postgres::Seen, last: Option<u64>, volume: u64) {
     }
 }
 
+/// Of a server; pods beside it have none.
+fn role(found: &pods::StorePod) -> Option<Role> {
+    match found.pod.labels().get(ROLE)?.as_str() {
+        "primary" => Some(Role::Primary),
+        REPLICA => Some(Role::Replica(found.ordinal)),
+        _ => None,
+    }
+}
+
 fn pod(found: &pods::StorePod) -> Option<postgres::Pod> {
     Some(postgres::Pod {
-        role: match found.pod.labels().get(ROLE)?.as_str() {
-            "primary" => Role::Primary,
-            _ => Role::Replica(found.ordinal),
-        },
+        role: role(found)?,
         name: found.name.clone(),
         address: found.address,
         port: crate::tiers::database::PORT,
@@ -199,6 +207,7 @@ fn view(view: &postgres::View, scaled: Option<Scaled>) -> DatabaseView {
         replicas: view.replicas_allowed,
         routable: view.routable(),
         states: view.replicas.iter().map(|replica| (replica.ordinal, replica.state)).collect(),
+        archive: view.archive,
         accepts_writes: view.accepts_writes,
         durability: match view.durability {
             // Not how much that is just now: it changes with every write.

@@ -143,6 +143,7 @@ mod tests {
             bytes: None,
             certificate_ends: None,
             replicas: busy.iter().enumerate().map(replica).collect(),
+            archive: None,
             replicas_allowed: 1,
             durability: DurabilityNow::Local { lag: None },
             logins: Vec::new(),

@@ -14,8 +14,15 @@ use table::{State, states};
 
 /// Writes the fixtures anew.
 const WRITE: &str = "LP_WRITE_FIXTURES";
-/// Words that no condition of the operator carries.
-const UNUSED: [Reason; 2] = [Reason::Deleting, Reason::NotConfigured];
+/// Words that no condition of a platform or an app carries.
+const UNUSED: [Reason; 5] = [
+    Reason::Deleting,
+    Reason::NotConfigured,
+    // Of databases alone, beside what makes them ready.
+    Reason::BackupsNotOffCluster,
+    Reason::BackupFailed,
+    Reason::BackupOverdue,
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace")

@@ -1,8 +1,9 @@
 //! The view as text.
 
 use super::view::{PlatformView, StoreView};
+use crate::commands::backup::size;
 use crate::output::{Mark, Style, age, ago, pad};
-use crds::status::{Reshaping, StoreServer};
+use crds::status::{BackupStatus, Reshaping, StoreServer};
 use jiff::Timestamp;
 
 /// Platforms one below the other.
@@ -83,6 +84,9 @@ fn details(store: &StoreView, said: &str, style: &Style, now: Timestamp) -> Stri
     if let Some(pooler) = &store.pooler {
         line("pooler", pooler);
     }
+    if let Some(backup) = &store.backup {
+        line("backup", &store.backup_trouble.clone().unwrap_or_else(|| backups(backup, now)));
+    }
     if let Some(Reshaping { keys_before, keys_after }) = store.reshaping {
         line(
             "reshaping",
@@ -93,6 +97,15 @@ fn details(store: &StoreView, said: &str, style: &Style, now: Timestamp) -> Stri
         );
     }
     out + &servers(&store.servers, style)
+}
+
+fn backups(backup: &BackupStatus, now: Timestamp) -> String {
+    let last = backup.backups.first().map_or("none yet".to_owned(), |last| {
+        let when = last.ended.parse().map(|ended| format!(", {}", ago(ended, now))).unwrap_or_default();
+        format!("{}{when}, {}; {} kept, in this cluster alone", last.name, size(last.bytes), backup.backups.len())
+    });
+    let log = if backup.streaming == Some(false) { "; the log that follows is not received now" } else { "" };
+    format!("{last}{log}")
 }
 
 /// The servers in columns; in a narrow window as sentences.

@@ -3,7 +3,7 @@
 use crate::output::Mark;
 use crds::{
     LearningPlatform,
-    status::{AppStatus, ConditionType, JobState, Reason, Reshaping, StoreServer, StoreStatus},
+    status::{AppStatus, BackupStatus, ConditionType, JobState, Reason, Reshaping, StoreServer, StoreStatus},
     tiers::app::App,
 };
 use jiff::Timestamp;
@@ -100,6 +100,12 @@ pub struct StoreView {
     /// Until when the certificate is valid that the servers show, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate_expires: Option<String>,
+    /// The backups of a database.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup: Option<BackupStatus>,
+    /// Why they are not taken as asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_trouble: Option<String>,
     /// Keys before and after the last reshaping.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reshaping: Option<Reshaping>,
@@ -118,10 +124,13 @@ impl StoreView {
             rotation,
             pooler,
             certificate_expires,
+            backup,
             reshaping,
             servers,
             ..
         } = store.clone();
+        let of_backup = find(&store.conditions, ConditionType::BackupReady).filter(|c| c.status == "False");
+        let backup_trouble = of_backup.map(|c| format!("{}: {}", c.reason, c.message));
         let known = address.is_some() || promise.is_some() || deletion.is_some();
         known.then_some(Self {
             address,
@@ -131,6 +140,8 @@ impl StoreView {
             rotation,
             pooler,
             certificate_expires,
+            backup,
+            backup_trouble,
             reshaping,
             servers,
         })

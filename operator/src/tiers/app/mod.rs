@@ -27,7 +27,10 @@ use crate::{
     kinds::{Belongs, Kind, ObjectId, belongs},
     naming::{COMPONENT, FieldManager, INSTANCE},
     references::{self, Missing},
-    tiers::store::is_uses_label,
+    tiers::{
+        database::in_cluster::{self, backup, objects},
+        store::is_uses_label,
+    },
     validate::{ValidApp, ValidPlatform},
 };
 use connections::Connections;
@@ -377,7 +380,9 @@ pub(crate) fn pod_troubles(ctx: &Context, lp: &ValidPlatform) -> (Troubles, Trou
         if let Some(job) = pod.labels().get(jobs::JOB_NAME) {
             of_jobs.entry(job.clone()).or_default().push(trouble);
         } else if let Some(app) = pod.labels().get(COMPONENT) {
-            found.entry(app.clone()).or_default().push(trouble);
+            let archives = pod.labels().get(objects::ROLE).is_some_and(|role| role == backup::objects::ARCHIVE);
+            let app = if archives { in_cluster::archives(app) } else { app.clone() };
+            found.entry(app).or_default().push(trouble);
         }
     }
     for troubles in found.values_mut().chain(of_jobs.values_mut()) {

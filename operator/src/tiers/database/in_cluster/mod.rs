@@ -1,5 +1,6 @@
 //! PostgreSQL in this cluster: one primary, and read replicas that follow it; with shards, that many times.
 
+pub mod backup;
 pub mod objects;
 mod orders;
 mod passwords;
@@ -43,7 +44,7 @@ use std::{
 pub const DEFAULT_IMAGE: &str = "docker.io/library/postgres:17-bookworm";
 pub use orders::orders;
 pub use passwords::{
-    MONITOR_VERIFIER, OPERATOR_PASSWORD, OPERATOR_VERIFIER, POOLER_PASSWORD, POOLER_USERLIST, POOLER_VERIFIER,
+    BACKUP_PASSWORD, BACKUP_VERIFIER, MONITOR_VERIFIER, OPERATOR_PASSWORD, OPERATOR_VERIFIER, POOLER_PASSWORD, POOLER_USERLIST, POOLER_VERIFIER,
     REPLICATION_PASSWORD, REPLICATION_VERIFIER,
 };
 pub use rotation::{PASSWORD, USERNAME};
@@ -206,6 +207,16 @@ impl Server {
         format!("{}-rw", self.object_name)
     }
 
+    /// Name of the StatefulSet that receives the log for backups, and of the CronJob that takes them.
+    pub fn backup(&self) -> String {
+        format!("{}-backup", self.object_name)
+    }
+
+    /// Claim of the volume of the backups.
+    pub fn backup_claim(&self) -> String {
+        format!("data-{}-0", self.backup())
+    }
+
     /// Name of the Deployment and of the Service of the primary's pooler.
     pub fn pooler(&self) -> String {
         format!("{}-pooler", self.object_name)
@@ -221,6 +232,8 @@ pub async fn observe(
     left: &LeftBehind,
     reader: &mut Reader<'_>,
 ) -> Seen {
+    let (mut all_troubles, _) = app::pod_troubles(ctx, lp);
+    let of_archives = all_troubles.remove(&archives(&database.identity.id)).unwrap_or_default();
     let servers: Vec<SeenServer> = database
         .servers
         .iter()
@@ -228,14 +241,15 @@ pub async fn observe(
             record: record::of(children, &server.object_name),
             view: ctx.databases.view(&key(lp, server)),
             asked: store::asked(ctx, lp, &database.server_name(server)),
+            backup: backup::observe(ctx, lp, children, database, server, of_archives.first().cloned()),
         })
         .collect();
     let has_data = servers.iter().any(|server| record::has_passwords(server.record.as_ref()));
-    let keys = [PASSWORD, OPERATOR_PASSWORD, REPLICATION_PASSWORD, POOLER_PASSWORD];
+    let keys = [PASSWORD, OPERATOR_PASSWORD, REPLICATION_PASSWORD, POOLER_PASSWORD, BACKUP_PASSWORD];
     let passwords = auth::passwords(children, &database.object_name, &keys, has_data, |_| auth::random().ok());
     let held = left.holds(&database.identity.id).then(|| left.remedy(StoreTier::Database));
-    let troubles = app::pod_troubles(ctx, lp).0.remove(&database.identity.id).unwrap_or_default();
     let place = (children, ctx.capabilities.now());
+    let troubles = all_troubles.remove(&database.identity.id).unwrap_or_default();
     let (spec, now) = (database.spec.tls.as_ref(), Timestamp::now().as_second());
     let certificates = tls::certificates(spec, &database.object_name, &database.names(), place, reader, now).await;
     let (tls, passwords) = match certificates {
@@ -247,7 +261,8 @@ pub async fn observe(
     let restored = servers.iter().flat_map(|server| &server.record).any(|record| record.contains_key(record::RESTORED));
     let passwords = passwords.map(|passwords| {
         let mut completed = passwords::monitored(database, passwords::completed(database, passwords));
-        if restored && auth::live(children, &database.object_name).is_none() {
+        let restores = database.spec.restore_from.is_some() && !has_data;
+        if (restored || restores) && auth::live(children, &database.object_name).is_none() {
             // Whichever role the apps had: the first gets the new password, and the old one of the other opens nothing.
             let [_, other] = postgres::pair(database.database());
             completed.set(RETIRED_USERNAME, &other);
@@ -331,6 +346,11 @@ fn rotate(
     rotation::apps::advance(ctx, lp, children, &store, passwords)
 }
 
+/// By what the troubles of pods are known that receive the log: they are no matter of the servers. No item can be called so.
+pub fn archives(id: &str) -> String {
+    format!("{id}.{}", backup::objects::ARCHIVE)
+}
+
 /// What is known of a database without a cluster: as if it had served already.
 pub fn offline(database: &InCluster) -> Seen {
     let name = auth::name(&database.object_name);
@@ -344,6 +364,8 @@ pub fn offline(database: &InCluster) -> Seen {
         POOLER_PASSWORD,
         POOLER_VERIFIER,
         POOLER_USERLIST,
+        BACKUP_PASSWORD,
+        BACKUP_VERIFIER,
     ];
     let monitor = database.spec.exporter.iter().flat_map(|_| [exporter::PASSWORD, MONITOR_VERIFIER]);
     let words =
@@ -379,6 +401,8 @@ pub struct SeenServer {
     pub view: Option<Arc<DatabaseView>>,
     /// An app that its primary makes slow.
     pub asked: Option<Asked>,
+    /// Its backups.
+    pub backup: backup::Seen,
 }
 
 impl SeenServer {

@@ -1,6 +1,6 @@
 //! The Kubernetes objects of a database in this cluster.
 
-use super::{DEFAULT_IMAGE, InCluster, Seen, SeenServer, Server, pooler};
+use super::{DEFAULT_IMAGE, InCluster, Seen, SeenServer, Server, backup, pooler};
 use crate::{
     capabilities::Served,
     kinds::Kind,
@@ -26,16 +26,16 @@ use std::collections::{BTreeMap, BTreeSet};
 type Built = Result<DynamicObject, serde_json::Error>;
 
 /// Label that every pod of a StatefulSet has: its own name.
-const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
+pub(super) const POD_NAME: &str = "statefulset.kubernetes.io/pod-name";
 
 /// Label: `primary` or `replica`. For good: a replica's pod never becomes a primary by itself.
 pub const ROLE: &str = "learningplatform.dev/role";
 /// Value of [`ROLE`] for a replica.
 pub const REPLICA: &str = "replica";
 /// Where the scripts and the configuration are in the pods; the scripts' own default.
-const CONFIG: &str = "/etc/learningplatform/postgres";
+pub(super) const CONFIG: &str = "/etc/learningplatform/postgres";
 /// Where the passwords are in the pods; the scripts' own default.
-const SECRETS: &str = "/etc/learningplatform/secrets";
+pub(super) const SECRETS: &str = "/etc/learningplatform/secrets";
 /// Where the volume is mounted, as in the official image from version 18.
 const MOUNT: &str = "/var/lib/postgresql";
 /// A clean stop writes everything out first; a killed server starts slowly.
@@ -71,8 +71,8 @@ pub fn objects(database: &InCluster, seen: &Seen, children: &Children, served: S
         built.extend([
             record::config_map(&database.identity, &server.object_name, policy, &record(database, seen, children)),
             headless(database, server),
-            stateful_set(database, server, Role::Primary, 1, &scrape),
-            stateful_set(database, server, Role::Replica, pods, &scrape),
+            stateful_set(database, server, Role::Primary, 1, seen.has_served(), &scrape),
+            stateful_set(database, server, Role::Replica, pods, true, &scrape),
             disruption_budget(database, server, Role::Primary),
             disruption_budget(database, server, Role::Replica),
             service(database, server, server.primary_service(), role_selector(database, server, Role::Primary)),
@@ -85,6 +85,7 @@ pub fn objects(database: &InCluster, seen: &Seen, children: &Children, served: S
             read_service(database, server, seen, children, name, || numbered(database, server, seen, number, pooled))
         }));
         built.extend(pooler::objects(database, server, poolers));
+        built.extend(backup::objects::objects(database, server));
     }
     built
 }
@@ -117,6 +118,8 @@ fn record(database: &InCluster, seen: &SeenServer, children: &Children) -> recor
         known.insert(super::TIMELINE.to_owned(), seen.timeline.to_string());
     }
     super::scaling::keep(database, &mut known, seen.view.as_deref());
+    let archive = seen.view.as_ref().and_then(|view| view.archive);
+    backup::keep(database, &mut known, &seen.backup, archive, jiff::Timestamp::now());
     known
 }
 
@@ -290,6 +293,7 @@ fn stateful_set(
     server: &Server,
     role: Role,
     replicas: u32,
+    has_data: bool,
     scrape: &BTreeMap<String, String>,
 ) -> Built {
     let labels = with(labels(database, server), ROLE, role.as_str());
@@ -313,7 +317,7 @@ fn stateful_set(
             "updateStrategy": { "type": "OnDelete" },
             "persistentVolumeClaimRetentionPolicy": claim_retention(kept, scaled),
             "selector": { "matchLabels": role_selector(database, server, role) },
-            "template": template(database, server, role, &labels, scrape),
+            "template": template(database, server, role, has_data, &labels, scrape),
             "volumeClaimTemplates": [claim(&database.spec.volume, access, &claim_labels)],
         },
     }))
@@ -323,6 +327,7 @@ fn template(
     database: &InCluster,
     server: &Server,
     role: Role,
+    has_data: bool,
     labels: &BTreeMap<String, String>,
     scrape: &BTreeMap<String, String>,
 ) -> Value {
@@ -344,6 +349,7 @@ fn template(
                 (super::OPERATOR_VERIFIER, "operator.verifier"),
                 (super::REPLICATION_VERIFIER, "replication.verifier"),
                 (super::POOLER_VERIFIER, "pooler.verifier"),
+                (super::BACKUP_VERIFIER, "backup.verifier"),
             ];
             always.into_iter().chain(monitor).collect()
         }
@@ -384,6 +390,7 @@ fn template(
         { "name": "tmp", "emptyDir": {} },
         { "name": "shm", "emptyDir": { "medium": "Memory" } },
     ]);
+    backup::objects::restore(database, has_data, &mut pod);
     tls::mount(&mut pod, tls::secret_name(database.spec.tls.as_ref(), &database.object_name));
     let labels = tls::labels(database.spec.tls.as_ref(), labels.clone());
     json!({ "metadata": { "labels": labels, "annotations": some_map(scrape.clone()) }, "spec": pod })

@@ -1,8 +1,8 @@
 //! What is wanted of the servers of a database in this cluster, and of the keeper that looks after them.
 
 use super::{
-    InCluster, MAX_LAG, PASSWORD, Seen, Server, TIMELINE, USERNAME, objects,
-    passwords::{MONITOR_VERIFIER, OPERATOR_PASSWORD, OPERATOR_VERIFIER, POOLER_VERIFIER, REPLICATION_VERIFIER},
+    InCluster, MAX_LAG, PASSWORD, Seen, Server, TIMELINE, USERNAME, backup, objects,
+    passwords::{BACKUP_VERIFIER, MONITOR_VERIFIER, OPERATOR_PASSWORD, OPERATOR_VERIFIER, POOLER_VERIFIER, REPLICATION_VERIFIER},
     scaling,
 };
 use crate::{
@@ -26,7 +26,7 @@ use postgres::config::Encryption;
 /// The settings of the servers.
 pub(super) fn server(database: &InCluster, passwords: &Passwords) -> postgres::config::Server {
     // Verifiers are salted and no secret; a word of them is all that the configuration carries.
-    let verifiers = [OPERATOR_VERIFIER, REPLICATION_VERIFIER, POOLER_VERIFIER, MONITOR_VERIFIER];
+    let verifiers = [OPERATOR_VERIFIER, REPLICATION_VERIFIER, POOLER_VERIFIER, BACKUP_VERIFIER, MONITOR_VERIFIER];
     let verifiers = verifiers.map(|key| passwords.text(key).unwrap_or_default());
     postgres::config::Server {
         parameters: database.spec.parameters.clone(),
@@ -97,6 +97,7 @@ fn wish(
         trust,
         max_lag: MAX_LAG,
         stale_reads: postgres::StaleReads::Serve,
+        archive: backup::archive(database, record),
         may_restart: true,
     }
 }

@@ -17,6 +17,10 @@ pub const POOLER_PASSWORD: &str = "poolerPassword";
 pub const POOLER_VERIFIER: &str = "poolerVerifier";
 /// Key in the Secret: the file by which the pooler knows its password.
 pub const POOLER_USERLIST: &str = "poolerUserlist";
+/// Key in the Secret: the password that backups are taken with.
+pub const BACKUP_PASSWORD: &str = "backupPassword";
+/// Key in the Secret: by what the servers know the password of backups.
+pub const BACKUP_VERIFIER: &str = "backupVerifier";
 /// Key in the Secret: by what the servers know the exporter's password.
 pub const MONITOR_VERIFIER: &str = "monitorVerifier";
 
@@ -33,6 +37,7 @@ pub(super) fn completed(database: &InCluster, mut passwords: Passwords) -> Passw
         (OPERATOR_PASSWORD, OPERATOR_VERIFIER),
         (REPLICATION_PASSWORD, REPLICATION_VERIFIER),
         (POOLER_PASSWORD, POOLER_VERIFIER),
+        (BACKUP_PASSWORD, BACKUP_VERIFIER),
     ] {
         let made = passwords.text(password).map(|word| postgres::verifier(&postgres::Password::new(word)));
         if let Some(made) = made.filter(|_| passwords.text(verifier).is_none()) {

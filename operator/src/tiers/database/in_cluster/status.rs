@@ -16,7 +16,13 @@ use crds::status::{ConditionType, Reason, StoreServer, StoreStatus};
 pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
     let views: Vec<Option<&DatabaseView>> = seen.servers.iter().map(|server| server.view.as_deref()).collect();
     let servers = database.servers.iter().zip(&views).flat_map(|(server, view)| servers(database, server, *view));
+    let now = jiff::Timestamp::now();
+    let backups = database.servers.iter().zip(&seen.servers);
+    let backups = backups.filter_map(|(server, seen)| super::backup::told(database, server, seen, now));
+    // Of several shards the one that is worst off.
+    let (backup, of_backup) = backups.max_by_key(|(_, verdict)| verdict.state).unzip();
     let details = StoreStatus {
+        backup,
         promise: views.first().copied().flatten().map(|view| view.durability.clone()),
         deletion: Some(told::deletion(database.spec.deletion_policy.unwrap_or_default(), &seen.volumes)),
         servers: servers.collect(),
@@ -31,7 +37,7 @@ pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
         ..StoreStatus::default()
     };
     ItemStatus {
-        verdicts: vec![verdict(database, seen, &views)],
+        verdicts: [verdict(database, seen, &views)].into_iter().chain(of_backup).collect(),
         address: Some(database.primary().to_string()),
         store: Some(Box::new(details)),
         ..ItemStatus::default()

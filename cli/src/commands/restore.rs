@@ -1,0 +1,194 @@
+//! `lpctl restore`: a database beside another one, made of its backups.
+
+use super::{
+    backup::{no_such, status, with_backups},
+    psql::item,
+};
+use crate::{
+    args::Global,
+    cluster::{Cluster, Item},
+    complete,
+    exit::Exit,
+    output,
+};
+use anyhow::{Context, bail};
+use clap_complete::engine::ArgValueCompleter;
+use crds::{
+    LearningPlatform,
+    status::BackupStatus,
+    tiers::{backup::RestoreFrom, database::Database},
+};
+use jiff::Timestamp;
+use kube::{
+    Api, ResourceExt,
+    api::{Patch, PatchParams},
+};
+use serde_json::json;
+
+/// Arguments of `restore`.
+#[derive(clap::Args, Debug)]
+#[command(
+    override_usage = "lpctl restore [OPTIONS] [PLATFORM] <DATABASE> --as <NEW>",
+    before_help = "Examples:
+  lpctl restore main --as main-before --at 2026-11-02T08:00:00Z
+  lpctl restore story main --as copy --backup 20261102t030000z --apply"
+)]
+pub struct Args {
+    /// The database whose backups are read; before it its platform, where several have such a one
+    #[arg(required = true, num_args = 1..=2, value_name = "DATABASE", add = ArgValueCompleter::new(complete::databases))]
+    pub names: Vec<String>,
+
+    /// Name of the new database
+    #[arg(long = "as", value_name = "NEW")]
+    pub new: String,
+
+    /// The backup to begin with. Default: the newest one, or the newest that was complete by --at
+    #[arg(long, value_name = "NAME")]
+    pub backup: Option<String>,
+
+    /// As of when. Default: all that was received
+    #[arg(long, value_name = "TIME")]
+    pub at: Option<Timestamp>,
+
+    /// Add the new database to the platform; without it, it is only printed
+    #[arg(long)]
+    pub apply: bool,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// When there is nothing to restore from, or the API server refuses.
+pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
+    let (platform, name) = item(&args.names);
+    let cluster = Cluster::connect(global).await?;
+    let platform = cluster.platform_with(platform, Item::Database, name).await?;
+    let new = restored(args, &platform, name, Timestamp::now())?;
+    let as_of = args.at.map_or("with all that was received".to_owned(), |at| format!("as it was at {at}"));
+    eprintln!(
+        "Database {} will be made from the backups of {name}, {as_of}. {name} is only read and goes on as it is; no app is given the \
+         new one until its `uses` says so. It gets passwords of its own.",
+        args.new
+    );
+    output::emit(&output::yaml(&json!({ "spec": { "databases": [new] } }))?)?;
+    if !args.apply {
+        eprintln!("Nothing is written yet: add this item to the platform, or run the command again with --apply.");
+        return Ok(Exit::Good);
+    }
+    let databases: Vec<&Database> = platform.spec.databases.iter().chain([&new]).collect();
+    // A list is replaced as a whole: only where nobody has changed it meanwhile.
+    let patch = json!({
+        "metadata": { "resourceVersion": platform.resource_version() },
+        "spec": { "databases": databases },
+    });
+    let params = PatchParams { field_manager: Some("lpctl".into()), ..PatchParams::default() };
+    let api: Api<LearningPlatform> = Api::namespaced(cluster.client.clone(), &platform.namespace().unwrap_or_default());
+    let sent = api.patch(&platform.name_any(), &params, &Patch::Merge(&patch)).await;
+    sent.map_err(|e| cluster.explain("the database cannot be added to the platform", e))?;
+    eprintln!("Added. `lpctl status {}` shows how far it is.", platform.name_any());
+    Ok(Exit::Good)
+}
+
+/// The new item: the other one, but for its name and where its rows come from.
+fn restored(args: &Args, platform: &LearningPlatform, name: &str, now: Timestamp) -> anyhow::Result<Database> {
+    let (database, item) = with_backups(platform, name)?;
+    if platform.spec.databases.iter().any(|database| database.name == args.new) {
+        bail!("there is a database {} already: choose another name, nothing is restored over data", args.new);
+    }
+    if item.servers.len() > 1 {
+        bail!("database {name} has shards: write a database with restoreFrom for each of their claims");
+    }
+    let status = status(platform, name).context("the operator has not reported on backups yet: see `lpctl status`")?;
+    check(args, status, now)?;
+    let mut new = database.clone();
+    new.name.clone_from(&args.new);
+    new.renamed_from = None;
+    if let Some(spec) = &mut new.in_cluster {
+        spec.restore_from = Some(RestoreFrom {
+            claim: status.claim.clone(),
+            backup: args.backup.clone(),
+            target_time: args.at.map(|at| at.to_string()),
+        });
+    }
+    Ok(new)
+}
+
+/// Refuses what could not come to anything.
+fn check(args: &Args, status: &BackupStatus, now: Timestamp) -> anyhow::Result<()> {
+    if status.backups.is_empty() {
+        bail!("no backup is complete yet: take one with `lpctl backup`");
+    }
+    let named = args.backup.as_ref().map(|name| status.backups.iter().find(|backup| backup.name == *name).ok_or(name));
+    let named = named.transpose().map_err(|name| no_such(name, status))?;
+    let Some(at) = args.at else { return Ok(()) };
+    if at > now {
+        bail!("--at {at} is still to come");
+    }
+    // The list names the newest alone: what is older than all of them may be there all the same, unless one is named.
+    let Some(first) = named.or_else(|| status.backups.last()) else { return Ok(()) };
+    if first.ended.parse::<Timestamp>().is_ok_and(|ended| at < ended) {
+        bail!("--at {at} is before backup {} was complete, at {}: there is no earlier one to begin with", first.name, first.ended);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform() -> LearningPlatform {
+        serde_json::from_value(json!({
+            "apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatform",
+            "metadata": {"name": "story", "namespace": "learning"},
+            "spec": {"databases": [
+                {"name": "main", "renamedFrom": "old", "connectionBudget": 80, "inCluster": {
+                    "volume": {"storage": "1Gi"}, "readReplicas": 2,
+                    "backup": {"schedule": {"cron": "0 3 * * *"}, "volume": {"storage": "2Gi"}},
+                }},
+                {"name": "bare", "inCluster": {"volume": {"storage": "1Gi"}}},
+            ]},
+            "status": {"databases": [{"name": "main", "backup": {
+                "claim": "data-story-old-backup-0",
+                "backups": [{"name": "b", "ended": "2026-11-02T03:00:09Z", "bytes": 7}, {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 7}],
+            }}]},
+        }))
+        .unwrap()
+    }
+
+    fn tried(name: &str, new: &str, backup: Option<&str>, at: Option<&str>) -> Result<Database, String> {
+        let args = Args {
+            names: vec![name.to_owned()],
+            new: new.to_owned(),
+            backup: backup.map(str::to_owned),
+            at: at.map(|at| at.parse().unwrap()),
+            apply: false,
+        };
+        let now = "2026-11-02T12:00:00Z".parse().unwrap();
+        restored(&args, &platform(), name, now).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_new_item_is_the_old_one_under_another_name_made_of_its_backups() {
+        let new = tried("main", "copy", None, Some("2026-11-02T09:00:00+01:00")).unwrap();
+        let spec = new.in_cluster.unwrap();
+        assert_eq!((new.name.as_str(), new.renamed_from, new.connection_budget), ("copy", None, Some(80)));
+        assert_eq!(spec.read_replicas, Some(2));
+        let from = spec.restore_from.unwrap();
+        assert_eq!((from.claim.as_str(), from.target_time.as_deref()), ("data-story-old-backup-0", Some("2026-11-02T08:00:00Z")));
+    }
+
+    #[test]
+    fn what_cannot_come_to_anything_is_refused() {
+        for (name, new, backup, at, words) in [
+            ("main", "bare", None, None, "there is a database bare already"),
+            ("bare", "copy", None, None, "no backups of database bare are asked for"),
+            ("main", "copy", Some("c"), None, "there is no backup c; there are a, b"),
+            ("main", "copy", None, Some("2026-11-01T00:00:00Z"), "before backup a was complete"),
+            ("main", "copy", Some("b"), Some("2026-11-02T02:00:00Z"), "before backup b was complete"),
+            ("main", "copy", None, Some("2026-11-03T00:00:00Z"), "is still to come"),
+        ] {
+            let error = tried(name, new, backup, at).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        }
+    }
+}

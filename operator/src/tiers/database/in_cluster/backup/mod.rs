@@ -1,0 +1,252 @@
+//! Backups of a database in this cluster: what is seen of them, kept in its record, and told.
+
+mod cron;
+pub mod objects;
+
+use super::{InCluster, Server};
+use crate::{
+    conditions::{State, Verdict},
+    context::Context,
+    kinds::Kind,
+    naming::{COMPONENT, INSTANCE},
+    tiers::{
+        Children,
+        app::{jobs::JOB_NAME, trouble::Trouble},
+        store::{SHARD, record::Record},
+    },
+    validate::{Problem, ValidPlatform},
+};
+use cron::Cron;
+use crds::{
+    status::{BackupStatus, ConditionType, Reason, StoredBackup},
+    tiers::backup::RestoreFrom,
+};
+use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
+use kube::ResourceExt;
+use objects::BACKUP;
+use postgres::{Archive, ArchiveState};
+use serde::Deserialize;
+use std::sync::Arc;
+
+/// Key of the record: the backups that are kept, as JSON, the newest first.
+pub const BACKUPS: &str = "BACKUPS";
+/// Key of the record: since when log is missing that no newer backup makes up for.
+pub const LOG_LOST: &str = "BACKUP_LOG_LOST";
+/// How late a backup may be beyond two intervals (P): one of a large database takes its time.
+const MARGIN_HOURS: i64 = 1;
+
+/// What a pass has seen of the backups of a primary.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// What the last run that succeeded has said, of those whose pods are still there.
+    pub report: Option<Report>,
+    /// Why the newest run failed, where it did, and its name.
+    pub failed: Option<(String, String)>,
+    /// What keeps the receiver of the log from running.
+    pub trouble: Option<Trouble>,
+    /// Since when backups are asked for.
+    pub since: Option<Timestamp>,
+}
+
+/// The last words of a run that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Report {
+    last: Last,
+    backups: Vec<StoredBackup>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+struct Last {
+    begun: String,
+    ended: String,
+}
+
+/// What there is of the backups of a server; `trouble` is that of its receiver's pod.
+pub fn observe(
+    ctx: &Context,
+    lp: &ValidPlatform,
+    children: &Children,
+    database: &InCluster,
+    server: &Server,
+    trouble: Option<Trouble>,
+) -> Seen {
+    if database.spec.backup.is_none() {
+        return Seen::default();
+    }
+    let is_run = |object: &dyn Fn(&str) -> Option<String>| {
+        object(super::objects::ROLE).as_deref() == Some(BACKUP)
+            && object(COMPONENT).as_ref() == Some(&database.identity.id)
+            && object(SHARD) == Some(server.shard.to_string())
+    };
+    let pods: Vec<Arc<Pod>> = ctx.stores.pods.state();
+    let pods: Vec<&Arc<Pod>> = pods
+        .iter()
+        .filter(|pod| {
+            pod.namespace().as_deref() == Some(&lp.key.namespace)
+                && pod.labels().get(INSTANCE) == Some(&lp.key.name)
+                && is_run(&|label| pod.labels().get(label).cloned())
+        })
+        .collect();
+    let report = pods.iter().filter_map(|pod| report(&last_words(pod)?)).max_by(|a, b| a.last.ended.cmp(&b.last.ended));
+    let runs = children.0.iter().filter(|(id, object)| {
+        id.kind == Kind::Job && is_run(&|label| object.labels().get(label).cloned())
+    });
+    let newest = runs.max_by_key(|(_, object)| object.metadata.creation_timestamp.as_ref().map(|time| time.0));
+    let failed = newest.and_then(|(id, _)| {
+        let job: Job = children.typed(Kind::Job, &id.name)?;
+        let conditions = job.status?.conditions?;
+        let failed = conditions.into_iter().find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
+        let of_job = pods.iter().filter(|pod| pod.labels().get(JOB_NAME) == Some(&id.name));
+        let words = of_job.filter_map(|pod| last_words(pod)).find(|words| !words.is_empty());
+        Some((id.name.clone(), words.or(failed.message).unwrap_or_default()))
+    });
+    let since = children.get(Kind::CronJob, &server.backup()).and_then(|cron_job| cron_job.metadata.creation_timestamp.as_ref());
+    Seen { report, failed, trouble, since: since.map(|time| time.0) }
+}
+
+/// What the container of a run has left as its termination message.
+fn last_words(pod: &Pod) -> Option<String> {
+    let container = pod.status.as_ref()?.container_statuses.as_ref()?.first()?;
+    Some(container.state.as_ref()?.terminated.as_ref()?.message.as_deref()?.trim().to_owned())
+}
+
+fn report(words: &str) -> Option<Report> {
+    serde_json::from_str(words).ok()
+}
+
+/// What is known of backups: what was known, and what has been seen since.
+pub fn keep(database: &InCluster, record: &mut Record, seen: &Seen, archive: Option<ArchiveState>, now: Timestamp) {
+    if database.spec.backup.is_none() {
+        record.retain(|key, _| ![BACKUPS, LOG_LOST].contains(&key.as_str()));
+        return;
+    }
+    if archive == Some(ArchiveState::Lost) {
+        record.entry(LOG_LOST.to_owned()).or_insert_with(|| seconds(now).to_string());
+    }
+    let Some(report) = &seen.report else { return };
+    if kept(record).first().is_none_or(|newest| newest.ended < report.last.ended)
+        && let Ok(backups) = serde_json::to_string(&report.backups)
+    {
+        record.insert(BACKUPS.to_owned(), backups);
+    }
+    // Both are UTC in whole seconds, so that texts sort as times do.
+    if record.get(LOG_LOST).is_some_and(|lost| *lost < report.last.begun) {
+        record.remove(LOG_LOST);
+    }
+}
+
+fn seconds(now: Timestamp) -> Timestamp {
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+fn kept(record: &Record) -> Vec<StoredBackup> {
+    record.get(BACKUPS).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default()
+}
+
+/// What the keeper is to do about the receiver's slot.
+pub fn archive(database: &InCluster, record: Option<&Record>) -> Archive {
+    match (&database.spec.backup, record.is_some_and(|record| record.contains_key(LOG_LOST))) {
+        (None, _) => Archive::Off,
+        (Some(_), false) => Archive::On,
+        (Some(_), true) => Archive::Renewed,
+    }
+}
+
+/// The backups of a server, and how they are; None where none are asked for.
+pub fn told(
+    database: &InCluster,
+    server: &Server,
+    seen: &super::SeenServer,
+    now: Timestamp,
+) -> Option<(BackupStatus, Verdict)> {
+    let spec = database.spec.backup.as_ref()?;
+    let mut record = seen.record.clone().unwrap_or_default();
+    let archive = seen.view.as_ref().and_then(|view| view.archive);
+    keep(database, &mut record, &seen.backup, archive, now);
+    let zone = spec.schedule.time_zone.as_deref().map_or(Some(TimeZone::UTC), |name| TimeZone::get(name).ok());
+    let due = |after: Timestamp| Cron::parse(&spec.schedule.cron)?.next(after, zone.as_ref()?);
+    let status = BackupStatus {
+        claim: server.backup_claim(),
+        streaming: archive.map(|archive| archive == ArchiveState::Streaming),
+        log_lost: record.get(LOG_LOST).cloned(),
+        next: due(now).map(|next| next.to_string()),
+        backups: kept(&record),
+    };
+    let verdict = verdict(&status, &seen.backup, now, due);
+    Some((status, verdict))
+}
+
+fn verdict(
+    status: &BackupStatus,
+    seen: &Seen,
+    now: Timestamp,
+    due: impl Fn(Timestamp) -> Option<Timestamp>,
+) -> Verdict {
+    let says = |state, reason, message: String| Verdict::new(ConditionType::BackupReady, state, reason, message);
+    let failed = |message: String| says(State::False, Reason::BackupFailed, message);
+    if let Some(trouble) = &seen.trouble {
+        return failed(format!("the log is not received: {}", trouble.message));
+    }
+    if let Some((job, why)) = &seen.failed {
+        return failed(format!("the last backup failed ({why}): see the logs of Job {job}"));
+    }
+    if let Some(lost) = &status.log_lost {
+        return failed(format!(
+            "the primary removed log before it was received, noticed at {lost}: nothing written since can be restored until the \
+             next backup is complete; `lpctl backup` takes one now"
+        ));
+    }
+    let last = status.backups.first();
+    let since = last.and_then(|last| last.ended.parse().ok()).or(seen.since);
+    let late = since.and_then(&due).and_then(&due).and_then(|time| time.checked_add(MARGIN_HOURS.hours()).ok());
+    if late.is_some_and(|late| late < now) {
+        let last = last.map_or("no backup has ever been complete".to_owned(), |last| {
+            format!("the last backup, {}, was complete at {}", last.name, last.ended)
+        });
+        return says(State::False, Reason::BackupOverdue, format!("{last}: two intervals have passed; look at its CronJob"));
+    }
+    match last {
+        None => says(State::Unknown, Reason::Progressing, "no backup has been taken yet".to_owned()),
+        Some(last) => says(
+            State::True,
+            Reason::BackupsNotOffCluster,
+            format!(
+                "the last backup, {}, was complete at {}; {} are kept, on a volume in this cluster alone",
+                last.name,
+                last.ended,
+                status.backups.len()
+            ),
+        ),
+    }
+}
+
+/// As of when a database is to be restored, in UTC.
+fn target_time(from: &RestoreFrom) -> Option<String> {
+    Some(from.target_time.as_ref()?.parse::<Timestamp>().ok()?.to_string())
+}
+
+/// What is wrong with the wishes that admission cannot know.
+pub fn check(path: &str, database: &InCluster) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    if let Some(backup) = &database.spec.backup
+        && Cron::parse(&backup.schedule.cron).is_none()
+    {
+        let problem = "no cron expression of five fields, or a range that goes backwards: write it as 0 3 * * *";
+        problems.push(Problem::new(format!("{path}.backup.schedule.cron"), problem));
+    }
+    if let Some(from) = &database.spec.restore_from {
+        if from.target_time.is_some() && target_time(from).is_none() {
+            let problem = "no time with a zone: write it as 2026-11-02T08:00:00Z";
+            problems.push(Problem::new(format!("{path}.restoreFrom.targetTime"), problem));
+        }
+        if database.servers.iter().any(|server| server.backup_claim() == from.claim) {
+            let problem = "the database's own backups: restore into a database of another name, or abandonData first";
+            problems.push(Problem::new(format!("{path}.restoreFrom.claim"), problem));
+        }
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,189 @@
+//! The objects of the backups of one primary: the receiver of the log, whose StatefulSet has the volume, and the CronJob beside it.
+
+use super::super::{BACKUP_PASSWORD, DEFAULT_IMAGE, InCluster, Server};
+use crate::{
+    kinds::Kind,
+    tiers::{
+        database::in_cluster::objects::{CONFIG, POD_NAME, ROLE, SECRETS},
+        store::{
+            RETAINED, SHARD, auth,
+            pods::{self, claim, claim_retention, env, env_field},
+            record, tls, with,
+        },
+    },
+};
+use crds::tiers::{
+    backup::{Backup, KEEP},
+    in_cluster::DeletionPolicy,
+};
+use k8s_openapi::api::core::v1::EnvVar;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+
+type Built = Result<DynamicObject, serde_json::Error>;
+
+/// Value of [`ROLE`] of the receiver's pod.
+pub const ARCHIVE: &str = "archive";
+/// Value of [`ROLE`] of Jobs that take backups, and of their pods.
+pub const BACKUP: &str = "backup";
+/// Where the volume of the backups is mounted; of a database that is made of one, too.
+const MOUNT: &str = "/var/lib/learningplatform/backup";
+/// A failed run is tried again so often: the next one may be a week away.
+const BACKOFF_LIMIT: i32 = 3;
+/// Runs that are kept with their logs.
+const HISTORY_LIMIT: i32 = 3;
+/// The receiver has nothing to write out.
+const GRACE_SECONDS: i64 = 30;
+
+/// Everything for the backups of a server; nothing where none are wished.
+pub fn objects(database: &InCluster, server: &Server) -> Vec<Built> {
+    database.spec.backup.iter().flat_map(|spec| [archive(database, server, spec), cron_job(database, server, spec)]).collect()
+}
+
+fn labels(database: &InCluster, server: &Server, role: &str) -> BTreeMap<String, String> {
+    with(with(database.identity.labels(), SHARD, server.shard), ROLE, role)
+}
+
+fn selector(database: &InCluster, server: &Server, role: &str) -> BTreeMap<String, String> {
+    with(with(database.identity.selector(), SHARD, server.shard), ROLE, role)
+}
+
+fn archive(database: &InCluster, server: &Server, spec: &Backup) -> Built {
+    let labels = labels(database, server, ARCHIVE);
+    let policy = database.spec.deletion_policy.unwrap_or_default();
+    let mut claim_labels = labels.clone();
+    if policy == DeletionPolicy::Retain {
+        claim_labels.insert(RETAINED.to_owned(), "true".to_owned());
+    }
+    Kind::StatefulSet.object(&json!({
+        "metadata": { "name": server.backup(), "labels": labels },
+        "spec": {
+            "serviceName": server.pods_service(),
+            "replicas": 1,
+            "podManagementPolicy": "Parallel",
+            "updateStrategy": { "type": "RollingUpdate" },
+            "persistentVolumeClaimRetentionPolicy": claim_retention(policy, policy),
+            "selector": { "matchLabels": selector(database, server, ARCHIVE) },
+            "template": template(database, server, spec, ARCHIVE, None),
+            // Jobs on the same node use it, too.
+            "volumeClaimTemplates": [claim(&spec.volume, "ReadWriteOnce", &claim_labels)],
+        },
+    }))
+}
+
+fn cron_job(database: &InCluster, server: &Server, spec: &Backup) -> Built {
+    let labels = labels(database, server, BACKUP);
+    Kind::CronJob.object(&json!({
+        "metadata": { "name": server.backup(), "labels": labels },
+        "spec": {
+            "schedule": spec.schedule.cron,
+            // Left out, it would be that of the machine which Kubernetes' controllers run on.
+            "timeZone": spec.schedule.time_zone.as_deref().unwrap_or("Etc/UTC"),
+            "concurrencyPolicy": "Forbid",
+            "suspend": false,
+            "successfulJobsHistoryLimit": HISTORY_LIMIT,
+            "failedJobsHistoryLimit": HISTORY_LIMIT,
+            "jobTemplate": {
+                "metadata": { "labels": labels },
+                "spec": {
+                    "backoffLimit": BACKOFF_LIMIT,
+                    "podReplacementPolicy": "Failed",
+                    "podFailurePolicy": { "rules": [{
+                        "action": "Ignore",
+                        "onPodConditions": [{ "type": "DisruptionTarget", "status": "True" }],
+                    }] },
+                    "template": template(database, server, spec, BACKUP, Some(&server.backup_claim())),
+                },
+            },
+        },
+    }))
+}
+
+/// The pod of the receiver, or that of a backup, which shares its volume and with it its node.
+fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, shared: Option<&str>) -> Value {
+    let mut pods = database.spec.pods.clone();
+    pods.resources.clone_from(&spec.resources);
+    let mut pod = serde_json::to_value(pods::pod(&pods, &selector(database, server, role), GRACE_SECONDS)).unwrap_or_default();
+    // One pod has nothing to be spread from.
+    if let Some(fields) = pod.as_object_mut() {
+        fields.remove("topologySpreadConstraints");
+        fields.remove("affinity");
+    }
+    if shared.is_some() {
+        pod["restartPolicy"] = json!("Never");
+        pod["affinity"] = json!({ "podAffinity": { "requiredDuringSchedulingIgnoredDuringExecution": [{
+            "topologyKey": "kubernetes.io/hostname",
+            "labelSelector": { "matchLabels": selector(database, server, ARCHIVE) },
+        }] } });
+    }
+    let keep = spec.keep.unwrap_or(KEEP);
+    let environment = [
+        env("LP_BACKUP_DIR", MOUNT),
+        env("LP_KEEP", keep),
+        env("LP_PRIMARY", format!("{}.{}.svc", server.primary_service(), database.namespace)),
+        // There are no data in these pods; the scripts want a name for them.
+        env("PGDATA", "/nonexistent"),
+        env_field("POD_NAME", "metadata.name"),
+    ];
+    pod["containers"] = json!([{
+        "name": role,
+        "image": database.spec.image.as_deref().unwrap_or(DEFAULT_IMAGE),
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["/bin/sh", format!("{CONFIG}/{role}.sh")],
+        "env": environment,
+        "envFrom": [{ "prefix": record::PREFIX, "configMapRef": { "name": record::name(&server.object_name), "optional": true } }],
+        "resources": pods::resources(&pods),
+        "securityContext": pods::security(),
+        "volumeMounts": [
+            { "name": pods::DATA, "mountPath": MOUNT },
+            { "name": "config", "mountPath": CONFIG },
+            { "name": "secrets", "mountPath": SECRETS },
+            { "name": "run", "mountPath": "/var/run/postgresql" },
+            { "name": "tmp", "mountPath": "/tmp" },
+        ],
+    }]);
+    let data = shared.map(|claim| json!({ "name": pods::DATA, "persistentVolumeClaim": { "claimName": claim } }));
+    let volumes = [
+        json!({ "name": "config", "configMap": { "name": format!("{}-config", database.object_name), "defaultMode": 0o444 } }),
+        json!({ "name": "secrets", "secret": {
+            "secretName": auth::name(&database.object_name), "defaultMode": 0o440,
+            "items": [{ "key": BACKUP_PASSWORD, "path": "backup.password" }],
+        } }),
+        json!({ "name": "run", "emptyDir": {} }),
+        json!({ "name": "tmp", "emptyDir": {} }),
+    ];
+    pod["volumes"] = data.into_iter().chain(volumes).collect();
+    tls::mount(&mut pod, tls::secret_name(database.spec.tls.as_ref(), &database.object_name));
+    json!({ "metadata": { "labels": labels(database, server, role) }, "spec": pod })
+}
+
+/// Lets the primary's pod make its database of a backup, on the node where that is read and written. Only for as long as the
+/// database has no data: afterwards the volume is let go.
+pub fn restore(database: &InCluster, has_data: bool, pod: &mut Value) {
+    let Some(from) = database.spec.restore_from.as_ref().filter(|_| !has_data) else { return };
+    let push = |list: Option<&mut Value>, values: Vec<Value>| {
+        if let Some(list) = list.and_then(Value::as_array_mut) {
+            list.extend(values);
+        }
+    };
+    let variables: [EnvVar; 3] = [
+        env("LP_RESTORE_DIR", MOUNT),
+        env("LP_RESTORE_BACKUP", from.backup.as_deref().unwrap_or("latest")),
+        env("LP_RESTORE_TIME", super::target_time(from).unwrap_or_default()),
+    ];
+    push(pod.pointer_mut("/containers/0/env"), variables.iter().map(|variable| json!(variable)).collect());
+    let mount = json!({ "name": "restore", "mountPath": MOUNT, "readOnly": true });
+    push(pod.pointer_mut("/containers/0/volumeMounts"), vec![mount]);
+    let volume = json!({ "name": "restore", "persistentVolumeClaim": { "claimName": from.claim } });
+    push(pod.pointer_mut("/volumes"), vec![volume]);
+    if let Some(holder) = from.claim.strip_prefix("data-") {
+        pod["affinity"]["podAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": [{
+            "weight": 100,
+            "podAffinityTerm": {
+                "topologyKey": "kubernetes.io/hostname",
+                "labelSelector": { "matchLabels": { POD_NAME: holder } },
+            },
+        }] });
+    }
+}

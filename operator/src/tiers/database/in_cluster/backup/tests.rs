@@ -1,0 +1,118 @@
+use super::*;
+use serde_json::json;
+
+fn at(text: &str) -> Timestamp {
+    text.parse().expect("a time")
+}
+
+fn due(after: Timestamp) -> Option<Timestamp> {
+    Cron::parse("0 3 * * *")?.next(after, &TimeZone::UTC)
+}
+
+fn wished(backup: bool) -> InCluster {
+    let mut item = json!({"name": "main", "inCluster": {"volume": {"storage": "1Gi"}}});
+    if backup {
+        item["inCluster"]["backup"] = json!({"schedule": {"cron": "0 3 * * *"}, "volume": {"storage": "2Gi"}});
+    }
+    let item: crds::tiers::database::Database = serde_json::from_value(item).expect("a database");
+    InCluster::new("story", "learning", &item, item.in_cluster.as_ref().expect("in the cluster"))
+}
+
+fn said(begun: &str, ended: &str) -> Seen {
+    let words = json!({
+        "last": {"name": "b", "begun": begun, "ended": ended, "bytes": 7, "start": "0/2000028"},
+        "backups": [{"name": "b", "ended": ended, "bytes": 7}, {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 6}],
+    });
+    Seen { report: report(&words.to_string()), ..Seen::default() }
+}
+
+#[test]
+fn what_a_run_has_said_is_kept_and_an_older_one_changes_nothing() {
+    let (database, now) = (wished(true), at("2026-11-02T04:00:00.5Z"));
+    let mut record = Record::new();
+    keep(&database, &mut record, &said("2026-11-02T03:00:00Z", "2026-11-02T03:00:09Z"), None, now);
+    assert_eq!(kept(&record).iter().map(|backup| backup.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
+    let before = record.clone();
+    keep(&database, &mut record, &said("2026-10-02T03:00:00Z", "2026-10-02T03:00:09Z"), None, now);
+    keep(&database, &mut record, &Seen::default(), Some(ArchiveState::Streaming), now);
+    assert_eq!(record, before);
+    assert_eq!(report("BackupFailed: pg_basebackup: error"), None);
+    keep(&wished(false), &mut record, &Seen::default(), None, now);
+    assert_eq!(record, Record::new());
+}
+
+#[test]
+fn a_loss_of_log_is_recorded_once_and_made_up_for_by_a_backup_that_began_later() {
+    let (database, now) = (wished(true), at("2026-11-02T04:00:00.5Z"));
+    let mut record = Record::new();
+    assert_eq!(archive(&database, Some(&record)), Archive::On);
+    keep(&database, &mut record, &Seen::default(), Some(ArchiveState::Lost), now);
+    keep(&database, &mut record, &Seen::default(), Some(ArchiveState::Lost), at("2026-11-02T05:00:00Z"));
+    assert_eq!(record[LOG_LOST], "2026-11-02T04:00:00Z");
+    assert_eq!(archive(&database, Some(&record)), Archive::Renewed);
+    keep(&database, &mut record, &said("2026-11-02T03:59:00Z", "2026-11-02T04:10:00Z"), None, now);
+    assert!(record.contains_key(LOG_LOST), "it began before");
+    keep(&database, &mut record, &said("2026-11-02T04:11:00Z", "2026-11-02T04:12:00Z"), None, now);
+    assert_eq!(archive(&database, Some(&record)), Archive::On);
+    assert_eq!(archive(&wished(false), Some(&record)), Archive::Off);
+}
+
+#[test]
+fn the_condition_says_what_is_wrong_first() {
+    let last = |ended: &str| StoredBackup { name: "b".into(), ended: ended.into(), bytes: 7 };
+    let now = at("2026-11-04T12:00:00Z");
+    let trouble = Trouble { reason: Reason::Unschedulable, message: "no node".into() };
+    let good = || BackupStatus { backups: vec![last("2026-11-04T03:00:09Z")], ..BackupStatus::default() };
+    let failed = Some(("story-main-backup-1".to_owned(), "BackupFailed: x".to_owned()));
+    for (status, seen, state, reason) in [
+        (good(), Seen::default(), State::True, Reason::BackupsNotOffCluster),
+        (good(), Seen { trouble: Some(trouble), ..Seen::default() }, State::False, Reason::BackupFailed),
+        (good(), Seen { failed, ..Seen::default() }, State::False, Reason::BackupFailed),
+        (
+            BackupStatus { log_lost: Some("2026-11-04T04:00:00Z".into()), ..good() },
+            Seen::default(),
+            State::False,
+            Reason::BackupFailed,
+        ),
+        (BackupStatus::default(), Seen::default(), State::Unknown, Reason::Progressing),
+        (
+            BackupStatus::default(),
+            Seen { since: Some(at("2026-11-01T00:00:00Z")), ..Seen::default() },
+            State::False,
+            Reason::BackupOverdue,
+        ),
+        // Two intervals and an hour.
+        (
+            BackupStatus { backups: vec![last("2026-11-03T02:59:00Z")], ..BackupStatus::default() },
+            Seen::default(),
+            State::False,
+            Reason::BackupOverdue,
+        ),
+        (
+            BackupStatus { backups: vec![last("2026-11-03T03:00:09Z")], ..BackupStatus::default() },
+            Seen::default(),
+            State::True,
+            Reason::BackupsNotOffCluster,
+        ),
+    ] {
+        let verdict = verdict(&status, &seen, now, due);
+        assert_eq!((verdict.state, verdict.reason), (state, reason), "{status:?}: {}", verdict.message);
+    }
+}
+
+#[test]
+fn wishes_that_cannot_be_carried_out_are_refused() {
+    let mut wish = wished(true);
+    assert_eq!(check("p", &wish), []);
+    wish.spec.backup.as_mut().expect("a backup").schedule.cron = "0 17-8 * * *".into();
+    wish.spec.restore_from = Some(RestoreFrom {
+        claim: "data-story-main-backup-0".into(),
+        target_time: Some("2026-02-30T00:00:00Z".into()),
+        backup: None,
+    });
+    let fields: Vec<String> = check("p", &wish).into_iter().map(|problem| problem.field).collect();
+    assert_eq!(fields, ["p.backup.schedule.cron", "p.restoreFrom.targetTime", "p.restoreFrom.claim"]);
+    wish.spec.restore_from.as_mut().expect("a wish").target_time = Some("2026-11-02T09:00:00.25+01:00".into());
+    let from = wish.spec.restore_from.as_ref().expect("a wish");
+    assert_eq!(target_time(from).as_deref(), Some("2026-11-02T08:00:00.25Z"));
+}
