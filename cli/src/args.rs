@@ -2,7 +2,8 @@
 
 use crate::{
     commands::{
-        backup, check, completion, diff, explain, hold, init, install, psql, redis_cli, render, restore, status, uninstall, version,
+        backup, check, completion, diff, explain, hold, init, install, psql, redis_cli, render, restore, status,
+        uninstall, version,
     },
     simulate,
 };

@@ -16,8 +16,8 @@ pub mod store;
 
 use args::{Cli, Command};
 use commands::{
-    backup, completion, diff, explain, hold, init, install as install_command, psql, redis_cli, render, restore, status, uninstall,
-    version,
+    backup, completion, diff, explain, hold, init, install as install_command, psql, redis_cli, render, restore,
+    status, uninstall, version,
 };
 use exit::Exit;
 

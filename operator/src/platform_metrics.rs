@@ -9,6 +9,7 @@ use crds::{
     LearningPlatform,
     status::{ConditionType, Reason, StoreStatus},
 };
+use jiff::Timestamp;
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{ResourceExt, core::error_boundary::InvalidObject};
 use prometheus_client::{
@@ -53,6 +54,14 @@ struct StoreCondition {
     reason: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StoreBackup {
+    namespace: String,
+    platform: String,
+    tier: &'static str,
+    store: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, EncodeLabelSet)]
 struct App {
     namespace: String,
@@ -89,6 +98,12 @@ impl Collector for PlatformMetrics {
             "store_condition",
             "1 for each condition of a cache or database as it is now",
             conditions,
+        )?;
+        family(
+            &mut encoder,
+            "store_backup_timestamp_seconds",
+            "When the last backup of a database was complete",
+            platforms.iter().flat_map(|platform| of_backups(platform)),
         )?;
         let pods = self.stores.pods.state();
         let counts = unschedulable(pods.iter().map(AsRef::as_ref));
@@ -170,6 +185,22 @@ fn of_stores(platform: &LearningPlatform) -> Vec<StoreCondition> {
     conditions.map(labels).collect()
 }
 
+/// The end of the newest backup of each database that has one.
+fn of_backups(platform: &LearningPlatform) -> Vec<(StoreBackup, i64)> {
+    let stores = platform.status.iter().flat_map(|status| &status.databases);
+    let ended = stores.filter_map(|store| {
+        let ended: Timestamp = store.backup.as_ref()?.backups.first()?.ended.parse().ok()?;
+        let labels = StoreBackup {
+            namespace: platform.namespace().unwrap_or_default(),
+            platform: platform.name_any(),
+            tier: "database",
+            store: store.name.clone(),
+        };
+        Some((labels, ended.as_second()))
+    });
+    ended.collect()
+}
+
 /// Pods without a node, by app; apps whose pods all have one are counted as 0.
 fn unschedulable<'a>(pods: impl Iterator<Item = &'a Pod>) -> BTreeMap<App, i64> {
     let mut counts = BTreeMap::new();
@@ -222,7 +253,9 @@ mod tests {
             "status": {
                 "conditions": [condition("Ready", "False", "DependencyNotReady")],
                 "apps": [{"name": "web", "conditions": [condition("MetricsAvailable", "False", "NoSeries")]}],
-                "databases": [{"name": "main", "conditions": [condition("DatabaseReady", "False", "NotFound")]}],
+                "databases": [{"name": "main", "backup": {"claim": "c", "backups": [
+                    {"name": "b", "ended": "2026-11-02T03:00:09Z", "bytes": 7}, {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 7},
+                ]}, "conditions": [condition("DatabaseReady", "False", "NotFound")]}],
             },
         }))
         .unwrap();
@@ -236,6 +269,7 @@ mod tests {
             r#"learningplatform_operator_platform_condition{namespace="school",platform="story",type="Ready",status="False",reason="DependencyNotReady"} 1"#,
             r#"learningplatform_operator_app_condition{namespace="school",platform="story",app="web",type="MetricsAvailable",status="False",reason="NoSeries"} 1"#,
             r#"learningplatform_operator_store_condition{namespace="school",platform="story",tier="database",store="main",type="DatabaseReady",status="False",reason="NotFound"} 1"#,
+            r#"learningplatform_operator_store_backup_timestamp_seconds{namespace="school",platform="story",tier="database",store="main"} 1793588409"#,
             r#"learningplatform_operator_app_pods_unschedulable{namespace="school",platform="story",app="web"} 1"#,
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");

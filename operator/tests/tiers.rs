@@ -54,6 +54,7 @@ fn moving(
     let view = View {
         record: None,
         primary_up: connections.is_some(),
+        archive: None,
         accepts_writes: connections.is_some(),
         major: None,
         connections,

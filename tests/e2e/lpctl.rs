@@ -16,17 +16,17 @@ fn binary() -> PathBuf {
 }
 
 /// Runs lpctl in the test's namespace.
-async fn lpctl(namespace: &TestNamespace, args: &[&str]) -> Output {
+pub(crate) async fn lpctl(namespace: &TestNamespace, args: &[&str]) -> Output {
     let mut command = std::process::Command::new(binary());
     command.args(args).args(["-n", &namespace.name]).env_remove("COLUMNS");
     tokio::task::spawn_blocking(move || command.output()).await.expect("a thread").expect("lpctl runs")
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 
-fn code(output: &Output) -> i32 {
+pub(crate) fn code(output: &Output) -> i32 {
     output.status.code().unwrap_or(-1)
 }
 

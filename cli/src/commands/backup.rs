@@ -100,7 +100,10 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
 ///
 /// # Errors
 /// When no backups of it are taken, with what to do.
-pub(super) fn with_backups<'a>(platform: &'a LearningPlatform, name: &str) -> anyhow::Result<(&'a Database, InCluster)> {
+pub(super) fn with_backups<'a>(
+    platform: &'a LearningPlatform,
+    name: &str,
+) -> anyhow::Result<(&'a Database, InCluster)> {
     let database = platform.spec.databases.iter().find(|database| database.name == name);
     let database = database.with_context(|| format!("there is no database {name}"))?;
     let Some(spec) = &database.in_cluster else {
@@ -129,9 +132,13 @@ fn table(status: &BackupStatus, now: Timestamp) -> String {
         out = "there is none yet\n".to_owned();
     }
     match (status.streaming, &status.log_lost) {
-        (_, Some(lost)) => out.push_str(&format!("log is missing, noticed at {lost}: take a backup with `lpctl backup`\n")),
+        (_, Some(lost)) => {
+            out.push_str(&format!("log is missing, noticed at {lost}: take a backup with `lpctl backup`\n"))
+        }
         (Some(true), None) => out.push_str("the log that follows is received as it is written\n"),
-        (Some(false), None) => out.push_str("the log that follows is not received now; the primary keeps it meanwhile\n"),
+        (Some(false), None) => {
+            out.push_str("the log that follows is not received now; the primary keeps it meanwhile\n")
+        }
         (None, None) => {}
     }
     if let Some(next) = &status.next {
@@ -158,7 +165,8 @@ pub(crate) fn size(bytes: i64) -> String {
 /// Makes a Job as the CronJob would.
 async fn start(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<String> {
     let cron_jobs: Api<CronJob> = Api::namespaced(cluster.client.clone(), namespace);
-    let found = cron_jobs.get_opt(name).await.map_err(|e| cluster.explain(&format!("CronJob {name} cannot be read"), e))?;
+    let found =
+        cron_jobs.get_opt(name).await.map_err(|e| cluster.explain(&format!("CronJob {name} cannot be read"), e))?;
     let cron_job = found.with_context(|| format!("CronJob {name} is not there yet: see `lpctl status`"))?;
     let template = cron_job.spec.clone().context("the CronJob has no spec")?.job_template;
     let mut annotations = template.metadata.as_ref().and_then(|meta| meta.annotations.clone()).unwrap_or_default();
@@ -195,7 +203,8 @@ async fn wait(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<
     loop {
         let job = jobs.get(name).await.map_err(|e| cluster.explain(&format!("Job {name} cannot be read"), e))?;
         let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
-        let ended = conditions.iter().find(|c| c.status == "True" && ["Complete", "Failed"].contains(&c.type_.as_str()));
+        let ended =
+            conditions.iter().find(|c| c.status == "True" && ["Complete", "Failed"].contains(&c.type_.as_str()));
         if let Some(ended) = ended {
             let words = last_words(cluster, namespace, name).await?;
             if ended.type_ == "Complete" {
@@ -237,7 +246,10 @@ pub(super) fn names(status: &BackupStatus) -> BTreeMap<&str, &str> {
 /// That there is no such backup, with those that there are.
 pub(super) fn no_such(name: &str, status: &BackupStatus) -> anyhow::Error {
     let there: Vec<&str> = names(status).into_keys().collect();
-    anyhow!("there is no backup {name}; there are {}", if there.is_empty() { "none".to_owned() } else { there.join(", ") })
+    anyhow!(
+        "there is no backup {name}; there are {}",
+        if there.is_empty() { "none".to_owned() } else { there.join(", ") }
+    )
 }
 
 #[cfg(test)]
@@ -253,7 +265,10 @@ mod tests {
             claim: "data-story-main-backup-0".into(),
             streaming: Some(true),
             next: Some("2026-11-03T03:00:00Z".into()),
-            backups: vec![one("20261102t030000z", "2026-11-02T03:00:00Z", 3_817_472), one("20261101t030000z", "2026-10-30T03:00:00Z", 900)],
+            backups: vec![
+                one("20261102t030000z", "2026-11-02T03:00:00Z", 3_817_472),
+                one("20261101t030000z", "2026-10-30T03:00:00Z", 900),
+            ],
             ..BackupStatus::default()
         };
         assert_eq!(
@@ -265,7 +280,10 @@ mod tests {
              the next one is due at 2026-11-03T03:00:00Z\n"
         );
         assert_eq!(table(&BackupStatus::default(), now), "there is none yet\n");
-        assert_eq!(no_such("x", &status).to_string(), "there is no backup x; there are 20261101t030000z, 20261102t030000z");
+        assert_eq!(
+            no_such("x", &status).to_string(),
+            "there is no backup x; there are 20261101t030000z, 20261102t030000z"
+        );
     }
 
     #[test]

@@ -127,7 +127,11 @@ fn check(args: &Args, status: &BackupStatus, now: Timestamp) -> anyhow::Result<(
     // The list names the newest alone: what is older than all of them may be there all the same, unless one is named.
     let Some(first) = named.or_else(|| status.backups.last()) else { return Ok(()) };
     if first.ended.parse::<Timestamp>().is_ok_and(|ended| at < ended) {
-        bail!("--at {at} is before backup {} was complete, at {}: there is no earlier one to begin with", first.name, first.ended);
+        bail!(
+            "--at {at} is before backup {} was complete, at {}: there is no earlier one to begin with",
+            first.name,
+            first.ended
+        );
     }
     Ok(())
 }
@@ -174,7 +178,10 @@ mod tests {
         assert_eq!((new.name.as_str(), new.renamed_from, new.connection_budget), ("copy", None, Some(80)));
         assert_eq!(spec.read_replicas, Some(2));
         let from = spec.restore_from.unwrap();
-        assert_eq!((from.claim.as_str(), from.target_time.as_deref()), ("data-story-old-backup-0", Some("2026-11-02T08:00:00Z")));
+        assert_eq!(
+            (from.claim.as_str(), from.target_time.as_deref()),
+            ("data-story-old-backup-0", Some("2026-11-02T08:00:00Z"))
+        );
     }
 
     #[test]

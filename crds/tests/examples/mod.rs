@@ -201,13 +201,22 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&tenants("/tls/generated"), json!({}))], "exactly one of generated, secret and certManager");
     case(&[(&single("/tls/generated"), none.clone())], "exactly one of generated, secret and certManager");
     case(&[(&tenants("/backup/schedule/cron"), json!("@reboot"))], "backup.schedule.cron");
-    case(&[(&tenants("/backup/schedule/timeZone"), json!("Local"))], "backup.schedule.timeZone is not in the IANA database: write");
+    case(
+        &[(&tenants("/backup/schedule/timeZone"), json!("Local"))],
+        "backup.schedule.timeZone is not in the IANA database: write",
+    );
     case(&[(&tenants("/backup/schedule/timeZone"), json!("Europe/Atlantis"))], "not in the IANA database");
-    case(&[(&tenants("/restoreFrom"), json!({"claim": "data-old-main-backup-0"}))], "inCluster.restoreFrom restores one primary");
+    case(
+        &[(&tenants("/restoreFrom"), json!({"claim": "data-old-main-backup-0"}))],
+        "inCluster.restoreFrom restores one primary",
+    );
     case(
         &[
             (&tenants("/shards"), none.clone()),
-            (&tenants("/restoreFrom"), json!({"claim": "data-old-main-backup-0", "targetTime": "2026-11-02 08:00:00Z"})),
+            (
+                &tenants("/restoreFrom"),
+                json!({"claim": "data-old-main-backup-0", "targetTime": "2026-11-02 08:00:00Z"}),
+            ),
         ],
         "restoreFrom.targetTime",
     );

@@ -19,7 +19,8 @@ mod scripts;
 mod seen;
 
 pub use decide::{
-    Act, ArchiveState, Decision, DurabilityNow, LoginView, Reason, Record, ReplicaState, ReplicaView, Restart, Verdict, View, decide,
+    Act, ArchiveState, Decision, DurabilityNow, LoginView, Reason, Record, ReplicaState, ReplicaView, Restart, Verdict,
+    View, decide,
 };
 pub use edge::{Access, Ask, carry_out, observe};
 pub use error::{Class, Error};

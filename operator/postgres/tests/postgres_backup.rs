@@ -32,7 +32,8 @@ impl Source {
         prepare(&mut cluster);
         cluster.mount();
         cluster.settle().await;
-        let [archive, job] = ["story-main-backup-0", "story-main-backup-1-x"].map(|name| Node::new(name, cluster.path(name)));
+        let [archive, job] =
+            ["story-main-backup-0", "story-main-backup-1-x"].map(|name| Node::new(name, cluster.path(name)));
         let mut source = Self { cluster, archive, job };
         fs::create_dir(source.volume()).unwrap();
         give(&source.volume(), 0o755);
@@ -58,9 +59,8 @@ impl Source {
     async fn receive(&mut self) {
         let environment = self.environment(1);
         self.archive.run("archive.sh", environment);
-        let receives = |decision: &learningplatform_postgres::Decision| {
-            decision.view.archive == Some(ArchiveState::Streaming)
-        };
+        let receives =
+            |decision: &learningplatform_postgres::Decision| decision.view.archive == Some(ArchiveState::Streaming);
         let end = Instant::now() + PATIENCE;
         while !receives(&self.cluster.round().await.1) {
             assert!(Instant::now() < end, "nothing is received: {}", self.archive.log());
@@ -223,7 +223,9 @@ async fn what_a_kept_backup_needs_stays_and_one_that_was_cut_off_is_none() {
     loop {
         source.job.run("backup.sh", source.environment(3));
         let begun = |source: &Source| source.names().iter().find(|name| name.starts_with('.')).cloned();
-        while source.job.runs() && begun(&source).is_none_or(|name| !source.repository(&format!("backups/{name}/base.tar.gz")).exists()) {
+        while source.job.runs()
+            && begun(&source).is_none_or(|name| !source.repository(&format!("backups/{name}/base.tar.gz")).exists())
+        {
             assert!(Instant::now() < end, "no backup: {}", source.job.log());
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -232,7 +234,8 @@ async fn what_a_kept_backup_needs_stays_and_one_that_was_cut_off_is_none() {
             break;
         }
     }
-    let complete = |source: &Source| source.names().into_iter().filter(|name| !name.starts_with('.')).collect::<Vec<_>>();
+    let complete =
+        |source: &Source| source.names().into_iter().filter(|name| !name.starts_with('.')).collect::<Vec<_>>();
     let before = complete(&source);
     assert_eq!(source.names().len(), before.len() + 1, "{:?}", source.names());
     let copy = source.restored("latest", "").await;

@@ -5,7 +5,10 @@ use super::{Keep, Round, StoreKey, beside::Moving, pods, read_replicas};
 use crate::{
     context::Context,
     metrics::RoundFailure,
-    tiers::{database::in_cluster::objects::{REPLICA, ROLE}, store::StoreTier},
+    tiers::{
+        database::in_cluster::objects::{REPLICA, ROLE},
+        store::StoreTier,
+    },
 };
 use decide::Time;
 use kube::ResourceExt;

@@ -1,5 +1,6 @@
 //! Caches and databases in the cluster: real servers in real pods, with real clients.
 
+mod backups;
 mod bring_up;
 mod budget;
 mod cert_manager;

@@ -1,8 +1,8 @@
 //! Worlds to decide about.
 
 use learningplatform_postgres::{
-    Act, Archive, ConfigSeen, Database, Decision, Durability, Error, Lsn, Pod, PrimarySeen, Reason, Record, ReplicaSeen,
-    Restart, Role, RoleSeen, Seen, Settings, Slot, StaleReads, WalSender, WalStatus, Wish, Write,
+    Act, Archive, ConfigSeen, Database, Decision, Durability, Error, Lsn, Pod, PrimarySeen, Reason, Record,
+    ReplicaSeen, Restart, Role, RoleSeen, Seen, Settings, Slot, StaleReads, WalSender, WalStatus, Wish, Write,
     config::{Rendered, Server, render},
 };
 use std::{

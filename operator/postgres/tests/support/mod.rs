@@ -5,8 +5,8 @@ pub mod certificates;
 pub mod node;
 
 use learningplatform_postgres::{
-    Access, Archive, Ask, Database, Decision, Durability, Gate, Login, Password, Pod, ReplicaState, Role, SCRIPTS, Seen,
-    StaleReads, Wish, carry_out,
+    Access, Archive, Ask, Database, Decision, Durability, Gate, Login, Password, Pod, ReplicaState, Role, SCRIPTS,
+    Seen, StaleReads, Wish, carry_out,
     config::{Server, render},
     decide, observe, verifier,
 };

@@ -52,7 +52,9 @@ impl Cron {
         let days = (0..DAYS).map_while(|day| first.checked_add(day.days()).ok()).filter(|date| self.is_on(*date));
         let times = days.flat_map(|date| {
             let hours = self.hours.iter().flat_map(|hour| self.minutes.iter().map(move |minute| (*hour, *minute)));
-            hours.filter_map(move |(hour, minute)| Some(date.at(hour, minute, 0, 0).to_zoned(zone.clone()).ok()?.timestamp()))
+            hours.filter_map(move |(hour, minute)| {
+                Some(date.at(hour, minute, 0, 0).to_zoned(zone.clone()).ok()?.timestamp())
+            })
         });
         times.into_iter().find(|time| *time > after)
     }
@@ -128,7 +130,17 @@ mod tests {
 
     #[test]
     fn what_is_no_expression_is_none() {
-        for bad in ["", "* * * *", "60 * * * *", "* * 0 * *", "* * * * 7", "*/0 * * * *", "0 17-8 * * *", "@reboot", "0 0 * * MONDAY"] {
+        for bad in [
+            "",
+            "* * * *",
+            "60 * * * *",
+            "* * 0 * *",
+            "* * * * 7",
+            "*/0 * * * *",
+            "0 17-8 * * *",
+            "@reboot",
+            "0 0 * * MONDAY",
+        ] {
             assert_eq!(Cron::parse(bad), None, "{bad}");
         }
     }

@@ -16,11 +16,11 @@ use crate::{
     },
     validate::{Problem, ValidPlatform},
 };
-use cron::Cron;
 use crds::{
     status::{BackupStatus, ConditionType, Reason, StoredBackup},
     tiers::backup::RestoreFrom,
 };
+use cron::Cron;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::ResourceExt;
@@ -89,19 +89,23 @@ pub fn observe(
         })
         .collect();
     let report = pods.iter().filter_map(|pod| report(&last_words(pod)?)).max_by(|a, b| a.last.ended.cmp(&b.last.ended));
-    let runs = children.0.iter().filter(|(id, object)| {
-        id.kind == Kind::Job && is_run(&|label| object.labels().get(label).cloned())
-    });
+    let runs = children
+        .0
+        .iter()
+        .filter(|(id, object)| id.kind == Kind::Job && is_run(&|label| object.labels().get(label).cloned()));
     let newest = runs.max_by_key(|(_, object)| object.metadata.creation_timestamp.as_ref().map(|time| time.0));
     let failed = newest.and_then(|(id, _)| {
         let job: Job = children.typed(Kind::Job, &id.name)?;
         let conditions = job.status?.conditions?;
-        let failed = conditions.into_iter().find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
+        let failed =
+            conditions.into_iter().find(|condition| condition.type_ == "Failed" && condition.status == "True")?;
         let of_job = pods.iter().filter(|pod| pod.labels().get(JOB_NAME) == Some(&id.name));
         let words = of_job.filter_map(|pod| last_words(pod)).find(|words| !words.is_empty());
         Some((id.name.clone(), words.or(failed.message).unwrap_or_default()))
     });
-    let since = children.get(Kind::CronJob, &server.backup()).and_then(|cron_job| cron_job.metadata.creation_timestamp.as_ref());
+    let since = children
+        .get(Kind::CronJob, &server.backup())
+        .and_then(|cron_job| cron_job.metadata.creation_timestamp.as_ref());
     Seen { report, failed, trouble, since: since.map(|time| time.0) }
 }
 
@@ -204,7 +208,11 @@ fn verdict(
         let last = last.map_or("no backup has ever been complete".to_owned(), |last| {
             format!("the last backup, {}, was complete at {}", last.name, last.ended)
         });
-        return says(State::False, Reason::BackupOverdue, format!("{last}: two intervals have passed; look at its CronJob"));
+        return says(
+            State::False,
+            Reason::BackupOverdue,
+            format!("{last}: two intervals have passed; look at its CronJob"),
+        );
     }
     match last {
         None => says(State::Unknown, Reason::Progressing, "no backup has been taken yet".to_owned()),

@@ -38,7 +38,12 @@ const GRACE_SECONDS: i64 = 30;
 
 /// Everything for the backups of a server; nothing where none are wished.
 pub fn objects(database: &InCluster, server: &Server) -> Vec<Built> {
-    database.spec.backup.iter().flat_map(|spec| [archive(database, server, spec), cron_job(database, server, spec)]).collect()
+    database
+        .spec
+        .backup
+        .iter()
+        .flat_map(|spec| [archive(database, server, spec), cron_job(database, server, spec)])
+        .collect()
 }
 
 fn labels(database: &InCluster, server: &Server, role: &str) -> BTreeMap<String, String> {
@@ -104,7 +109,8 @@ fn cron_job(database: &InCluster, server: &Server, spec: &Backup) -> Built {
 fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, shared: Option<&str>) -> Value {
     let mut pods = database.spec.pods.clone();
     pods.resources.clone_from(&spec.resources);
-    let mut pod = serde_json::to_value(pods::pod(&pods, &selector(database, server, role), GRACE_SECONDS)).unwrap_or_default();
+    let mut pod =
+        serde_json::to_value(pods::pod(&pods, &selector(database, server, role), GRACE_SECONDS)).unwrap_or_default();
     // One pod has nothing to be spread from.
     if let Some(fields) = pod.as_object_mut() {
         fields.remove("topologySpreadConstraints");

@@ -116,3 +116,29 @@ fn wishes_that_cannot_be_carried_out_are_refused() {
     let from = wish.spec.restore_from.as_ref().expect("a wish");
     assert_eq!(target_time(from).as_deref(), Some("2026-11-02T08:00:00.25Z"));
 }
+
+#[test]
+fn a_pod_restores_only_as_long_as_there_are_no_data() {
+    let mut wish = wished(false);
+    wish.spec.restore_from =
+        Some(RestoreFrom { claim: "data-story-old-backup-0".into(), ..RestoreFrom::default() });
+    let bare = || json!({"containers": [{"env": [], "volumeMounts": []}], "volumes": [], "affinity": {}});
+    let mut pod = bare();
+    objects::restore(&wish, false, &mut pod);
+    let values: Vec<&str> = pod["containers"][0]["env"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|variable| variable["value"].as_str().expect("a text"))
+        .collect();
+    assert_eq!(values, ["/var/lib/learningplatform/backup", "latest", ""]);
+    assert_eq!(pod["containers"][0]["volumeMounts"][0]["readOnly"], true);
+    assert_eq!(pod["volumes"][0]["persistentVolumeClaim"]["claimName"], "data-story-old-backup-0");
+    let near = &pod["affinity"]["podAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"][0]["podAffinityTerm"];
+    let labels = &near["labelSelector"]["matchLabels"];
+    assert_eq!(labels["statefulset.kubernetes.io/pod-name"], "story-old-backup-0");
+
+    let mut pod = bare();
+    objects::restore(&wish, true, &mut pod);
+    assert_eq!(pod, bare());
+}
