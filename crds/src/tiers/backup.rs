@@ -52,7 +52,7 @@ pub struct BackupSchedule {
 }
 
 /// A backup that a database is made of. It counts only as long as the database has never had data: later it may stay or go, and
-/// nothing is ever restored over data.
+/// nothing is ever restored over data. It gets passwords of its own; those of roles that were made by hand come along.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct RestoreFrom {

@@ -83,12 +83,14 @@ async fn a_database_is_backed_up_and_restored_beside_itself() {
     })
     .await;
     // It was restarted once, without the volume of the other's backups.
-    let mounts = || async {
-        let pod = ns.api::<Pod>().get_opt("school-copy-pg-0").await.expect("an answer");
-        pod.and_then(|pod| pod.spec)
-            .map(|spec| spec.volumes.unwrap_or_default().iter().any(|volume| volume.name == "restore"))
+    let let_go = || async {
+        let pod = ns.api::<Pod>().get_opt("school-copy-pg-0").await.expect("an answer").unwrap_or_default();
+        let volumes = pod.spec.and_then(|spec| spec.volumes).unwrap_or_default();
+        let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
+        let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        ready && volumes.iter().all(|volume| volume.name != "restore")
     };
-    eventually("the volume is let go", MADE, mounts, |restores| *restores == Some(false)).await;
+    eventually("the volume is let go", MADE, let_go, |done| *done).await;
     ready(&ns, "school").await;
     println!("restored and ready after {:?}", begun.elapsed());
     let copy = stores.postgres("copy", "school-copy-pg-0").await;

@@ -202,13 +202,22 @@ pub fn labels(spec: Option<&ServerTls>, mut labels: BTreeMap<String, String>) ->
 
 /// Mounts the Secret into the server's container, the first of a pod.
 pub fn mount(pod: &mut Value, secret: Option<String>) {
+    mount_keys(pod, secret, &[CERTIFICATE, KEY, AUTHORITIES]);
+}
+
+/// Mounts the authorities alone, into the first container of a pod that only asks servers.
+pub fn mount_authorities(pod: &mut Value, secret: Option<String>) {
+    mount_keys(pod, secret, &[AUTHORITIES]);
+}
+
+fn mount_keys(pod: &mut Value, secret: Option<String>, keys: &[&str]) {
     let Some(secret) = secret else { return };
     let push = |list: Option<&mut Value>, value: Value| {
         if let Some(list) = list.and_then(Value::as_array_mut) {
             list.push(value);
         }
     };
-    let items = [CERTIFICATE, KEY, AUTHORITIES].map(|key| json!({ "key": key, "path": key }));
+    let items: Vec<Value> = keys.iter().map(|key| json!({ "key": key, "path": key })).collect();
     push(pod.pointer_mut("/containers/0/env"), json!(pods::env("LP_TLS_DIR", DIRECTORY)));
     push(pod.pointer_mut("/containers/0/volumeMounts"), json!({ "name": VOLUME, "mountPath": DIRECTORY }));
     push(

@@ -160,7 +160,7 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
         json!({ "name": "tmp", "emptyDir": {} }),
     ];
     pod["volumes"] = data.into_iter().chain(volumes).collect();
-    tls::mount(&mut pod, tls::secret_name(database.spec.tls.as_ref(), &database.object_name));
+    tls::mount_authorities(&mut pod, tls::secret_name(database.spec.tls.as_ref(), &database.object_name));
     json!({ "metadata": { "labels": labels(database, server, role) }, "spec": pod })
 }
 

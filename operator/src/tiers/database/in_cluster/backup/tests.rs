@@ -120,8 +120,7 @@ fn wishes_that_cannot_be_carried_out_are_refused() {
 #[test]
 fn a_pod_restores_only_as_long_as_there_are_no_data() {
     let mut wish = wished(false);
-    wish.spec.restore_from =
-        Some(RestoreFrom { claim: "data-story-old-backup-0".into(), ..RestoreFrom::default() });
+    wish.spec.restore_from = Some(RestoreFrom { claim: "data-story-old-backup-0".into(), ..RestoreFrom::default() });
     let bare = || json!({"containers": [{"env": [], "volumeMounts": []}], "volumes": [], "affinity": {}});
     let mut pod = bare();
     objects::restore(&wish, false, &mut pod);
