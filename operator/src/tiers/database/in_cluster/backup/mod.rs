@@ -215,7 +215,11 @@ fn verdict(
         );
     }
     match last {
-        None => says(State::Unknown, Reason::Progressing, "no backup has been taken yet".to_owned()),
+        None => says(
+            State::Unknown,
+            Reason::Progressing,
+            "no backup has been taken yet: `lpctl backup` takes one now".to_owned(),
+        ),
         Some(last) => says(
             State::True,
             Reason::BackupsNotOffCluster,
