@@ -233,7 +233,7 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         "a request must not be above its limit",
     );
     case(&[(&grades("/resources/requests"), json!({"memory": "2Gi"}))], "a request must not be above its limit");
-    for exporter in [single("/exporter/resources"), tenants("/exporter/resources")] {
+    for exporter in [single("/exporter/resources"), tenants("/exporter/resources"), tenants("/backup/resources")] {
         let resources = json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}});
         case(&[(&exporter, resources)], "a request must not be above its limit");
     }
