@@ -58,7 +58,7 @@ pub struct BackupSchedule {
 pub struct RestoreFrom {
     /// Claim of the volume with the backups, in this namespace: `data-<platform>-<database>-backup-0`. It is only read. The pod
     /// needs it on its node, until the database is restored.
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub claim: String,
 
     /// Name of the backup. Default `latest`: the newest one, or the newest that was complete by `targetTime`.

@@ -244,7 +244,7 @@ async fn what_a_kept_backup_needs_stays_and_one_that_was_cut_off_is_none() {
     let mut refused = source.copy(&cut, "");
     refused.until("a backup that was cut off is refused", |_, decision| said(decision, "StartRefused")).await;
     let last = source.backup(1);
-    assert_eq!(source.names(), [last.clone()], "what was cut off is removed");
+    assert_eq!(source.names(), std::slice::from_ref(&last), "what was cut off is removed");
 
     // A backup that was damaged does not become a database.
     let base = source.repository(&format!("backups/{last}/backup_manifest"));
