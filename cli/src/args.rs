@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        backup, check, completion, diff, explain, hold, init, install, psql, redis_cli, render, restore, status,
-        uninstall, version,
+        backup, check, completion, diff, explain, hold, init, install, promote, psql, redis_cli, render, restore,
+        status, uninstall, version,
     },
     simulate,
 };
@@ -80,6 +80,8 @@ pub enum Command {
     Backup(backup::Args),
     /// Make a database of the backups of another one
     Restore(restore::Args),
+    /// Let a database whose primary is lost go on with the data of its most advanced read replica
+    Promote(promote::Args),
     /// Replay a recorded trace through the operator's own decisions
     #[command(before_help = "Examples:
   lpctl simulate -f platform.yaml --app web --trace monday.csv

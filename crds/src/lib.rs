@@ -27,6 +27,10 @@ pub const RECONCILE_AT_ANNOTATION: &str = "learningplatform.dev/reconcile-at";
 /// Annotation: asks for new passwords of the stores in the cluster, once for each new value: a word (usually a time) for all
 /// of them, or `<item>=<word>`, several of them between commas.
 pub const ROTATE_PASSWORDS_ANNOTATION: &str = "learningplatform.dev/rotate-passwords";
+/// Annotation: asks that a database in the cluster goes on with the data of its most advanced read replica, because its primary is
+/// lost, once for each new word: `<database>=<word>`, with shards `<database>/<shard>=<word>`, several of them between commas.
+/// Replicas that cannot be asked any more are named after it: `main=friday without story-main-pg-ro-1`.
+pub const PROMOTE_ANNOTATION: &str = "learningplatform.dev/promote";
 /// Annotation: names of freezes that do not hold, with commas between them.
 pub const URGENT_ANNOTATION: &str = "learningplatform.dev/urgent";
 /// Prefix of the annotation that holds an app's floor up for a time; the app's name follows. The value is a

@@ -111,6 +111,44 @@ impl std::fmt::Display for JobState {
     }
 }
 
+/// How far a promotion is: that a database goes on with the data of its most advanced read replica.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Promotion {
+    /// The shard, from 0; absent without shards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard: Option<i32>,
+    /// The word that asked for it; absent where nobody has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub word: Option<String>,
+    /// How far it is.
+    pub state: PromotionState,
+    /// What would be lost, is lacking, or was done.
+    pub message: String,
+}
+
+/// How far a promotion is.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+pub enum PromotionState {
+    /// Nobody has asked for it.
+    #[default]
+    Possible,
+    /// It is not done, and nothing was touched.
+    Refused,
+    /// It lacks the proof that the former primary takes no writes.
+    NeedsProof,
+    /// The former primary is stopped.
+    Stopping,
+    /// The claim of the former primary's volume has to be deleted.
+    ClaimInTheWay,
+    /// The most advanced replica is looked for.
+    Electing,
+    /// The data of the elected replica are copied.
+    Copying,
+    /// It is done.
+    Done,
+}
+
 /// State of a cache or a database.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
@@ -132,6 +170,9 @@ pub struct StoreStatus {
     /// How far a change of the password is; only while one is under way or waits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rotation: Option<String>,
+    /// Primaries that are lost, or were asked to be replaced, and how far that is; of databases in the cluster.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub promotions: Vec<Promotion>,
     /// How many read replicas the load on them asks for, since when and why; only where it decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<String>,
@@ -428,6 +469,8 @@ names! {
         Ambiguous,
         /// The primary does not answer, which is no proof that it is gone.
         WaitingForOldPrimary,
+        /// A promotion was asked for and needs a person.
+        PromotionWaits,
         /// The servers accept none of the passwords.
         CredentialsRefused,
         /// Shards that shall go still hold keys.

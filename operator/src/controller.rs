@@ -17,7 +17,11 @@ use futures::{
     stream::{self, FuturesUnordered},
 };
 use k8s_openapi::{
-    api::{apps::v1::Deployment, autoscaling::v2::HorizontalPodAutoscaler, core::v1::Pod},
+    api::{
+        apps::v1::Deployment,
+        autoscaling::v2::HorizontalPodAutoscaler,
+        core::v1::{Pod, PodSpec},
+    },
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use kube::{
@@ -145,7 +149,9 @@ async fn pods(ctx: Context, writer: Writer<Pod>, wake: Wake) {
     let trim = |object: &mut Pod| {
         object.metadata.managed_fields = None;
         object.metadata.annotations = None;
-        object.spec = None;
+        // Where it runs: of a lost primary that is asked.
+        let node_name = object.spec.take().and_then(|spec| spec.node_name);
+        object.spec = node_name.map(|node| PodSpec { node_name: Some(node), ..PodSpec::default() });
     };
     watch
         .reflect(writer, trim, move |touched| {

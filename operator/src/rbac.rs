@@ -41,6 +41,8 @@ pub fn cluster_rules() -> Vec<PolicyRule> {
     let class = Referred::IngressClass.resource();
     sorted(vec![
         rule(&class.group, &[&class.plural], &["get"]),
+        // Whether the node of a lost primary is off: proof without which no replica takes its place.
+        rule("", &["nodes"], &["get"]),
         // Without it a namespace that is deleted takes the data of its stores along, and the status says so.
         rule("", &["persistentvolumes"], &["get", "list", "patch"]),
         PolicyRule {

@@ -347,7 +347,7 @@ mod tests {
             store,
             "story-main-1",
             10 << 30,
-            &database::Figures { at: Time::from_secs(1000), view, moving: None },
+            &database::Figures { at: Time::from_secs(1000), view, moving: None, last: None },
         )
     }
 

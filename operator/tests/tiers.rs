@@ -68,7 +68,7 @@ fn moving(
         certificate_ends: None,
         verdicts: Vec::new(),
     };
-    Arc::new(Figures { at, view, moving })
+    Arc::new(Figures { at, view, moving, last: None })
 }
 
 fn plan(spec: Value) -> TierPlan {

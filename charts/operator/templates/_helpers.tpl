@@ -134,6 +134,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
   resources: [persistentvolumes]
   verbs: [get, list, patch]
 {{ end -}}
+# Whether the node of a lost primary is off: proof without which no replica takes its place.
+- apiGroups: [""]
+  resources: [nodes]
+  verbs: [get]
 - apiGroups: [networking.k8s.io]
   resources: [ingressclasses]
   verbs: [get]

@@ -5,7 +5,7 @@
 # POD_NAME                      the pod's name
 # LP_CONF_DIR                   postgresql.conf, pg_hba.conf, setup.sql as the operator renders them, and these scripts
 # LP_SECRET_DIR                 operator.verifier, replication.verifier, pooler.verifier, backup.verifier, monitor.verifier where
-#                               there is an exporter (primary), replication.password (replicas), backup.password (backups)
+#                               there is an exporter (primary), replication.password, backup.password (backups)
 # LP_TLS_DIR                    tls.crt, tls.key and ca.crt; without it the server does not speak TLS
 # LP_RUN_DIR                    sockets and what is written at each start; may vanish with the container
 # LP_LISTEN, LP_PORT            addresses and port to listen on
@@ -71,6 +71,20 @@ write_conf() {
     printf "listen_addresses = '%s'\nport = %s\n" "${LP_LISTEN:-*}" "$port"
     cat
   } >"$run/postgresql.conf"
+}
+
+# A server that replays must have at least what the primary had when it wrote the WAL that is here, whatever the file says.
+keep_limits() {
+  for limit in max_connections max_worker_processes max_wal_senders max_prepared_transactions max_locks_per_transaction; do
+    field=$limit
+    case $limit in
+    max_prepared_transactions) field=max_prepared_xacts ;;
+    max_locks_per_transaction) field=max_locks_per_xact ;;
+    esac
+    least=$(control "$PGDATA" "$field setting")
+    wished=$(postgres -D "$PGDATA" -c config_file="$run/postgresql.conf" -C "$limit")
+    [ "$wished" -ge "$least" ] || printf '%s = %s\n' "$limit" "$least" >>"$run/postgresql.conf"
+  done
 }
 
 # A passfile that libpq accepts: mounted files belong to root and are readable by the group, which it refuses.

@@ -34,6 +34,8 @@ applied() {
   printf "lp.setup = '%s'\n" "$(sed -n 1p "$PGDATA/lp_setup")"
 }
 
+[ -z "${LP_RECORD_PROMOTION:-}" ] || . "${0%/*}/promote.sh"
+
 if has_data; then
   found=$(control "$PGDATA" 'Database system identifier')
   [ -n "$found" ] || refuse DataMissing "the control file in $PGDATA cannot be read"

@@ -110,15 +110,5 @@ write_conf <<EOF
 primary_conninfo = '$primary'
 primary_slot_name = '$slot'
 EOF
-# A replica must have at least what the primary had when it wrote the WAL that is here, whatever the file says by now.
-for limit in max_connections max_worker_processes max_wal_senders max_prepared_transactions max_locks_per_transaction; do
-  field=$limit
-  case $limit in
-  max_prepared_transactions) field=max_prepared_xacts ;;
-  max_locks_per_transaction) field=max_locks_per_xact ;;
-  esac
-  least=$(control "$PGDATA" "$field setting")
-  wished=$(postgres -D "$PGDATA" -c config_file="$run/postgresql.conf" -C "$limit")
-  [ "$wished" -ge "$least" ] || printf '%s = %s\n' "$limit" "$least" >>"$run/postgresql.conf"
-done
+keep_limits
 serve

@@ -19,8 +19,8 @@ mod scripts;
 mod seen;
 
 pub use decide::{
-    Act, ArchiveState, Decision, DurabilityNow, LoginView, Reason, Record, ReplicaState, ReplicaView, Restart, Verdict,
-    View, decide,
+    Act, ArchiveState, Candidate, Decision, DurabilityNow, Elected, LoginView, Promise, Reason, Record, ReplicaState,
+    ReplicaView, Restart, Safe, Standing, Unelected, Verdict, View, candidates, decide, elect,
 };
 pub use edge::{Access, Ask, carry_out, observe};
 pub use error::{Class, Error};

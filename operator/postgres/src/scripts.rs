@@ -2,12 +2,14 @@
 
 /// File name and text of each script. They are mounted beside `postgresql.conf`, and found there by one another.
 ///
-/// `primary.sh` and `replica.sh` start the servers, `ready.sh` is the readiness probe of both, `stop.sh` the preStop hook. They
-/// run with `sh` as a user of the image, and write only below `PGDATA`'s parent and `LP_RUN_DIR`. `common.sh` lists the
-/// environment. `archive.sh` and `backup.sh` run in pods of their own and write to the volume of the backups alone.
-pub const SCRIPTS: [(&str, &str); 10] = [
+/// `primary.sh` and `replica.sh` start the servers, `promote.sh` makes a primary of a replica's data, `ready.sh` is the readiness
+/// probe of both, `stop.sh` the preStop hook. They run with `sh` as a user of the image, and write only below `PGDATA`'s parent
+/// and `LP_RUN_DIR`. `common.sh` lists the environment. `archive.sh` and `backup.sh` run in pods of their own and write to the
+/// volume of the backups alone.
+pub const SCRIPTS: [(&str, &str); 11] = [
     ("common.sh", include_str!("../scripts/common.sh")),
     ("primary.sh", include_str!("../scripts/primary.sh")),
+    ("promote.sh", include_str!("../scripts/promote.sh")),
     ("replica.sh", include_str!("../scripts/replica.sh")),
     ("ready.sh", include_str!("../scripts/ready.sh")),
     ("stop.sh", include_str!("../scripts/stop.sh")),

@@ -214,4 +214,8 @@ pub struct ReplicaSeen {
     pub lag: Option<Duration>,
     /// Time that its sessions have spent on statements of clients, since it began to count. None where it was not asked.
     pub busy: Option<Duration>,
+    /// It has replayed all that it has, and waits for more.
+    pub drained: bool,
+    /// The newest timeline that it has log of.
+    pub timeline: u32,
 }

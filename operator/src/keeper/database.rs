@@ -50,12 +50,14 @@ pub struct Orders {
     pub revisions: BTreeMap<String, String>,
     /// How its replicas are scaled; None where their number is fixed.
     pub scaling: Option<Scaling>,
+    /// The word of a promotion for which the former primary is proven to take no writes.
+    pub proven: Option<String>,
     /// Whether anything may be done: not to a suspended platform.
     pub acts: bool,
 }
 
 /// What a keeper tells passes of a server with its replicas. It changes when something has happened, not with every figure.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DatabaseView {
     /// Whose data it has; none where the primary did not answer.
     pub record: Option<postgres::Record>,
@@ -77,6 +79,14 @@ pub struct DatabaseView {
     pub scaled: Option<Scaled>,
     /// Until when the first certificate to end is valid of those that servers show, in seconds since 1970.
     pub certificate_ends: Option<i64>,
+    /// The node of the primary that answers.
+    pub node: Option<String>,
+    /// What its commits wait for: `synchronous_commit` and `synchronous_standby_names`.
+    pub synchronous: Option<(String, String)>,
+    /// While the primary accepts no write: the replicas, as an election sees them.
+    pub candidates: Vec<postgres::Candidate>,
+    /// Where the primary's log ended when it was seen last; only while it accepts no write.
+    pub last: Option<postgres::Lsn>,
     /// Whether all that was wished is there.
     pub ready: bool,
     /// What is to be said, the worst first: the name of a reason, and a sentence.
@@ -92,6 +102,19 @@ pub struct Figures {
     pub view: postgres::View,
     /// A replica more that is on its way.
     pub moving: Option<Moving>,
+    /// Where the primary's log ended when it was seen last.
+    pub last: Option<postgres::Lsn>,
+}
+
+impl DatabaseView {
+    /// Bytes of log that a replica lacks of what the primary had when it was seen last.
+    pub fn behind(&self, ordinal: u32) -> Option<u64> {
+        let candidate = self.candidates.iter().find(|candidate| candidate.ordinal == ordinal)?;
+        match candidate.standing {
+            postgres::Standing::At(_, at) => Some(self.last?.0.saturating_sub(at.0)),
+            _ => None,
+        }
+    }
 }
 
 impl Keep for DatabaseKeeper {
@@ -114,8 +137,9 @@ impl Keep for DatabaseKeeper {
             .filter(|pod| pod.shard == orders.shard && role(pod).is_some())
             .collect();
         let at = Time::from(jiff::Timestamp::now());
-        let last = ctx.databases.figures(key).filter(|last| minute(last.at) == minute(at));
-        let last = last.and_then(|last| last.view.bytes);
+        let figures = ctx.databases.figures(key);
+        let before_this = figures.as_ref().and_then(|figures| figures.last);
+        let last = figures.filter(|last| minute(last.at) == minute(at)).and_then(|last| last.view.bytes);
         let ask = Ask {
             wish: &orders.wish,
             pods: found.iter().filter_map(pod).collect(),
@@ -158,9 +182,18 @@ impl Keep for DatabaseKeeper {
         });
         let moving =
             scaling.and_then(|scaling| read_replicas::moving(scaling, wanted, &decision.view, scaled.as_ref()));
+        let end = seen.primary.as_ref().ok().filter(|_| decision.view.primary_up).map(|primary| primary.current);
+        let end = end.or(before_this);
+        let primary = found.iter().find(|found| pod(found).is_some_and(|pod| pod.role == Role::Primary));
+        let told = DatabaseView {
+            node: primary
+                .filter(|_| decision.view.primary_up)
+                .and_then(|primary| primary.pod.spec.as_ref()?.node_name.clone()),
+            ..view(&decision.view, scaled)
+        };
         Round {
-            view: view(&decision.view, scaled),
-            figures: Figures { at, view: decision.view, moving },
+            view: lost(told, orders, &seen, end),
+            figures: Figures { at, view: decision.view, moving, last: end },
             next: if settled { SETTLED } else { WORKING },
         }
     }
@@ -226,7 +259,19 @@ fn view(view: &postgres::View, scaled: Option<Scaled>) -> DatabaseView {
             .iter()
             .map(|verdict| (format!("{:?}", verdict.reason), verdict.message.clone()))
             .collect(),
+        ..DatabaseView::default()
     }
+}
+
+/// With what must be known when the primary is lost.
+fn lost(view: DatabaseView, orders: &Orders, seen: &postgres::Seen, end: Option<postgres::Lsn>) -> DatabaseView {
+    let ours = seen.primary.as_ref().ok().filter(|_| view.record.is_some());
+    let synchronous =
+        ours.map(|primary| (primary.synchronous_commit.clone(), primary.synchronous_standby_names.clone()));
+    if view.accepts_writes {
+        return DatabaseView { synchronous, ..view };
+    }
+    DatabaseView { synchronous, candidates: postgres::candidates(&orders.wish, seen), last: end, ..view }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ mod cloud_native_pg;
 mod exporters;
 mod namespaces;
 mod pooler;
+mod promote;
 mod reshape;
 mod restarts;
 mod retention;

@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 const KEYS: u32 = 300;
 
 /// An operator whose account outlives the namespace that it watches, with the rights in the whole cluster.
-async fn everywhere(home: &TestNamespace, ns: &TestNamespace) -> Operator {
+pub(super) async fn everywhere(home: &TestNamespace, ns: &TestNamespace) -> Operator {
     let name = &home.name;
     let rules = [operator::rbac::rules(), operator::rbac::cluster_rules()].concat();
     let role = json!({
@@ -37,7 +37,7 @@ async fn everywhere(home: &TestNamespace, ns: &TestNamespace) -> Operator {
     Operator::spawn(ns, &account(home).await, FLAGS)
 }
 
-async fn nowhere(home: TestNamespace) {
+pub(super) async fn nowhere(home: TestNamespace) {
     let (roles, bindings) =
         (Api::<ClusterRole>::all(home.client.clone()), Api::<ClusterRoleBinding>::all(home.client.clone()));
     let _ = bindings.delete(&home.name, &DeleteParams::default()).await;

@@ -489,6 +489,14 @@ fn of_stores() -> Vec<State> {
             "the primary story-cache-s0-0 does not answer",
         ),
         (
+            "promotion-waits",
+            DatabaseReady,
+            Reason::PromotionWaits,
+            FOR_A_PERSON,
+            "A promotion needs a person.",
+            "there is no proof that the former primary takes no writes",
+        ),
+        (
             "credentials-refused",
             CacheReady,
             Reason::CredentialsRefused,

@@ -19,6 +19,7 @@ local needs_a_person = {
   NameConflict = true,
   NotPrimary = true,
   PermissionDenied = true,
+  PromotionWaits = true,
   Rejected = true,
   ReplicaAhead = true,
   RolloutStuck = true,

@@ -81,6 +81,10 @@ fn details(store: &StoreView, said: &str, style: &Style, now: Timestamp) -> Stri
     if let Some(rotation) = &store.rotation {
         line("rotation", rotation);
     }
+    for promotion in &store.promotions {
+        let shard = promotion.shard.map(|shard| format!("shard {shard}: ")).unwrap_or_default();
+        line("promotion", &format!("{shard}{:?}: {}", promotion.state, promotion.message));
+    }
     if let Some(pooler) = &store.pooler {
         line("pooler", pooler);
     }

@@ -3,7 +3,9 @@
 use crate::output::Mark;
 use crds::{
     LearningPlatform,
-    status::{AppStatus, BackupStatus, ConditionType, JobState, Reason, Reshaping, StoreServer, StoreStatus},
+    status::{
+        AppStatus, BackupStatus, ConditionType, JobState, Promotion, Reason, Reshaping, StoreServer, StoreStatus,
+    },
     tiers::app::App,
 };
 use jiff::Timestamp;
@@ -94,6 +96,9 @@ pub struct StoreView {
     /// How far a change of the password is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rotation: Option<String>,
+    /// Primaries that are lost, or were asked to be replaced.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub promotions: Vec<Promotion>,
     /// How many pods of a database's pooler are ready, and where it is reached.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pooler: Option<String>,
@@ -122,6 +127,7 @@ impl StoreView {
             deletion,
             passwords_changed,
             rotation,
+            promotions,
             pooler,
             certificate_expires,
             backup,
@@ -138,6 +144,7 @@ impl StoreView {
             deletion,
             passwords_changed,
             rotation,
+            promotions,
             pooler,
             certificate_expires,
             backup,

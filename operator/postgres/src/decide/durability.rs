@@ -85,11 +85,16 @@ pub(crate) struct InForce {
 
 /// Reads the primary's settings.
 pub(crate) fn in_force(primary: &PrimarySeen) -> InForce {
-    let names = primary.synchronous_standby_names.trim();
-    if names.is_empty() || matches!(primary.synchronous_commit.as_str(), "local" | "off") {
+    of_settings(&primary.synchronous_commit, &primary.synchronous_standby_names)
+}
+
+/// Reads the two settings.
+pub(crate) fn of_settings(commit: &str, names: &str) -> InForce {
+    let names = names.trim();
+    if names.is_empty() || matches!(commit, "local" | "off") {
         return InForce::default();
     }
-    let flushed = primary.synchronous_commit != "remote_write";
+    let flushed = commit != "remote_write";
     match read(names) {
         Some((waits_for, names)) => InForce { waits_for, flushed, names, foreign: false },
         None => InForce { waits_for: 1, flushed, names: BTreeSet::new(), foreign: true },

@@ -1,6 +1,7 @@
 //! From what is wished and what was seen to what is done. Pure: no clock, no memory, no I/O.
 
 mod durability;
+mod election;
 mod replicas;
 mod restarts;
 mod slots;
@@ -13,6 +14,7 @@ use crate::{
     seen::{PrimarySeen, Seen, Settings, Write},
 };
 pub use durability::DurabilityNow;
+pub use election::{Candidate, Elected, Promise, Safe, Standing, Unelected, candidates, elect};
 pub use replicas::{ReplicaState, ReplicaView};
 pub use restarts::Restart;
 pub use slots::ArchiveState;

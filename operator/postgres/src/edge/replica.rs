@@ -21,7 +21,10 @@ pub(super) async fn observe(endpoint: Endpoint<'_>, password: &Password) -> Resu
                greatest(pg_last_wal_receive_lsn(), pg_last_wal_replay_lsn())::text, pg_last_wal_replay_lsn()::text,
                CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() THEN 0
                  ELSE extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()) END::float8,
-               (SELECT sum(active_time) / 1000 FROM pg_stat_database WHERE datname <> current_database())::float8",
+               (SELECT sum(active_time) / 1000 FROM pg_stat_database WHERE datname <> current_database())::float8,
+               EXISTS (SELECT FROM pg_stat_activity WHERE backend_type = 'startup'
+                 AND wait_event IN ('RecoveryWalStream', 'RecoveryRetrieveRetryInterval')),
+               (SELECT max(substr(name, 1, 8)) FROM pg_ls_waldir() WHERE name ~ '^[0-9A-F]{24}$')",
         )
         .await?;
     let lsn = |at: usize| row.get::<_, Option<String>>(at).and_then(|text| text.parse::<Lsn>().ok());
@@ -29,5 +32,18 @@ pub(super) async fn observe(endpoint: Endpoint<'_>, password: &Password) -> Resu
         row.get::<_, Option<f64>>(at).and_then(|seconds| Duration::try_from_secs_f64(seconds.max(0.0)).ok())
     };
     let (lag, busy) = (time(3), time(4));
-    Ok(ReplicaSeen { settings, streaming: row.get(0), received: lsn(1), replayed: lsn(2), lag, busy })
+    // The control file learns of a new timeline with the next restart point only; the segments that are written say it at once.
+    let written = row.get::<_, Option<&str>>(6).and_then(|name| u32::from_str_radix(name, 16).ok()).unwrap_or_default();
+    let timeline = settings.timeline.max(written);
+    let drained = row.get(5);
+    Ok(ReplicaSeen {
+        settings,
+        streaming: row.get(0),
+        received: lsn(1),
+        replayed: lsn(2),
+        lag,
+        busy,
+        drained,
+        timeline,
+    })
 }

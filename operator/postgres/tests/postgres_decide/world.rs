@@ -96,8 +96,14 @@ pub fn join(wish: &Wish, seen: &mut Seen, ordinal: u32) {
     seen.pods.push(pod(wish, Role::Replica(ordinal)));
     let at = Some(Lsn(1000));
     let lag = Some(Duration::ZERO);
-    let replica =
-        ReplicaSeen { settings: settings(wish, true), streaming: true, received: at, replayed: at, lag, busy: None };
+    let replica = ReplicaSeen {
+        settings: settings(wish, true),
+        streaming: true,
+        received: at,
+        replayed: at,
+        lag,
+        ..ReplicaSeen::default()
+    };
     seen.replica.insert(ordinal, Ok(replica));
     let primary = seen.primary.as_mut().unwrap();
     let state = "streaming".to_owned();

@@ -37,6 +37,8 @@ pub struct Cluster {
     pub routed: BTreeSet<u32>,
     pub operator: Password,
     pub replication: Password,
+    /// What the record says of a promotion, as the environment of the primary's pod.
+    pub promotion: BTreeMap<String, String>,
     /// What each round did, for a test that fails.
     pub history: Vec<String>,
     restore: BTreeMap<String, String>,
@@ -81,10 +83,22 @@ impl Cluster {
         };
         let (operator, replication) = (Password::new("operator-secret-1"), Password::new("replica:tion\\secret-1"));
         let nodes = BTreeMap::new();
-        let history = Vec::new();
-        let (routed, restore) = (BTreeSet::new(), BTreeMap::new());
-        let cluster =
-            Self { wish, nodes, routed, operator, replication, history, restore, replicas: 0, net, port, dir };
+        let (history, promotion, restore) = (Vec::new(), BTreeMap::new(), BTreeMap::new());
+        let routed = BTreeSet::new();
+        let cluster = Self {
+            wish,
+            nodes,
+            routed,
+            operator,
+            replication,
+            promotion,
+            history,
+            restore,
+            replicas: 0,
+            net,
+            port,
+            dir,
+        };
         cluster.mount();
         cluster
     }
@@ -140,6 +154,7 @@ impl Cluster {
         if let Some(record) = &self.wish.record {
             environment.insert("LP_RECORD_SYSTEM_IDENTIFIER".into(), record.system_identifier.clone());
             environment.insert("LP_RECORD_TIMELINE".into(), record.timeline.to_string());
+            environment.extend(self.promotion.iter().map(|(key, value)| (format!("LP_RECORD_{key}"), value.clone())));
         }
         environment
     }

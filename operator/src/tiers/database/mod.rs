@@ -147,6 +147,9 @@ impl Tier for Databases {
                 Provider::InCluster(database) => {
                     let mut seen = in_cluster::observe(ctx, lp, children, database, &found.left, &mut reader).await;
                     seen.fits = !found.exceeded.contains_key(&database.name);
+                    for (server, seen) in database.servers.iter().zip(&mut seen.servers) {
+                        seen.promotion = in_cluster::promotion::look(ctx, lp, children, database, server, seen).await;
+                    }
                     let bound = seen.bind(database);
                     found.in_cluster.insert(database.name.clone(), seen);
                     bound

@@ -5,6 +5,7 @@ pub mod objects;
 mod orders;
 mod passwords;
 pub mod pooler;
+pub mod promotion;
 mod scaling;
 pub mod status;
 
@@ -242,6 +243,8 @@ pub async fn observe(
             view: ctx.databases.view(&key(lp, server)),
             asked: store::asked(ctx, lp, &database.server_name(server)),
             backup: backup::observe(ctx, lp, children, database, server, of_archives.first().cloned()),
+            claim: promotion::claim(children, server),
+            promotion: promotion::Promotion::default(),
         })
         .collect();
     let has_data = servers.iter().any(|server| record::has_passwords(server.record.as_ref()));
@@ -403,6 +406,10 @@ pub struct SeenServer {
     pub asked: Option<Asked>,
     /// Its backups.
     pub backup: backup::Seen,
+    /// The volume of the primary's claim, empty while it has none; None without a claim.
+    pub claim: Option<String>,
+    /// Whether another server's data are to go on in the primary's place.
+    pub promotion: promotion::Promotion,
 }
 
 impl SeenServer {

@@ -68,10 +68,16 @@ pub fn objects(database: &InCluster, seen: &Seen, children: &Children, served: S
     for server in &database.servers {
         let seen = seen.servers.get(server.shard as usize).unwrap_or(&unseen);
         let pods = replica_pods(server, seen, children);
+        let primary = seen.promotion.pods.unwrap_or_else(|| live_pods(children, &server.primary_set()).unwrap_or(1));
         built.extend([
-            record::config_map(&database.identity, &server.object_name, policy, &record(database, seen, children)),
+            record::config_map(
+                &database.identity,
+                &server.object_name,
+                policy,
+                &record(database, server, seen, children),
+            ),
             headless(database, server),
-            stateful_set(database, server, Role::Primary, 1, seen.has_served(), &scrape),
+            stateful_set(database, server, Role::Primary, primary, seen.has_served(), &scrape),
             stateful_set(database, server, Role::Replica, pods, true, &scrape),
             disruption_budget(database, server, Role::Primary),
             disruption_budget(database, server, Role::Replica),
@@ -107,7 +113,7 @@ impl Role {
 }
 
 /// What is known of the data: what was known, and what the keeper has seen since.
-fn record(database: &InCluster, seen: &SeenServer, children: &Children) -> record::Record {
+fn record(database: &InCluster, server: &Server, seen: &SeenServer, children: &Children) -> record::Record {
     let mut known = seen.record.clone().unwrap_or_default();
     known.remove(record::ABANDONED);
     if auth::live(children, &database.object_name).is_some() {
@@ -117,6 +123,7 @@ fn record(database: &InCluster, seen: &SeenServer, children: &Children) -> recor
         known.entry(record::SYSTEM_IDENTIFIER.to_owned()).or_insert_with(|| seen.system_identifier.clone());
         known.insert(super::TIMELINE.to_owned(), seen.timeline.to_string());
     }
+    super::promotion::keep(database, server, &mut known, seen);
     super::scaling::keep(database, &mut known, seen.view.as_deref());
     let archive = seen.view.as_ref().and_then(|view| view.archive);
     backup::keep(database, &mut known, &seen.backup, archive, jiff::Timestamp::now());
@@ -126,10 +133,14 @@ fn record(database: &InCluster, seen: &SeenServer, children: &Children) -> recor
 /// How many replicas there are to be now: as many as asked for once the primary serves; fewer than there are only when the
 /// keeper has let them go.
 fn replica_pods(server: &Server, seen: &SeenServer, children: &Children) -> u32 {
-    let live = children.get(Kind::StatefulSet, &server.replica_set());
-    let live = live.and_then(|set| set.data.pointer("/spec/replicas")).and_then(Value::as_u64);
-    let live = live.and_then(|n| u32::try_from(n).ok()).unwrap_or_default();
-    seen.view.as_ref().map_or(live, |view| view.replicas)
+    let live = || live_pods(children, &server.replica_set()).unwrap_or_default();
+    seen.view.as_ref().map_or_else(live, |view| view.replicas)
+}
+
+/// How many pods a StatefulSet is to have as it is.
+fn live_pods(children: &Children, set: &str) -> Option<u32> {
+    let live = children.get(Kind::StatefulSet, set)?.data.pointer("/spec/replicas").and_then(Value::as_u64);
+    live.and_then(|n| u32::try_from(n).ok())
 }
 
 fn labels(database: &InCluster, server: &Server) -> BTreeMap<String, String> {
@@ -300,7 +311,8 @@ fn stateful_set(
     let policy = database.spec.deletion_policy.unwrap_or_default();
     let (name, access, kept, scaled) = match role {
         // A second pod beside the primary would corrupt its files: not even on the same node may there be one.
-        Role::Primary => (server.primary_set(), "ReadWriteOncePod", policy, policy),
+        // It has no pod while its database goes on with a replica's data: that deletes nothing.
+        Role::Primary => (server.primary_set(), "ReadWriteOncePod", policy, DeletionPolicy::Retain),
         // A replica is a copy: the volume of one that is no longer wanted is nothing but old data.
         Role::Replica => (server.replica_set(), "ReadWriteOncePod", policy, DeletionPolicy::Delete),
     };
@@ -341,7 +353,7 @@ fn template(
         env_field("POD_NAME", "metadata.name"),
     ];
     let script = |name: &str| json!(["/bin/sh", format!("{CONFIG}/{name}")]);
-    // The primary needs no password, only how to know them; a replica logs in with its own.
+    // The primary needs to know passwords only; but for that with which replicas log in, when it copies one of them.
     let monitor = database.exporter().map(|_| (super::MONITOR_VERIFIER, "monitor.verifier"));
     let files: Vec<(&str, &str)> = match role {
         Role::Primary => {
@@ -350,6 +362,7 @@ fn template(
                 (super::REPLICATION_VERIFIER, "replication.verifier"),
                 (super::POOLER_VERIFIER, "pooler.verifier"),
                 (super::BACKUP_VERIFIER, "backup.verifier"),
+                (super::REPLICATION_PASSWORD, "replication.password"),
             ];
             always.into_iter().chain(monitor).collect()
         }

@@ -5,7 +5,7 @@ use super::{
     passwords::{
         BACKUP_VERIFIER, MONITOR_VERIFIER, OPERATOR_PASSWORD, OPERATOR_VERIFIER, POOLER_VERIFIER, REPLICATION_VERIFIER,
     },
-    scaling,
+    promotion, scaling,
 };
 use crate::{
     keeper::database::Orders,
@@ -22,7 +22,6 @@ use crate::{
         },
     },
 };
-use crds::tiers::database::Durability;
 use postgres::config::Encryption;
 
 /// The settings of the servers.
@@ -79,7 +78,6 @@ fn wish(
     record: Option<&Record>,
     trust: Option<postgres::Trust>,
 ) -> postgres::Wish {
-    let least = || u32::try_from(database.spec.sync_replicas.unwrap_or(1)).unwrap_or(1);
     postgres::Wish {
         record: record.and_then(|record| {
             let timeline = record.get(TIMELINE).and_then(|timeline| timeline.parse().ok()).unwrap_or_default();
@@ -88,11 +86,7 @@ fn wish(
         }),
         replica_set: server_.replica_set(),
         replicas: database.wanted(record),
-        durability: match database.spec.durability.unwrap_or_default() {
-            Durability::Local => postgres::Durability::Local,
-            Durability::RemoteWrite => postgres::Durability::RemoteWrite,
-            Durability::Required => postgres::Durability::Required { replicas: least() },
-        },
+        durability: promotion::durability(database),
         databases: databases(database),
         logins: vec![login(database, passwords)],
         server: server(database, passwords),
@@ -124,6 +118,7 @@ pub fn orders(database: &InCluster, server: &Server, seen: &Seen, children: &Chi
         routed: objects::routed(database, server, children),
         revisions: store::revisions(children, &database.identity.id),
         scaling: scaling::of(database, server, seen, record.as_ref()),
+        proven: seen.servers.get(server.shard as usize).and_then(|seen| seen.promotion.proven.clone()),
         acts,
     })
 }

@@ -1,6 +1,6 @@
 //! What is told of a database in this cluster.
 
-use super::{InCluster, Seen};
+use super::{InCluster, Seen, SeenServer, Server};
 use crate::{
     conditions::{State, Verdict},
     keeper::database::DatabaseView,
@@ -10,7 +10,7 @@ use crate::{
         store::{tls, told},
     },
 };
-use crds::status::{ConditionType, Reason, StoreServer, StoreStatus};
+use crds::status::{ConditionType, Promotion, PromotionState, Reason, StoreServer, StoreStatus};
 
 /// The status of a database.
 pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
@@ -34,6 +34,12 @@ pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
             seen.tls.as_ref(),
             views.iter().flatten().filter_map(|view| view.certificate_ends).min(),
         ),
+        promotions: database
+            .servers
+            .iter()
+            .zip(&seen.servers)
+            .filter_map(|(server, seen)| promotion(database, server, seen))
+            .collect(),
         ..StoreStatus::default()
     };
     ItemStatus {
@@ -42,6 +48,13 @@ pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
         store: Some(Box::new(details)),
         ..ItemStatus::default()
     }
+}
+
+/// What is told of the promotion of a server.
+fn promotion(database: &InCluster, server: &Server, seen: &SeenServer) -> Option<Promotion> {
+    let super::promotion::Promotion { word, state, message, .. } = &seen.promotion;
+    let shard = (database.servers.len() > 1).then(|| i32::try_from(server.shard).ok()).flatten();
+    Some(Promotion { shard, word: word.clone(), state: (*state)?, message: message.clone() })
 }
 
 fn verdict(database: &InCluster, seen: &Seen, views: &[Option<&DatabaseView>]) -> Verdict {
@@ -57,6 +70,14 @@ fn verdict(database: &InCluster, seen: &Seen, views: &[Option<&DatabaseView>]) -
     let Some(views) = views.iter().copied().collect::<Option<Vec<_>>>() else {
         return says(State::Unknown, Reason::Progressing, "its servers have not been looked at yet".to_owned());
     };
+    let promotions = seen.servers.iter().map(|server| &server.promotion);
+    if let Some((shard, promotion)) = promotions.enumerate().find(|(_, promotion)| promotion.is_under_way()) {
+        let waits = [PromotionState::Refused, PromotionState::NeedsProof, PromotionState::ClaimInTheWay];
+        let waits = promotion.state.is_some_and(|state| waits.contains(&state));
+        let reason = if waits { Reason::PromotionWaits } else { Reason::Progressing };
+        let of = if database.servers.len() > 1 { format!("shard {shard}: ") } else { String::new() };
+        return says(State::False, reason, format!("{of}{}", promotion.message));
+    }
     let sentences =
         |view: &DatabaseView| view.verdicts.iter().map(|(_, text)| text.clone()).collect::<Vec<_>>().join("; ");
     if let Some((shard, view)) = views.iter().enumerate().find(|(_, view)| !view.ready) {
@@ -81,7 +102,7 @@ fn verdict(database: &InCluster, seen: &Seen, views: &[Option<&DatabaseView>]) -
     says(State::True, Reason::Succeeded, format!("{shards}1 primary and {replicas} replicas; {notes}"))
 }
 
-fn servers(database: &InCluster, server: &super::Server, view: Option<&DatabaseView>) -> Vec<StoreServer> {
+fn servers(database: &InCluster, server: &Server, view: Option<&DatabaseView>) -> Vec<StoreServer> {
     let Some(view) = view else { return Vec::new() };
     let shard = (database.servers.len() > 1).then(|| i32::try_from(server.shard).ok()).flatten();
     let one =
