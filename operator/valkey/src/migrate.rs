@@ -14,9 +14,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// Slots that are open at once, and keys in them: the more, the fewer turns; but commands on several keys of an open slot may have to
-/// be tried again.
-const OPEN_SLOTS: usize = 32;
+/// Slots that are open at once, and keys in them: the more, the fewer turns; but a client of an open slot may have to ask twice, and
+/// commands on several keys may have to be tried again.
+const OPEN_SLOTS: usize = 8;
 const OPEN_KEYS: u64 = 2_000;
 
 /// A server does nothing else while it sends keys, so the keys that are sent in one go are as many as it sends in about this time, and
