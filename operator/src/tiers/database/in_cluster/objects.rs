@@ -119,14 +119,17 @@ fn record(database: &InCluster, server: &Server, seen: &SeenServer, children: &C
     if auth::live(children, &database.object_name).is_some() {
         known.remove(record::RESTORED);
     }
+    let mut promoted = false;
     if let Some(seen) = seen.view.as_ref().and_then(|view| view.record.as_ref()) {
+        let before = known.get(super::TIMELINE).and_then(|timeline| timeline.parse().ok());
+        promoted = before.is_some_and(|before: u32| before < seen.timeline);
         known.entry(record::SYSTEM_IDENTIFIER.to_owned()).or_insert_with(|| seen.system_identifier.clone());
         known.insert(super::TIMELINE.to_owned(), seen.timeline.to_string());
     }
     super::promotion::keep(database, server, &mut known, seen);
     super::scaling::keep(database, &mut known, seen.view.as_deref());
     let archive = seen.view.as_ref().and_then(|view| view.archive);
-    backup::keep(database, &mut known, &seen.backup, archive, jiff::Timestamp::now());
+    backup::keep(database, &mut known, &seen.backup, (archive, promoted), jiff::Timestamp::now());
     known
 }
 

@@ -119,13 +119,20 @@ fn report(words: &str) -> Option<Report> {
     serde_json::from_str(words).ok()
 }
 
-/// What is known of backups: what was known, and what has been seen since.
-pub fn keep(database: &InCluster, record: &mut Record, seen: &Seen, archive: Option<ArchiveState>, now: Timestamp) {
+/// What is known of backups: what was known, and what has been seen since. A server that was `promoted` has no slot of the
+/// receiver: between where it began and the receiver's new slot, log was never received.
+pub fn keep(
+    database: &InCluster,
+    record: &mut Record,
+    seen: &Seen,
+    (archive, promoted): (Option<ArchiveState>, bool),
+    now: Timestamp,
+) {
     if database.spec.backup.is_none() {
         record.retain(|key, _| ![BACKUPS, LOG_LOST].contains(&key.as_str()));
         return;
     }
-    if archive == Some(ArchiveState::Lost) {
+    if promoted || archive == Some(ArchiveState::Lost) {
         record.entry(LOG_LOST.to_owned()).or_insert_with(|| seconds(now).to_string());
     }
     let Some(report) = &seen.report else { return };
@@ -167,7 +174,7 @@ pub fn told(
     let spec = database.spec.backup.as_ref()?;
     let mut record = seen.record.clone().unwrap_or_default();
     let archive = seen.view.as_ref().and_then(|view| view.archive);
-    keep(database, &mut record, &seen.backup, archive, now);
+    keep(database, &mut record, &seen.backup, (archive, false), now);
     let zone = spec.schedule.time_zone.as_deref().map_or(Some(TimeZone::UTC), |name| TimeZone::get(name).ok());
     let due = |after: Timestamp| Cron::parse(&spec.schedule.cron)?.next(after, zone.as_ref()?);
     let status = BackupStatus {
@@ -197,8 +204,8 @@ fn verdict(
     }
     if let Some(lost) = &status.log_lost {
         return failed(format!(
-            "the primary removed log before it was received, noticed at {lost}: nothing written since can be restored until the \
-             next backup is complete; `lpctl backup` takes one now"
+            "log was lost before it was received, noticed at {lost}: nothing written since can be restored until the next backup is \
+             complete; `lpctl backup` takes one now"
         ));
     }
     let last = status.backups.first();

@@ -30,14 +30,14 @@ fn said(begun: &str, ended: &str) -> Seen {
 fn what_a_run_has_said_is_kept_and_an_older_one_changes_nothing() {
     let (database, now) = (wished(true), at("2026-11-02T04:00:00.5Z"));
     let mut record = Record::new();
-    keep(&database, &mut record, &said("2026-11-02T03:00:00Z", "2026-11-02T03:00:09Z"), None, now);
+    keep(&database, &mut record, &said("2026-11-02T03:00:00Z", "2026-11-02T03:00:09Z"), (None, false), now);
     assert_eq!(kept(&record).iter().map(|backup| backup.name.as_str()).collect::<Vec<_>>(), ["b", "a"]);
     let before = record.clone();
-    keep(&database, &mut record, &said("2026-10-02T03:00:00Z", "2026-10-02T03:00:09Z"), None, now);
-    keep(&database, &mut record, &Seen::default(), Some(ArchiveState::Streaming), now);
+    keep(&database, &mut record, &said("2026-10-02T03:00:00Z", "2026-10-02T03:00:09Z"), (None, false), now);
+    keep(&database, &mut record, &Seen::default(), (Some(ArchiveState::Streaming), false), now);
     assert_eq!(record, before);
     assert_eq!(report("BackupFailed: pg_basebackup: error"), None);
-    keep(&wished(false), &mut record, &Seen::default(), None, now);
+    keep(&wished(false), &mut record, &Seen::default(), (None, false), now);
     assert_eq!(record, Record::new());
 }
 
@@ -46,15 +46,17 @@ fn a_loss_of_log_is_recorded_once_and_made_up_for_by_a_backup_that_began_later()
     let (database, now) = (wished(true), at("2026-11-02T04:00:00.5Z"));
     let mut record = Record::new();
     assert_eq!(archive(&database, Some(&record)), Archive::On);
-    keep(&database, &mut record, &Seen::default(), Some(ArchiveState::Lost), now);
-    keep(&database, &mut record, &Seen::default(), Some(ArchiveState::Lost), at("2026-11-02T05:00:00Z"));
+    keep(&database, &mut record, &Seen::default(), (Some(ArchiveState::Lost), false), now);
+    keep(&database, &mut record, &Seen::default(), (Some(ArchiveState::Lost), false), at("2026-11-02T05:00:00Z"));
     assert_eq!(record[LOG_LOST], "2026-11-02T04:00:00Z");
     assert_eq!(archive(&database, Some(&record)), Archive::Renewed);
-    keep(&database, &mut record, &said("2026-11-02T03:59:00Z", "2026-11-02T04:10:00Z"), None, now);
+    keep(&database, &mut record, &said("2026-11-02T03:59:00Z", "2026-11-02T04:10:00Z"), (None, false), now);
     assert!(record.contains_key(LOG_LOST), "it began before");
-    keep(&database, &mut record, &said("2026-11-02T04:11:00Z", "2026-11-02T04:12:00Z"), None, now);
+    keep(&database, &mut record, &said("2026-11-02T04:11:00Z", "2026-11-02T04:12:00Z"), (None, false), now);
     assert_eq!(archive(&database, Some(&record)), Archive::On);
     assert_eq!(archive(&wished(false), Some(&record)), Archive::Off);
+    keep(&database, &mut record, &Seen::default(), (Some(ArchiveState::Streaming), true), now);
+    assert!(record.contains_key(LOG_LOST), "the former primary's last log was not received");
 }
 
 #[test]
