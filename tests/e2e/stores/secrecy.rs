@@ -6,16 +6,20 @@ use kube::api::{ListParams, LogParams};
 use learningplatform_tests::harness::kubectl;
 use std::collections::BTreeSet;
 
-/// Every password that Secrets of the namespace hold, and what holds one: URLs and verifiers.
+/// Every password that Secrets of the namespace hold, what holds one (URLs and verifiers), and a line of every private key.
 async fn passwords(ns: &TestNamespace) -> BTreeSet<String> {
     let secrets = ns.api::<Secret>().list(&ListParams::default()).await.expect("Secrets").items;
     let of_stores = secrets.into_iter().filter(|secret| {
         let name = secret.metadata.name.as_deref().unwrap_or_default();
-        name.ends_with("-auth") || name.ends_with("-connections")
+        ["-auth", "-connections", "-tls"].iter().any(|end| name.ends_with(end))
     });
-    let secret = |name: &str| name.to_lowercase().contains("password") || name.ends_with("_URL");
+    let is_key = |name: &str| name.ends_with(".key");
+    let secret = |name: &str| name.to_lowercase().contains("password") || name.ends_with("_URL") || is_key(name);
     let values = of_stores.flat_map(|secret| secret.data.unwrap_or_default());
-    let values = values.filter(|(name, _)| secret(name)).map(|(_, value)| String::from_utf8(value.0).expect("text"));
+    let values = values.filter(|(name, _)| secret(name)).map(|(name, value)| {
+        let text = String::from_utf8(value.0).expect("text");
+        if is_key(&name) { text.lines().nth(1).expect("a line of the key").to_owned() } else { text }
+    });
     values.filter(|value| value.len() >= 16).collect()
 }
 
@@ -23,19 +27,23 @@ async fn passwords(ns: &TestNamespace) -> BTreeSet<String> {
 async fn no_password_of_a_store_is_shown_anywhere() {
     let ns = TestNamespace::create("store-secrecy").await;
     let operator = Operator::start(&ns, &[FLAGS, &["--log", "debug"]].concat()).await;
+    let tls = json!({"generated": {}});
     let uses = json!({"databases": [{"name": "main"}], "caches": [{"name": "cache"}, {"name": "logins", "prefix": "LOGINS_"}]});
     ns.apply(
         "story",
         json!({
-            "caches": [cache("cache", json!({})), cache("logins", json!({"mode": "Single"}))],
-            "databases": [database("main", json!({"readReplicas": 1, "parameters": {"log_statement": "all"}}))],
+            "caches": [cache("cache", json!({"tls": tls})), cache("logins", json!({"mode": "Single"}))],
+            "databases": [
+                database("main", json!({"readReplicas": 1, "tls": tls, "parameters": {"log_statement": "all"}})),
+            ],
             "apps": [app(uses)],
         }),
     )
     .await;
     ready(&ns, "story").await;
     let passwords = passwords(&ns).await;
-    assert!(passwords.len() >= 6, "{}", passwords.len());
+    // Two of them are of certificates and two of their authorities.
+    assert!(passwords.len() >= 10, "{}", passwords.len());
     let holds_none = |what: &str, text: &str| {
         for password in &passwords {
             assert!(!text.contains(password.as_str()), "{what} holds a password");
