@@ -79,17 +79,18 @@ fn platform() -> Result<LearningPlatform> {
     }))?;
     // A pod can do well more than it is asked for, else the counter would show what it completes and not what is wanted.
     app.env = serde_json::from_value(json!([{"name": "CAPACITY_RPS", "value": "300"}]))?;
-    let pods = |user: i64| {
-        let resources = json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "256Mi"}});
+    let pods = |user: i64, memory: &str| {
+        let resources = json!({"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": memory}});
         serde_json::from_value(json!({"runAsUser": user, "resources": resources}))
     };
     for cache in platform.spec.caches.iter_mut().filter_map(|cache| cache.in_cluster.as_mut()) {
         cache.image = Some(STORES.into());
-        cache.pods = pods(CACHE_USER)?;
+        cache.pods = pods(CACHE_USER, "256Mi")?;
     }
     for database in platform.spec.databases.iter_mut().filter_map(|database| database.in_cluster.as_mut()) {
         database.image = Some(STORES.into());
-        database.pods = pods(DATABASE_USER)?;
+        // As in the example: each of the apps' connections is a process, with memory of its own.
+        database.pods = pods(DATABASE_USER, "1Gi")?;
     }
     Ok(platform)
 }
