@@ -29,7 +29,10 @@ use kube::{
 };
 use operator::tiers::{app::jobs::JOB_NAME, database::in_cluster::InCluster};
 use serde_json::Value;
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// Time between two looks at a Job (P).
 const LOOK: Duration = Duration::from_secs(2);
@@ -55,6 +58,10 @@ pub struct Args {
     /// Start it, and do not wait for its end
     #[arg(long)]
     pub no_wait: bool,
+
+    /// How long to wait for its end, in seconds; it goes on without
+    #[arg(long, value_name = "SECONDS", default_value_t = 21_600, conflicts_with = "no_wait")]
+    pub timeout: u64,
 
     /// Form of the list
     #[arg(short, long, value_enum, default_value_t, requires = "list")]
@@ -84,8 +91,9 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
         return Ok(Exit::Good);
     }
     let mut exit = Exit::Good;
+    let end = Instant::now() + Duration::from_secs(args.timeout);
     for job in jobs {
-        match wait(&cluster, &namespace, &job).await? {
+        match wait(&cluster, &namespace, &job, end).await? {
             Ok(words) => output::emit(&format!("{}\n", done(&words)))?,
             Err(why) => {
                 exit = Exit::Found;
@@ -198,9 +206,9 @@ async fn start(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result
 }
 
 /// Waits for the end of a Job: what it said, or why it failed.
-async fn wait(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<Result<String, String>> {
+async fn wait(cluster: &Cluster, namespace: &str, name: &str, end: Instant) -> anyhow::Result<Result<String, String>> {
     let jobs: Api<Job> = Api::namespaced(cluster.client.clone(), namespace);
-    loop {
+    while Instant::now() < end {
         let job = jobs.get(name).await.map_err(|e| cluster.explain(&format!("Job {name} cannot be read"), e))?;
         let conditions = job.status.and_then(|status| status.conditions).unwrap_or_default();
         let ended =
@@ -214,6 +222,7 @@ async fn wait(cluster: &Cluster, namespace: &str, name: &str) -> anyhow::Result<
         }
         tokio::time::sleep(LOOK).await;
     }
+    bail!("Job {name} has not ended yet, and goes on: `lpctl backup --list` shows its backup when it is complete")
 }
 
 /// The termination message of the newest pod of a Job that left one.
