@@ -93,7 +93,7 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
         found.word.clone().filter(|_| !matches!(found.state, PromotionState::Possible | PromotionState::Refused));
     output::tell(&plan(&platform, &server, &found));
     let terminal = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
-    if !args.yes && !consent(terminal)? {
+    if !args.yes && !output::consent(terminal, "Nothing was promoted")? {
         return Ok(Exit::Found);
     }
     let word = match going {
@@ -148,22 +148,6 @@ fn plan(platform: &LearningPlatform, server: &Server, found: &Promotion) -> Stri
 fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
-/// Whether it was agreed to. Without a terminal nobody is asked.
-fn consent(terminal: bool) -> anyhow::Result<bool> {
-    if !terminal {
-        output::tell("Nothing was promoted: repeat it with --yes.");
-        return Ok(false);
-    }
-    output::tell("Type `yes` to go on:");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    let agreed = answer.trim() == "yes";
-    if !agreed {
-        output::tell("Nothing was promoted.");
-    }
-    Ok(agreed)
 }
 
 /// How the annotation calls a server.
@@ -320,6 +304,6 @@ mod tests {
 
     #[test]
     fn nobody_is_asked_without_a_terminal() {
-        assert!(!consent(false).unwrap());
+        assert!(!output::consent(false, "Nothing was promoted").unwrap());
     }
 }

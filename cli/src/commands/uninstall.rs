@@ -135,18 +135,7 @@ fn consent(args: &Args, platforms: &[LearningPlatform], terminal: bool) -> anyho
     if args.yes {
         return Ok(true);
     }
-    if !terminal {
-        output::tell("Nothing was removed: repeat it with --yes.");
-        return Ok(false);
-    }
-    output::tell("Type `yes` to go on:");
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    let agreed = answer.trim() == "yes";
-    if !agreed {
-        output::tell("Nothing was removed.");
-    }
-    Ok(agreed)
+    Ok(output::consent(terminal, "Nothing was removed")?)
 }
 
 async fn remove(cluster: &Cluster, object: &DynamicObject, dry_run: bool) -> anyhow::Result<()> {

@@ -118,6 +118,26 @@ pub fn tell(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Whether somebody at the terminal agrees, after the loss was named. Without a terminal nobody is asked; `nothing` says what then
+/// was not done.
+///
+/// # Errors
+/// When the answer cannot be read.
+pub fn consent(terminal: bool, nothing: &str) -> io::Result<bool> {
+    if !terminal {
+        tell(&format!("{nothing}: repeat it with --yes."));
+        return Ok(false);
+    }
+    tell("Type `yes` to go on:");
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer)?;
+    let agreed = answer.trim() == "yes";
+    if !agreed {
+        tell(&format!("{nothing}."));
+    }
+    Ok(agreed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
