@@ -162,8 +162,7 @@ impl Keep for DatabaseKeeper {
                     break;
                 }
             }
-            if !pods::held(&found)
-                && let Some(restart) = &decision.restart
+            if let Some(restart) = &decision.restart
                 && let Some(pod) = found.iter().find(|found| pod(found).is_some_and(|pod| pod.role == restart.role))
             {
                 tracing::info!(store = %key, pod = %pod.name, why = ?restart.why, "restarting a pod");

@@ -41,8 +41,6 @@ pub struct StorePod {
     pub ready: bool,
     /// It was made with certificates, so that its server speaks TLS.
     pub tls: bool,
-    /// Its server is ready, and another container is not.
-    pub half_ready: bool,
     /// It has been told to stop.
     pub terminating: bool,
     /// It was never started on a node, so that no process of it runs.
@@ -65,7 +63,6 @@ pub fn of(ctx: &Context, key: &StoreKey, id: &str, revisions: &BTreeMap<String, 
     let mut pods: Vec<_> =
         ctx.stores.pods.state().into_iter().filter(ours).filter_map(|pod| read(pod, revisions)).collect();
     pods.sort_by(|a, b| (a.shard, a.ordinal, &a.name).cmp(&(b.shard, b.ordinal, &b.name)));
-    hold(&mut pods);
     pods
 }
 
@@ -75,15 +72,13 @@ fn read(pod: Arc<Pod>, revisions: &BTreeMap<String, String>) -> Option<StorePod>
     let set = name.rsplit_once('-').map(|(set, _)| set.to_owned())?;
     let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
     let server = containers.iter().find(|container| container.name == SERVER);
-    let serves = server.is_some_and(|server| server.ready);
-    let ready = serves && containers.iter().all(|container| container.ready);
+    let ready = server.is_some() && containers.iter().all(|container| container.ready);
     Some(StorePod {
         ordinal: label(ORDINAL)?.parse().ok()?,
         shard: label(SHARD)?.parse().ok()?,
         address: pod.status.as_ref().and_then(|s| s.pod_ip.as_ref()).and_then(|ip| ip.parse().ok()),
         ready,
         tls: pod.labels().contains_key(TLS),
-        half_ready: serves && !ready,
         terminating: pod.metadata.deletion_timestamp.is_some(),
         // The kubelet says when it has taken the pod on.
         never_started: pod.status.as_ref().is_none_or(|status| status.start_time.is_none()),
@@ -93,19 +88,6 @@ fn read(pod: Arc<Pod>, revisions: &BTreeMap<String, String>) -> Option<StorePod>
         name,
         pod,
     })
-}
-
-/// Where a pod that was made anew serves and a container beside its server does not run, the others are left as they are: made
-/// anew, they would leave the Services, too.
-fn hold(pods: &mut [StorePod]) {
-    if held(pods) {
-        pods.iter_mut().for_each(|pod| pod.outdated = false);
-    }
-}
-
-/// Whether a pod that was made anew serves while a container beside its server does not run.
-pub fn held(pods: &[StorePod]) -> bool {
-    pods.iter().any(|pod| pod.half_ready && !pod.outdated && !pod.terminating)
 }
 
 /// The reason of a start script that refused, of a container that does not run.
@@ -160,11 +142,11 @@ mod tests {
     fn the_server_is_found_among_the_containers_and_all_of_them_make_a_pod_ready() {
         let running = || json!({"running": {}});
         let found = pod(0, "2", (true, running()), true);
-        assert!(found.ready && !found.half_ready && !found.outdated);
+        assert!(found.ready && !found.outdated);
         let found = pod(0, "2", (true, running()), false);
-        assert!(!found.ready && found.half_ready);
+        assert!(!found.ready);
         let found = pod(0, "2", (false, running()), true);
-        assert!(!found.ready && !found.half_ready);
+        assert!(!found.ready);
         let ended = json!({"terminated": {"exitCode": REFUSED, "message": "DataMissing: where is it\n"}});
         let found = pod(0, "2", (false, ended), true);
         assert_eq!(found.refused.as_deref(), Some("DataMissing: where is it"));
@@ -176,22 +158,5 @@ mod tests {
         assert!(!found.tls);
         Arc::make_mut(&mut found.pod).labels_mut().insert(TLS.to_owned(), "true".to_owned());
         assert!(read(found.pod, &BTreeMap::new()).unwrap().tls);
-    }
-
-    #[test]
-    fn no_pod_follows_one_that_its_new_template_left_half_ready() {
-        let running = || json!({"running": {}});
-        let old = || pod(0, "1", (true, running()), true);
-        let outdated = |other: StorePod| {
-            let mut pods = [old(), other];
-            hold(&mut pods);
-            pods.map(|pod| pod.outdated)
-        };
-        assert_eq!(outdated(pod(1, "2", (true, running()), false)), [false, false]);
-        // The template was mended.
-        assert_eq!(outdated(pod(1, "1", (true, running()), false)), [true, true]);
-        assert_eq!(outdated(pod(1, "2", (true, running()), true)), [true, false]);
-        // Its server does not run: that is told and mended as ever.
-        assert_eq!(outdated(pod(1, "2", (false, running()), true)), [true, false]);
     }
 }

@@ -40,7 +40,7 @@ pub struct Pod {
     pub ordinal: u32,
     /// Where its server listens, and what it announces; none before it has an address.
     pub address: Option<SocketAddr>,
-    /// By its readiness probe.
+    /// By its readiness probe, and all containers beside the server run: Services lead to it.
     pub ready: bool,
     /// Its template is not the newest: it wants a restart.
     pub outdated: bool,

@@ -175,6 +175,29 @@ fn slots_wait_for_room() {
 }
 
 #[test]
+fn no_pod_follows_one_that_its_new_template_left_unready() {
+    let mut world = settled(2, 1);
+    let mut with = |ready, outdated: &[&str]| {
+        let mut seen = world.seen();
+        for sighting in &mut seen.sightings {
+            sighting.pod.outdated = outdated.contains(&sighting.pod.name.as_str());
+            sighting.pod.ready = ready || sighting.pod.name != "s0-1";
+        }
+        decide(&world.wish, &seen)
+    };
+    for outdated in [&["s1-1"][..], &["s0-0"]] {
+        let waiting = with(false, outdated);
+        assert!(waiting.acts.is_empty() && waiting.restart.is_none(), "{waiting:?}");
+        let Verdict::Restarting { waits, .. } = waiting.view.verdict else { panic!("{}", waiting.view.verdict) };
+        assert_eq!(waits.as_deref(), Some("s0-1 is not ready"));
+    }
+    assert_eq!(with(true, &["s1-1"]).restart.as_deref(), Some("s1-1"));
+    assert!(matches!(with(true, &["s0-0"]).acts.as_slice(), [Act::Failover { pod, .. }] if pod == "s0-1"));
+    // The template was mended: it is the first to get it.
+    assert_eq!(with(false, &["s0-0", "s0-1", "s1-0", "s1-1"]).restart.as_deref(), Some("s0-1"));
+}
+
+#[test]
 fn a_node_of_another_history_is_left_alone() {
     let world = &mut settled(2, 1);
     world.write(5);

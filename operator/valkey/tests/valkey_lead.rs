@@ -139,6 +139,29 @@ fn nobody_is_promoted_before_the_record_names_it() {
 }
 
 #[test]
+fn a_primary_hands_over_to_one_that_services_lead_to() {
+    let world = |ready| {
+        let mut sightings =
+            vec![server(0, None, 9, "a", 50), server(1, Some(0), 9, "a", 50), server(2, Some(0), 9, "a", 50)];
+        sightings[0].pod.outdated = true;
+        // It answers, and a probe or a container beside its server does not say so yet.
+        sightings[1].pod.ready = ready;
+        sightings
+    };
+    let waiting = decided(&wish(2, Some(0)), world(false));
+    let Verdict::Restarting { waits, .. } = waiting.view.verdict else { panic!("{}", waiting.view.verdict) };
+    assert_eq!((waiting.acts, waiting.restart, waits.as_deref()), (vec![], None, Some("s0-1 is not ready")));
+    let going = decided(&wish(2, Some(0)), world(true));
+    assert!(matches!(going.acts.as_slice(), [Act::HandOver { from, .. }] if from == "s0-0"), "{:?}", going.acts);
+
+    // One that is told to stop hands over all the same, to the readiest.
+    let mut leaving = world(false);
+    leaving[0].pod.terminating = true;
+    let to = "s0-2".to_owned();
+    assert_eq!(decided(&wish(2, Some(0)), leaving).acts, [Act::HandOver { from: "s0-0".to_owned(), to }]);
+}
+
+#[test]
 fn one_with_data_is_not_made_the_replica_of_an_empty_one() {
     let mut other = server(1, Some(0), 9, "b", 50);
     if let Answer::Node(node) = &mut other.answer {

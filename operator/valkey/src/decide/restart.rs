@@ -4,7 +4,10 @@ use super::{
     Act, roles,
     world::{Member, World},
 };
-use crate::seen::{Answer, Sighting};
+use crate::{
+    model::Pod,
+    seen::{Answer, Sighting},
+};
 
 /// The next step of restarts.
 #[derive(Debug, PartialEq)]
@@ -31,6 +34,12 @@ pub fn broken(seen: &crate::Seen) -> Option<String> {
     seen.sightings.iter().find(serves_nobody).map(|sighting| sighting.pod.name.clone())
 }
 
+/// A pod of the newest template that no Service leads to: whatever keeps it out of them would do the same to the next pod.
+pub fn unready<'a>(mut pods: impl Iterator<Item = &'a Pod>) -> Option<Step> {
+    let pod = pods.find(|pod| !pod.outdated && !pod.ready && !pod.terminating)?;
+    Some(Step::Wait(format!("{} is not ready", pod.name)))
+}
+
 /// `quiet`: everything else is as wished, or is not touched by a restart.
 pub fn step(world: &World<'_>, quiet: bool) -> Step {
     let outdated: Vec<&Member<'_>> =
@@ -53,6 +62,9 @@ pub fn step(world: &World<'_>, quiet: bool) -> Step {
     }
     if let Some(member) = world.members.iter().find(|member| member.node.rewriting) {
         return Step::Wait(format!("{} is writing its data to its volume", member.pod.name));
+    }
+    if let Some(wait) = unready(world.members.iter().map(|member| member.pod)) {
+        return wait;
     }
     if let Some(member) = replicas.first() {
         return Step::Restart(member.name());

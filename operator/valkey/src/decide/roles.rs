@@ -100,12 +100,12 @@ pub fn step_down(world: &World<'_>) -> Vec<Act> {
     shards.map(|heir| Act::Failover { pod: heir.name(), takeover: false }).collect()
 }
 
-/// Who may lead in a primary's place: in step, stays, and does not want a restart itself, where there is such a one.
+/// Who may lead in a primary's place: in step, stays, is ready and does not want a restart itself, where there is such a one.
 pub fn heir<'a, 'w>(world: &'w World<'a>, primary: &Member<'a>) -> Option<&'w Member<'a>> {
     let fit = |member: &&Member<'a>| {
         world.wanted(member.pod) && !member.pod.terminating && member.knows(primary) && member.in_step_with(primary)
     };
     let mut fit: Vec<_> = world.of_shard(primary.pod.shard).filter(fit).collect();
-    fit.sort_by_key(|member| (member.pod.outdated, std::cmp::Reverse(member.node.offset)));
+    fit.sort_by_key(|member| (!member.pod.ready, member.pod.outdated, std::cmp::Reverse(member.node.offset)));
     fit.first().copied()
 }

@@ -87,7 +87,8 @@ impl<'a> Store<'a> {
         let fit = |server: &&Server<'a>| {
             self.stays(server.pod) && !server.pod.terminating && server.in_step_with(primary.pod)
         };
-        self.others(primary).filter(fit).max_by_key(|server| (!server.pod.outdated, server.node.offset))
+        let rank = |server: &&Server<'a>| (server.pod.ready, !server.pod.outdated, server.node.offset);
+        self.others(primary).filter(fit).max_by_key(rank)
     }
 
     fn hand_over(primary: Server<'a>, heir: &Server<'a>) -> Step {
@@ -113,6 +114,9 @@ impl<'a> Store<'a> {
         }
         if !self.others(primary).all(|server| in_step(&server)) {
             return Step::Wait("a replica is not in step".to_owned());
+        }
+        if let Some(wait) = restart::unready(self.servers.iter().map(|server| server.pod)) {
+            return wait;
         }
         if let Some(server) = self.servers.iter().find(|server| server.node.rewriting) {
             return Step::Wait(format!("{} is writing its data to its volume", server.pod.name));
