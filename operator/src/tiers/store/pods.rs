@@ -7,9 +7,9 @@ use crds::tiers::{
 };
 use k8s_openapi::{
     api::core::v1::{
-        Affinity, Capabilities, EnvVar, EnvVarSource, ObjectFieldSelector, PodAffinityTerm, PodAntiAffinity,
-        PodSecurityContext, PodSpec, ResourceRequirements, SeccompProfile, SecurityContext, TopologySpreadConstraint,
-        WeightedPodAffinityTerm,
+        Affinity, Capabilities, EnvVar, EnvVarSource, ExecAction, ObjectFieldSelector, PodAffinityTerm,
+        PodAntiAffinity, PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
+        TopologySpreadConstraint, WeightedPodAffinityTerm,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
@@ -95,6 +95,20 @@ pub fn security() -> SecurityContext {
         capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
         ..SecurityContext::default()
     }
+}
+
+/// The probes of a server, by a script of its container. A script is a process, and costs the node more than what it asks: often
+/// is it asked only until the server has begun to serve (P), for which a recovery or a clone may take as long as it needs.
+pub fn probes(script: &Value) -> (Probe, Probe) {
+    let probe = |period, failures| Probe {
+        exec: Some(ExecAction { command: serde_json::from_value(script.clone()).ok() }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(3),
+        failure_threshold: Some(failures),
+        success_threshold: Some(1),
+        ..Probe::default()
+    };
+    (probe(1, i32::MAX), probe(5, 2))
 }
 
 /// What the server asks for and may use.

@@ -255,6 +255,7 @@ fn template(
         env_field("POD_NAME", "metadata.name"),
     ];
     let script = |name: &str| json!(["/bin/sh", format!("{CONFIG}/{name}")]);
+    let (startup, readiness) = pods::probes(&script("ready.sh"));
     pod["containers"] = json!([{
         "name": pods::SERVER,
         "image": cache.spec.image.as_deref().unwrap_or(DEFAULT_IMAGE),
@@ -267,7 +268,8 @@ fn template(
             { "name": "bus", "containerPort": BUS, "protocol": "TCP" },
         ],
         "resources": pods::resources(&cache.spec.pods),
-        "readinessProbe": { "exec": { "command": script("ready.sh") }, "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 3, "successThreshold": 1 },
+        "startupProbe": startup,
+        "readinessProbe": readiness,
         "lifecycle": { "preStop": { "exec": { "command": script("stop.sh") } } },
         "securityContext": pods::security(),
         "volumeMounts": [

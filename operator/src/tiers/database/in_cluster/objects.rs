@@ -356,6 +356,7 @@ fn template(
         env_field("POD_NAME", "metadata.name"),
     ];
     let script = |name: &str| json!(["/bin/sh", format!("{CONFIG}/{name}")]);
+    let (startup, readiness) = pods::probes(&script("ready.sh"));
     // The primary needs to know passwords only; but for that with which replicas log in, when it copies one of them.
     let monitor = database.exporter().map(|_| (super::MONITOR_VERIFIER, "monitor.verifier"));
     let files: Vec<(&str, &str)> = match role {
@@ -381,10 +382,8 @@ fn template(
         "envFrom": [{ "prefix": record::PREFIX, "configMapRef": { "name": record::name(&server.object_name), "optional": true } }],
         "ports": [{ "name": "postgres", "containerPort": PORT, "protocol": "TCP" }],
         "resources": pods::resources(&database.spec.pods),
-        "readinessProbe": {
-            "exec": { "command": script("ready.sh") },
-            "periodSeconds": 2, "timeoutSeconds": 2, "failureThreshold": 3, "successThreshold": 1,
-        },
+        "startupProbe": startup,
+        "readinessProbe": readiness,
         "lifecycle": { "preStop": { "exec": { "command": script("stop.sh") } } },
         "securityContext": pods::security(),
         "volumeMounts": [
