@@ -4,6 +4,7 @@
 mod connections;
 mod data;
 mod image;
+mod memory;
 mod volumes;
 
 use super::{Category, Check, Topic, Verdict};
@@ -118,6 +119,7 @@ fn checks(platform: &LearningPlatform, world: &World) -> Vec<Check> {
     checks.extend(spec.caches.iter().filter_map(|cache| of_cache(cache, &place)));
     checks.extend(spec.databases.iter().filter_map(of_database));
     checks.extend(spec.databases.iter().filter_map(|database| connections::sum(platform, database, &place)));
+    checks.extend(spec.databases.iter().filter_map(|database| memory::suffices(database, &place)));
     checks.extend(data::left_behind(platform, world, &place));
     for store in in_cluster(platform) {
         checks.push(data::outlives_platform(&store));

@@ -220,6 +220,36 @@ async fn connections_are_spelled_out_against_the_lower_of_both_limits() {
 }
 
 #[tokio::test]
+async fn the_memory_for_all_connections_is_asked_for() {
+    let of = |memory: Option<&'static str>, parameters: Value| async move {
+        let limits = memory.map(|memory| json!({"limits": {"memory": memory}}));
+        let spec = json!({"volume": {"storage": "1Gi"}, "resources": limits, "parameters": parameters});
+        let (exit, lines) = run(&database(spec), &world()).await;
+        (exit, lines.into_iter().find(|line| line.description.contains("the memory for their connections")))
+    };
+    for (memory, parameters, good) in [
+        ("1Gi", json!({"max_connections": "240"}), true),
+        ("256Mi", json!({"max_connections": "240"}), false),
+        ("256Mi", json!({}), false),
+        ("267Mi", json!({}), true),
+    ] {
+        let (exit, line) = of(Some(memory), parameters.clone()).await;
+        let line = line.unwrap();
+        let expected = if good { Outcome::Good } else { Outcome::Warning };
+        assert_eq!((exit, line.result), (Exit::Good, expected), "{memory} {parameters}: {line:?}");
+    }
+    let (_, line) = of(Some("256Mi"), json!({"max_connections": "240"})).await;
+    assert_eq!(
+        line.unwrap().problem,
+        "max_connections 240 x 2 MiB = 480 MiB, of 192 MiB that a limit of 256 MiB leaves beside the shared buffers: the server is \
+         ended when its apps open them all"
+    );
+    for (memory, parameters) in [(None, json!({})), (Some("64Mi"), json!({"shared_buffers": "16MB"}))] {
+        assert_eq!(of(memory, parameters).await.1, None);
+    }
+}
+
+#[tokio::test]
 async fn a_pooler_opens_connections_in_the_place_of_the_apps() {
     let described = "the servers of database main take";
     let with = |pooler: Value, replicas: i32, parameters: Value| {
