@@ -1,4 +1,6 @@
-// rclone with the backends and commands that backups and their tests use: those of the official program, and its server of S3.
+// rclone with the backends and commands that backups and their tests use: what
+// the official program has, and its server of S3. Its releases publish it as
+// packages too, so that a program of few of them is built in minutes.
 package main
 
 import (
@@ -10,11 +12,8 @@ import (
 	_ "github.com/rclone/rclone/cmd/copyto"
 	_ "github.com/rclone/rclone/cmd/delete"
 	_ "github.com/rclone/rclone/cmd/lsf"
-	_ "github.com/rclone/rclone/cmd/mkdir"
-	_ "github.com/rclone/rclone/cmd/purge"
-	_ "github.com/rclone/rclone/cmd/rcat"
+	_ "github.com/rclone/rclone/cmd/serve"
 	_ "github.com/rclone/rclone/cmd/serve/s3"
-	_ "github.com/rclone/rclone/lib/plugin"
 )
 
 func main() { cmd.Main() }

@@ -15,8 +15,8 @@ remote() { rclone "$@" 2>"$run/rclone.err"; }
 
 # The last complaint, without what differs from one try to the next.
 why() {
-  sed -n '$s/^[0-9/]* [0-9:]* //p' "$run/rclone.err" |
-    sed -e 's/^[A-Z]* *: //' -e 's/^Attempt [^:]* and: //' -e 's/RequestID: [^,]*, HostID: [^,]*, //' -e 's/:[0-9]*->/->/'
+  tail -n 1 "$run/rclone.err" |
+    sed -e 's,^[0-9/]* [0-9:]* ,,' -e 's/^[A-Z]* *: //' -e 's/^Attempt [^:]* and: //' -e 's/RequestID: [^,]*, HostID: [^,]*, //' -e 's/:[0-9]*->/->/'
 }
 
 # The files below a folder of the bucket. One that is not there has none; whether there is a bucket shows when something is written.
