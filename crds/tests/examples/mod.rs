@@ -232,8 +232,6 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     }
     let changes = restore(json!({"s3": {"bucket": "backups"}}));
     case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.s3.prefix is missing");
-    case(&[(&tenants("/backup/s3/prefix"), json!("/a"))], "s3.prefix");
-    case(&[(&tenants("/backup/s3/endpoint"), json!("minio:9000"))], "s3.endpoint");
     case(&[(&single("/tls/allowPlaintext"), json!(true))], "tls.allowPlaintext is for databases");
     case(&[(&tenants("/readReplicas"), json!(5))], "readReplicas must not be above");
     case(&[(&tenants("/readReplicas"), json!(4))], "set maxReadReplicas above readReplicas");
