@@ -6,10 +6,13 @@ use super::{
 };
 use crate::lpctl::{code, lpctl, out};
 use k8s_openapi::{
-    api::core::v1::{PersistentVolumeClaim, Service},
+    api::{
+        batch::v1::Job,
+        core::v1::{PersistentVolumeClaim, Service},
+    },
     jiff::Timestamp,
 };
-use kube::api::{DeleteParams, PostParams};
+use kube::api::{DeleteParams, ListParams, PostParams};
 use learningplatform_tests::harness::kubectl;
 
 /// rclone, with a shell.
@@ -96,6 +99,9 @@ async fn a_bucket_outlives_the_volume_of_the_backups() {
     received(&stores).await;
     uploaded(&ns).await;
 
+    // The pod of a backup holds the claim as long as it is there, also when it has ended.
+    let gone = DeleteParams::background();
+    ns.api::<Job>().delete_collection(&gone, &ListParams::default()).await.expect("the backup's Job is deleted");
     let claims = ns.api::<PersistentVolumeClaim>();
     let before = claims.get("data-school-main-backup-0").await.expect("the claim").metadata.uid;
     claims.delete("data-school-main-backup-0", &DeleteParams::default()).await.expect("deleted");
