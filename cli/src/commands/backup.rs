@@ -149,6 +149,13 @@ fn table(status: &BackupStatus, now: Timestamp) -> String {
         }
         (None, None) => {}
     }
+    if let Some(bucket) = &status.bucket {
+        out.push_str(&match (status.uploaded, &status.last_uploaded) {
+            (Some(true), _) => format!("all of it is in {bucket}\n"),
+            (_, Some(last)) => format!("{bucket} does not have all of it; it last had at {last}\n"),
+            (_, None) => format!("{bucket} does not have all of it yet\n"),
+        });
+    }
     if let Some(next) = &status.next {
         out.push_str(&format!("the next one is due at {next}\n"));
     }
@@ -242,7 +249,14 @@ fn done(words: &str) -> String {
     let report: Value = serde_json::from_str(words).unwrap_or_default();
     let last = &report["last"];
     match (last["name"].as_str(), last["bytes"].as_i64()) {
-        (Some(name), Some(bytes)) => format!("backup {name} is complete, {}", size(bytes)),
+        (Some(name), Some(bytes)) => {
+            let place = match report["uploaded"].as_bool() {
+                Some(true) => ", and in the bucket",
+                Some(false) => "; it is not in the bucket yet: `lpctl status` says how that stands",
+                None => "",
+            };
+            format!("backup {name} is complete, {}{place}", size(bytes))
+        }
         _ => "the backup is complete".to_owned(),
     }
 }
@@ -288,6 +302,20 @@ mod tests {
              the log that follows is received as it is written\n\
              the next one is due at 2026-11-03T03:00:00Z\n"
         );
+        let bucket = Some("s3://b/learning/story-main".to_owned());
+        for (uploaded, last, words) in [
+            (Some(true), None, "all of it is in s3://b/learning/story-main\n"),
+            (
+                Some(false),
+                Some("2026-11-02T04:00:00Z"),
+                "does not have all of it; it last had at 2026-11-02T04:00:00Z\n",
+            ),
+            (None, None, "does not have all of it yet\n"),
+        ] {
+            let last_uploaded = last.map(str::to_owned);
+            let status = BackupStatus { bucket: bucket.clone(), uploaded, last_uploaded, ..status.clone() };
+            assert!(table(&status, now).contains(words), "{}", table(&status, now));
+        }
         assert_eq!(table(&BackupStatus::default(), now), "there is none yet\n");
         assert_eq!(
             no_such("x", &status).to_string(),
@@ -298,6 +326,10 @@ mod tests {
     #[test]
     fn what_a_run_says_is_told() {
         assert_eq!(done(r#"{"last": {"name": "b", "bytes": 2048}}"#), "backup b is complete, 2.0 KiB");
+        let uploaded =
+            |uploaded: bool| done(&format!(r#"{{"last": {{"name": "b", "bytes": 2}}, "uploaded": {uploaded}}}"#));
+        assert_eq!(uploaded(true), "backup b is complete, 2 B, and in the bucket");
+        assert!(uploaded(false).contains("not in the bucket yet"));
         assert_eq!(done("?"), "the backup is complete");
     }
 }

@@ -16,13 +16,14 @@ use clap_complete::engine::ArgValueCompleter;
 use crds::{
     LearningPlatform,
     status::BackupStatus,
-    tiers::{backup::RestoreFrom, database::Database},
+    tiers::{backup::RestoreFrom, bucket::Bucket, database::Database},
 };
 use jiff::Timestamp;
 use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
 };
+use operator::tiers::database::in_cluster::backup::bucket;
 use serde_json::json;
 
 /// Arguments of `restore`.
@@ -31,7 +32,8 @@ use serde_json::json;
     override_usage = "lpctl restore [OPTIONS] [PLATFORM] <DATABASE> --as <NEW>",
     before_help = "Examples:
   lpctl restore main --as main-before --at 2026-11-02T08:00:00Z
-  lpctl restore story main --as copy --backup 20261102t030000z --apply"
+  lpctl restore story main --as copy --backup 20261102t030000z --apply
+  lpctl restore main --as copy --from-s3"
 )]
 pub struct Args {
     /// The database whose backups are read; before it its platform, where several have such a one
@@ -49,6 +51,10 @@ pub struct Args {
     /// As of when. Default: all that was received
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
+
+    /// Take them from the bucket that they are brought to, not from the volume in the cluster
+    #[arg(long)]
+    pub from_s3: bool,
 
     /// Add the new database to the platform; without it, it is only printed
     #[arg(long)]
@@ -103,9 +109,24 @@ fn restored(args: &Args, platform: &LearningPlatform, name: &str, now: Timestamp
     let mut new = database.clone();
     new.name.clone_from(&args.new);
     new.renamed_from = None;
+    let backup = item.spec.backup.as_ref();
+    let s3 = match backup.and_then(|backup| backup.s3.as_ref()).zip(item.servers.first()).filter(|_| args.from_s3) {
+        Some((bucket, server)) => {
+            let folder = bucket::folder(&item, server, bucket);
+            let prefix = folder.strip_prefix(&format!("{}/", bucket.bucket)).map(str::to_owned);
+            Some(Bucket { prefix, ..bucket.clone() })
+        }
+        None if args.from_s3 => bail!("backups of database {name} are brought to no bucket: leave out --from-s3"),
+        None => None,
+    };
     if let Some(spec) = &mut new.in_cluster {
+        // Two databases of one system must not bring their log to one folder.
+        if let Some(prefix) = spec.backup.as_mut().and_then(|backup| backup.s3.as_mut()?.prefix.as_mut()) {
+            *prefix = format!("{prefix}-{}", args.new);
+        }
         spec.restore_from = Some(RestoreFrom {
-            claim: status.claim.clone(),
+            claim: s3.is_none().then(|| status.claim.clone()),
+            s3,
             backup: args.backup.clone(),
             target_time: args.at.map(|at| at.to_string()),
         });
@@ -165,10 +186,15 @@ mod tests {
             new: new.to_owned(),
             backup: backup.map(str::to_owned),
             at: at.map(|at| at.parse().unwrap()),
+            from_s3: false,
             apply: false,
         };
+        of(&args, name, &platform())
+    }
+
+    fn of(args: &Args, name: &str, platform: &LearningPlatform) -> Result<Database, String> {
         let now = "2026-11-02T12:00:00Z".parse().unwrap();
-        restored(&args, &platform(), name, now).map_err(|error| error.to_string())
+        restored(args, platform, name, now).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -179,9 +205,32 @@ mod tests {
         assert_eq!(spec.read_replicas, Some(2));
         let from = spec.restore_from.unwrap();
         assert_eq!(
-            (from.claim.as_str(), from.target_time.as_deref()),
-            ("data-story-old-backup-0", Some("2026-11-02T08:00:00Z"))
+            (from.claim.as_deref(), from.target_time.as_deref()),
+            (Some("data-story-old-backup-0"), Some("2026-11-02T08:00:00Z"))
         );
+    }
+
+    #[test]
+    fn from_the_bucket_it_is_made_of_the_folder_of_the_old_one_and_brings_its_own_backups_elsewhere() {
+        let tried = |bucket: Option<serde_json::Value>| {
+            let mut platform = platform();
+            let spec = platform.spec.databases[0].in_cluster.as_mut().unwrap().backup.as_mut().unwrap();
+            spec.s3 = bucket.map(|bucket| serde_json::from_value(bucket).unwrap());
+            let names = vec!["main".to_owned()];
+            let args = Args { names, new: "copy".to_owned(), backup: None, at: None, from_s3: true, apply: false };
+            of(&args, "main", &platform)
+        };
+        let secret = json!({"name": "s3"});
+        for (prefix, folder, own) in [(None, "learning/story-old", None), (Some("x"), "x", Some("x-copy"))] {
+            let mut bucket = json!({"bucket": "b", "endpoint": "http://minio:9000", "credentialsSecret": secret});
+            bucket["prefix"] = json!(prefix);
+            let spec = tried(Some(bucket)).unwrap().in_cluster.unwrap();
+            let from = spec.restore_from.unwrap();
+            assert_eq!((from.claim, from.s3.as_ref().unwrap().prefix.as_deref()), (None, Some(folder)));
+            assert_eq!(from.s3.unwrap().credentials_secret.unwrap().name, "s3");
+            assert_eq!(spec.backup.unwrap().s3.unwrap().prefix.as_deref(), own);
+        }
+        assert!(tried(None).unwrap_err().contains("brought to no bucket"));
     }
 
     #[test]

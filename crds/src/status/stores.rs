@@ -117,6 +117,15 @@ pub struct StoreServer {
 pub struct BackupStatus {
     /// Claim of the volume that they are on.
     pub claim: String,
+    /// Folder of a bucket that they are brought to, as `s3://<bucket>/<folder>`; absent where none is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
+    /// Whether the bucket had all of them, and the log, five minutes ago or later; absent where nobody can say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded: Option<bool>,
+    /// When the bucket last had all, RFC 3339, while it does not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_uploaded: Option<String>,
     /// Whether the log is received as it is written; absent while nobody has looked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streaming: Option<bool>,

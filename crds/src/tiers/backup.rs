@@ -1,6 +1,6 @@
 //! `databases[].inCluster.backup` and `restoreFrom`: base backups with the log that follows them, and databases made of them.
 
-use super::{in_cluster::StoreVolume, jobs::cron, pod::Resources};
+use super::{bucket::Bucket, in_cluster::StoreVolume, jobs::cron, pod::Resources};
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ pub const KEEP: i32 = 7;
 
 /// Base backups by the clock, and the log of the primary as it is written, on a volume of their own: the database can be
 /// restored as of any time since the oldest backup. The volume is in this cluster; what destroys the cluster's storage destroys
-/// the backups, too.
+/// the backups, too, unless `s3` brings them elsewhere.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
@@ -25,7 +25,13 @@ pub struct Backup {
     /// log since the oldest. Its claim is `data-<platform>-<name>-backup-0`, and becomes what `deletionPolicy` says.
     pub volume: StoreVolume,
 
-    /// What the receiver of the log and a backup each ask for and may use.
+    /// A bucket that they are brought to as well: backups as they become complete, and the log some seconds after it was written.
+    /// The bucket keeps the newest `keep` backups, with the log that they need. What is on the volume is never restored from the
+    /// bucket, and an empty volume removes nothing from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<Bucket>,
+
+    /// What the receiver of the log, a backup, and what brings them to a bucket each ask for and may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
 }
@@ -55,11 +61,23 @@ pub struct BackupSchedule {
 /// nothing is ever restored over data. It gets passwords of its own; those of roles that were made by hand come along.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.claim) != has(self.s3)").message(
+    "restoreFrom: say where the backups are: set exactly one of claim and s3"
+))]
+#[x_kube(validation = Rule::new("!has(self.s3) || has(self.s3.prefix)").message(
+    "restoreFrom.s3.prefix is missing: name the folder of the database's backups, by default <namespace>/<platform>-<database>"
+))]
 pub struct RestoreFrom {
     /// Claim of the volume with the backups, in this namespace: `data-<platform>-<database>-backup-0`. It is only read. The pod
     /// needs it on its node, until the database is restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
-    pub claim: String,
+    pub claim: Option<String>,
+
+    /// The bucket with the backups. It is only read. The backup and the log that follows it are first brought to the volume of the
+    /// database, packed as they are, which needs room for them beside its data until it is restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub s3: Option<Bucket>,
 
     /// Name of the backup. Default `latest`: the newest one, or the newest that was complete by `targetTime`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -3,6 +3,7 @@
 pub mod app;
 pub mod autoscaling;
 pub mod backup;
+pub mod bucket;
 pub mod cache;
 pub mod cloud_native_pg;
 pub mod connections;

@@ -60,6 +60,11 @@ pub fn good() -> Value {
                     "backup": {
                         "schedule": {"cron": "0 3 * * MON-FRI", "timeZone": "Europe/Berlin"}, "keep": 14,
                         "volume": {"storage": "60Gi"}, "resources": {"limits": {"memory": "256Mi"}},
+                        "s3": {
+                            "bucket": "backups.school", "prefix": "eu-1/tenants", "endpoint": "https://minio.storage:9000",
+                            "region": "eu-central-1", "serviceAccountName": "backups", "image": "rclone:1",
+                            "credentialsSecret": {"name": "s3", "accessKeyIdKey": "id", "secretAccessKeyKey": "key"},
+                        },
                     },
                     "pooler": {
                         "mode": "Session", "maxClientConnections": 56, "parameters": {"query_wait_timeout": "5"},
@@ -220,6 +225,13 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         ],
         "restoreFrom.targetTime",
     );
+    let restore = |from: Value| [(tenants("/shards"), none.clone()), (tenants("/restoreFrom"), from)];
+    for from in [json!({}), json!({"claim": "c", "s3": {"bucket": "backups", "prefix": "a/b"}})] {
+        let changes = restore(from);
+        case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "set exactly one of claim and s3");
+    }
+    let changes = restore(json!({"s3": {"bucket": "backups"}}));
+    case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.s3.prefix is missing");
     case(&[(&single("/tls/allowPlaintext"), json!(true))], "tls.allowPlaintext is for databases");
     case(&[(&tenants("/readReplicas"), json!(5))], "readReplicas must not be above");
     case(&[(&tenants("/readReplicas"), json!(4))], "set maxReadReplicas above readReplicas");

@@ -1,26 +1,19 @@
 #!/bin/sh
 # Takes a base backup, and lets go of old ones with the log that no backup needs any more.
-# LP_KEEP  how many backups to keep
+# LP_KEEP      how many backups to keep
+# LP_BUCKET    where upload.sh brings them beside this; empty where it does not
+# LP_PATIENCE  seconds without a sign of it after which it is not waited for
 . "${0%/*}/common.sh"
 . "${0%/*}/repository.sh"
+. "${0%/*}/layout.sh"
 : "${LP_KEEP:?}"
 child=
 trap '[ -z "$child" ] || kill "$child" 2>/dev/null; exit 143' TERM INT
-
-# A text of a backup.json.
-field() { sed -n "s/^ *\"$2\": \"\{0,1\}\([^\",]*\)\"\{0,1\},\{0,1\}\$/\1/p" "$1"; }
 
 fail() {
   say "$*"
   printf 'BackupFailed: %s\n' "$*" >"${LP_TERMINATION_LOG:-/dev/termination-log}" || :
   exit 1
-}
-
-# The names of the complete backups, the oldest first: they are times.
-complete() {
-  for file in "$repository"/backups/*/backup.json; do
-    [ ! -f "$file" ] || { file=${file%/*} && printf '%s\n' "${file##*/}"; }
-  done
 }
 
 # A base backup holds the log that makes it consistent, so that it can be restored without any more.
@@ -65,12 +58,12 @@ JSON
 
 # Only after one that is complete, so that there is always one.
 retain() {
-  complete | awk -v keep="$LP_KEEP" '{ all[NR] = $0 } END { for (i = 1; i <= NR - keep; i++) print all[i] }' |
+  complete "$repository" | awk -v keep="$LP_KEEP" '{ all[NR] = $0 } END { for (i = 1; i <= NR - keep; i++) print all[i] }' |
     while read -r old; do
       # Removal is not atomic, renaming is: a backup half removed must never look whole.
       mv "$repository/backups/$old" "$repository/backups/.$old" && rm -rf "$repository/backups/.$old" && say "let go of $old"
     done
-  oldest=$(field "$repository/backups/$(complete | head -n 1)/backup.json" segment)
+  oldest=$(field "$repository/backups/$(complete "$repository" | head -n 1)/backup.json" segment)
   [ -n "$oldest" ] && pg_archivecleanup -x .gz "$repository/wal" "$oldest"
 }
 
@@ -78,12 +71,33 @@ retain() {
 report() {
   printf '{"last": %s, "backups": [' "$(tr -d '\n' <"$repository/backups/$name/backup.json")"
   separator=
-  for kept in $(complete | sort -r | head -n 30); do
+  for kept in $(complete "$repository" | sort -r | head -n 30); do
     file=$repository/backups/$kept/backup.json
     printf '%s{"name": "%s", "ended": "%s", "bytes": %s}' "$separator" "$kept" "$(field "$file" ended)" "$(field "$file" bytes)"
     separator=', '
   done
-  printf ']}\n'
+  printf ']%s}\n' "$uploaded"
+}
+
+# Waits until the bucket has it, for as long as something is brought there.
+await_upload() {
+  uploaded=
+  [ -n "${LP_BUCKET:-}" ] || return 0
+  uploaded=', "uploaded": true'
+  since=$(date +%s) names=$LP_BACKUP_DIR/upload/names
+  until grep -qxF "$name" "$names" 2>/dev/null; do
+    alive=$(cat "$LP_BACKUP_DIR/upload/alive" 2>/dev/null) || alive=0
+    [ "$alive" -ge "$since" ] || alive=$since
+    if [ $(($(date +%s) - alive)) -ge "${LP_PATIENCE:-300}" ]; then
+      uploaded=', "uploaded": false'
+      say 'it is not in the bucket yet'
+      return 0
+    fi
+    sleep 1 &
+    child=$!
+    wait "$child" || :
+    child=
+  done
 }
 
 write_passfile
@@ -95,6 +109,8 @@ rm -rf "$repository"/backups/.[0-9]*
 say "taking a base backup of $LP_PRIMARY"
 take
 retain || say 'old log could not be removed'
+exec 9>&-
+await_upload
 report >"$run/report"
 say "done: $name"
 cat "$run/report" >"${LP_TERMINATION_LOG:-/dev/termination-log}"

@@ -47,6 +47,8 @@ if has_data; then
   timeline=$(control "$PGDATA" "Latest checkpoint's TimeLineID")
   [ -z "${LP_RECORD_TIMELINE:-}" ] || [ "$timeline" -ge "$LP_RECORD_TIMELINE" ] ||
     refuse NotPrimary "the volume holds timeline $timeline, the record says that the database went on in $LP_RECORD_TIMELINE"
+  # What it was restored from, where it was fetched.
+  rm -rf "$PGDATA.fetched"
   write_conf </dev/null
   [ "$(setup_key)" = "$(cat "$PGDATA/lp_setup" 2>/dev/null)" ] || setup "$PGDATA" ||
     {
@@ -77,6 +79,7 @@ else
   initdb -S -D "$PGDATA.new"
   mv "$PGDATA.new" "$PGDATA"
   flush_dir "${PGDATA%/*}"
+  rm -rf "$PGDATA.fetched"
 fi
 
 applied | write_conf

@@ -1,11 +1,7 @@
 # shellcheck shell=sh
 # What the scripts of backups share. Read by them after common.sh, never run by itself.
 #
-# LP_BACKUP_DIR   the backup volume. Below its directory `repository`:
-#                 system                whose backups these are, for good
-#                 backups/<name>/       a backup: what pg_basebackup writes, and backup.json. One without backup.json is none
-#                 wal/<segment>.gz      the log, segment by segment
-#                 receiving/            the segments that are being received
+# LP_BACKUP_DIR   the backup volume. Its directory `repository` is laid out as layout.sh says
 # LP_PRIMARY      the primary's address
 # LP_SECRET_DIR   backup.password
 repository=${LP_BACKUP_DIR:?}/repository

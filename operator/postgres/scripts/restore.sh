@@ -1,33 +1,16 @@
 # shellcheck shell=sh
 # Makes a database out of a backup. Read by primary.sh where there are no data and none are known.
 #
-# LP_RESTORE_DIR     the backup volume, for reading alone
+# LP_RESTORE_DIR     the backup volume, for reading alone; or what download.sh has brought
 # LP_RESTORE_BACKUP  the name of a backup, or `latest`
 # LP_RESTORE_TIME    as of when, in UTC as 2026-11-02T08:00:00Z; empty for all that was received
 
-# The backup to begin with: the one that is named, else the newest that was complete by then.
-choose() {
-  if [ "${LP_RESTORE_BACKUP:-latest}" != latest ]; then
-    chosen=$LP_RESTORE_BACKUP
-  else
-    chosen=
-    # Backups tell their end in whole seconds.
-    by=$(printf '%s\n' "${LP_RESTORE_TIME:-}" | sed 's/\.[0-9]*Z$/Z/')
-    for file in "$source"/backups/*/backup.json; do
-      [ -f "$file" ] || continue
-      ended=$(sed -n 's/^ *"ended": "\([^"]*\)".*/\1/p' "$file")
-      file=${file%/*}
-      [ -n "$by" ] && [ "$(printf '%s\n' "$ended" "$by" | LC_ALL=C sort | head -n 1)" != "$ended" ] || chosen=${file##*/}
-    done
-    [ -n "$chosen" ] || refuse RestoreRefused "no complete backup is there${LP_RESTORE_TIME:+ that had ended by $LP_RESTORE_TIME}"
-  fi
-  [ -f "$source/backups/$chosen/backup.json" ] || refuse RestoreRefused "there is no backup $chosen, or it is not complete"
-}
+. "${0%/*}/layout.sh"
 
 # Into the directory $1, which is not there. What is left of one that was cut off has been removed.
 restore() {
   source=${LP_RESTORE_DIR:?}/repository
-  choose
+  choose "$source"
   backup=$source/backups/$chosen
   say "restoring backup $chosen${LP_RESTORE_TIME:+ as of $LP_RESTORE_TIME}"
   mkdir -m 700 "$1"

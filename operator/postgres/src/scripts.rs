@@ -5,8 +5,8 @@
 /// `primary.sh` and `replica.sh` start the servers, `promote.sh` makes a primary of a replica's data, `ready.sh` is the readiness
 /// probe of both, `stop.sh` the preStop hook. They run with `sh` as a user of the image, and write only below `PGDATA`'s parent
 /// and `LP_RUN_DIR`. `common.sh` lists the environment. `archive.sh` and `backup.sh` run in pods of their own and write to the
-/// volume of the backups alone.
-pub const SCRIPTS: [(&str, &str); 11] = [
+/// volume of the backups alone. `upload.sh` and `download.sh` run in rclone's image.
+pub const SCRIPTS: [(&str, &str); 15] = [
     ("common.sh", include_str!("../scripts/common.sh")),
     ("primary.sh", include_str!("../scripts/primary.sh")),
     ("promote.sh", include_str!("../scripts/promote.sh")),
@@ -16,6 +16,10 @@ pub const SCRIPTS: [(&str, &str); 11] = [
     ("repository.sh", include_str!("../scripts/repository.sh")),
     ("archive.sh", include_str!("../scripts/archive.sh")),
     ("backup.sh", include_str!("../scripts/backup.sh")),
+    ("layout.sh", include_str!("../scripts/layout.sh")),
+    ("bucket.sh", include_str!("../scripts/bucket.sh")),
+    ("upload.sh", include_str!("../scripts/upload.sh")),
+    ("download.sh", include_str!("../scripts/download.sh")),
     ("restore.sh", include_str!("../scripts/restore.sh")),
     ("fetch.sh", include_str!("../scripts/fetch.sh")),
 ];

@@ -3,140 +3,15 @@
 
 mod support;
 
-use learningplatform_postgres::{Act, Archive, ArchiveState, Password, Role};
+use learningplatform_postgres::{Act, Archive, ArchiveState};
 use std::{
-    collections::BTreeMap,
     fs,
-    path::PathBuf,
     time::{Duration, Instant},
 };
 use support::{
-    Cluster, PATIENCE,
-    node::{Node, give},
-    said,
+    Cluster, PATIENCE, said,
+    source::{PRIMARY, Source, counts, rows},
 };
-
-const PRIMARY: Role = Role::Primary;
-
-/// A database whose log is received.
-struct Source {
-    cluster: Cluster,
-    archive: Node,
-    job: Node,
-}
-
-impl Source {
-    async fn new(prepare: impl FnOnce(&mut Cluster)) -> Self {
-        let mut cluster = Cluster::new(0);
-        cluster.wish.archive = Archive::On;
-        prepare(&mut cluster);
-        cluster.mount();
-        cluster.settle().await;
-        let [archive, job] =
-            ["story-main-backup-0", "story-main-backup-1-x"].map(|name| Node::new(name, cluster.path(name)));
-        let mut source = Self { cluster, archive, job };
-        fs::create_dir(source.volume()).unwrap();
-        give(&source.volume(), 0o755);
-        source.receive().await;
-        source
-    }
-
-    fn volume(&self) -> PathBuf {
-        self.cluster.path("backup")
-    }
-
-    fn repository(&self, path: &str) -> PathBuf {
-        self.volume().join("repository").join(path)
-    }
-
-    fn environment(&self, keep: u32) -> BTreeMap<String, String> {
-        let mut environment = self.cluster.environment(PRIMARY);
-        environment.insert("LP_BACKUP_DIR".into(), self.volume().to_str().unwrap().into());
-        environment.insert("LP_KEEP".into(), keep.to_string());
-        environment
-    }
-
-    async fn receive(&mut self) {
-        let environment = self.environment(1);
-        self.archive.run("archive.sh", environment);
-        let receives =
-            |decision: &learningplatform_postgres::Decision| decision.view.archive == Some(ArchiveState::Streaming);
-        let end = Instant::now() + PATIENCE;
-        while !receives(&self.cluster.round().await.1) {
-            assert!(Instant::now() < end, "nothing is received: {}", self.archive.log());
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        }
-    }
-
-    /// Takes a backup and returns its name.
-    fn backup(&mut self, keep: u32) -> String {
-        self.job.run("backup.sh", self.environment(keep));
-        assert_eq!(self.job.wait_for_exit(), Some(0), "{}", self.job.log());
-        let report = self.job.termination().unwrap();
-        let name = report.split("\"name\": \"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-        assert!(self.repository(&format!("backups/{name}/backup.json")).exists(), "{report}");
-        name
-    }
-
-    fn sql(&mut self, sql: &str) -> String {
-        self.cluster.node(PRIMARY).superuser(sql)
-    }
-
-    /// Rows of a kind, in a table that the apps own.
-    async fn write(&self, kind: &str, rows: u32) {
-        let app = self.cluster.app(PRIMARY, "web_a", "web-secret-1").await.unwrap();
-        app.batch_execute(&format!(
-            "CREATE TABLE IF NOT EXISTS ledger (kind text, i int);
-             INSERT INTO ledger SELECT '{kind}', i FROM generate_series(1, {rows}) i"
-        ))
-        .await
-        .unwrap();
-    }
-
-    /// Waits until all that was written is on the backup volume.
-    async fn received(&mut self) {
-        let wanted = self.sql("SELECT pg_current_wal_flush_lsn()");
-        let end = Instant::now() + PATIENCE;
-        let sql = format!("SELECT bool_or(write_lsn >= '{wanted}') FROM pg_stat_replication WHERE state = 'streaming'");
-        while self.sql(&sql) != "t" {
-            assert!(Instant::now() < end, "not received: {}", self.archive.log());
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    fn names(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.repository("backups")).unwrap().flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
-        names.sort();
-        names
-    }
-
-    /// A new database that is made of a backup, whose apps have other passwords.
-    fn copy(&self, backup: &str, time: &str) -> Cluster {
-        let mut copy = Cluster::new(0);
-        copy.wish.logins[0].password = Some(Password::new("web-secret-2"));
-        let volume = self.volume().to_str().unwrap().to_owned();
-        let from = [("LP_RESTORE_DIR", volume.as_str()), ("LP_RESTORE_BACKUP", backup), ("LP_RESTORE_TIME", time)];
-        copy.restore(from.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
-        copy
-    }
-
-    async fn restored(&self, backup: &str, time: &str) -> Cluster {
-        let mut copy = self.copy(backup, time);
-        copy.settle().await;
-        copy
-    }
-}
-
-async fn rows(cluster: &Cluster) -> Vec<(String, i64)> {
-    let app = cluster.app(PRIMARY, "web_a", "web-secret-2").await.unwrap();
-    let rows = app.query("SELECT kind, count(*) FROM ledger GROUP BY kind ORDER BY kind", &[]).await.unwrap();
-    rows.iter().map(|row| (row.get(0), row.get(1))).collect()
-}
-
-fn counts(wanted: &[(&str, i64)]) -> Vec<(String, i64)> {
-    wanted.iter().map(|(kind, count)| ((*kind).to_owned(), *count)).collect()
-}
 
 #[tokio::test]
 async fn a_restore_has_every_row_that_was_received_and_one_to_a_time_exactly_those_before() {

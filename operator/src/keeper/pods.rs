@@ -49,7 +49,7 @@ pub struct StorePod {
     pub stuck: bool,
     /// Whether its template is older than the StatefulSet's.
     pub outdated: bool,
-    /// Why its start script refused to start the server.
+    /// Why its start script, or one before it, refused to start the server.
     pub refused: Option<String>,
 }
 
@@ -71,6 +71,7 @@ fn read(pod: Arc<Pod>, revisions: &BTreeMap<String, String>) -> Option<StorePod>
     let label = |name: &str| pod.labels().get(name);
     let set = name.rsplit_once('-').map(|(set, _)| set.to_owned())?;
     let containers = pod.status.as_ref().and_then(|status| status.container_statuses.as_deref()).unwrap_or_default();
+    let before = pod.status.as_ref().and_then(|status| status.init_container_statuses.as_deref()).unwrap_or_default();
     let server = containers.iter().find(|container| container.name == SERVER);
     let ready = server.is_some() && containers.iter().all(|container| container.ready);
     Some(StorePod {
@@ -84,7 +85,7 @@ fn read(pod: Arc<Pod>, revisions: &BTreeMap<String, String>) -> Option<StorePod>
         never_started: pod.status.as_ref().is_none_or(|status| status.start_time.is_none()),
         stuck: trouble::of(&pod).is_some_and(|trouble| STUCK.contains(&trouble.reason)),
         outdated: revisions.get(&set).is_some_and(|newest| label(REVISION).is_some_and(|own| own != newest)),
-        refused: server.and_then(refused),
+        refused: server.into_iter().chain(before).find_map(refused),
         name,
         pod,
     })
@@ -150,6 +151,17 @@ mod tests {
         let ended = json!({"terminated": {"exitCode": REFUSED, "message": "DataMissing: where is it\n"}});
         let found = pod(0, "2", (false, ended), true);
         assert_eq!(found.refused.as_deref(), Some("DataMissing: where is it"));
+
+        let ended = json!({"terminated": {"exitCode": REFUSED, "message": "RestoreRefused: no bucket"}});
+        let pod = json!({
+            "metadata": {"name": "story-main-pg-0", "labels": {ORDINAL: "0", SHARD: "0"}},
+            "status": {
+                "initContainerStatuses": [container("downloader", false, &ended)],
+                "containerStatuses": [container("server", false, &json!({"waiting": {"reason": "PodInitializing"}}))],
+            },
+        });
+        let found = read(Arc::new(serde_json::from_value(pod).unwrap()), &BTreeMap::new()).unwrap();
+        assert_eq!(found.refused.as_deref(), Some("RestoreRefused: no bucket"));
     }
 
     #[test]

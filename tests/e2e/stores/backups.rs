@@ -5,12 +5,12 @@ use crate::lpctl::{code, lpctl, out};
 use crds::status::StoreStatus;
 use k8s_openapi::api::core::v1::ConfigMap;
 
-async fn told(ns: &TestNamespace, name: &str) -> StoreStatus {
+pub(super) async fn told(ns: &TestNamespace, name: &str) -> StoreStatus {
     let status = ns.platform("school").await.status.unwrap_or_default();
     status.databases.into_iter().find(|store| store.name == name).unwrap_or_default()
 }
 
-async fn backups(ns: &TestNamespace, name: &str) -> (String, String, usize, bool) {
+pub(super) async fn backups(ns: &TestNamespace, name: &str) -> (String, String, usize, bool) {
     let store = told(ns, name).await;
     let condition = store.conditions.iter().find(|condition| condition.type_ == "BackupReady");
     let (status, reason) = condition.map(|c| (c.status.clone(), c.reason.clone())).unwrap_or_default();
@@ -19,7 +19,7 @@ async fn backups(ns: &TestNamespace, name: &str) -> (String, String, usize, bool
 }
 
 /// Waits until all that was written is on the backup volume.
-async fn received(stores: &Stores<'_>) {
+pub(super) async fn received(stores: &Stores<'_>) {
     let address = stores.addresses("main").await.remove("school-main-pg-0").expect("the primary's address");
     let mut config = tokio_postgres::Config::new();
     let password = stores.secret("main", "operatorPassword").await;

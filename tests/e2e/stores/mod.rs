@@ -2,6 +2,7 @@
 
 mod backups;
 mod bring_up;
+mod bucket;
 mod budget;
 mod cert_manager;
 mod chaos;

@@ -106,7 +106,12 @@ fn details(store: &StoreView, said: &str, style: &Style, now: Timestamp) -> Stri
 fn backups(backup: &BackupStatus, now: Timestamp) -> String {
     let last = backup.backups.first().map_or("none yet".to_owned(), |last| {
         let when = last.ended.parse().map(|ended| format!(", {}", ago(ended, now))).unwrap_or_default();
-        format!("{}{when}, {}; {} kept, in this cluster alone", last.name, size(last.bytes), backup.backups.len())
+        let place = match (&backup.bucket, backup.uploaded) {
+            (None, _) => "in this cluster alone".to_owned(),
+            (Some(bucket), Some(true)) => format!("here and in {bucket}"),
+            (Some(bucket), _) => format!("here; {bucket} does not have everything yet"),
+        };
+        format!("{}{when}, {}; {} kept, {place}", last.name, size(last.bytes), backup.backups.len())
     });
     let log = if backup.streaming == Some(false) { "; the log that follows is not received now" } else { "" };
     format!("{last}{log}")

@@ -1,8 +1,10 @@
 //! Real servers as plain processes, started by the pods' own scripts, and a small stand-in for Kubernetes and the keeper.
 #![allow(dead_code, clippy::unwrap_used)]
 
+pub mod bucket;
 pub mod certificates;
 pub mod node;
+pub mod source;
 
 use learningplatform_postgres::{
     Access, Archive, Ask, Database, Decision, Durability, Gate, Login, Password, Pod, ReplicaState, Role, SCRIPTS,
@@ -135,6 +137,12 @@ impl Cluster {
         }
         put(&self.path("secrets").join("replication.password"), "replica:tion\\secret-1");
         put(&self.path("secrets").join("backup.password"), BACKUP);
+    }
+
+    /// An address beside those of the pods, with a port that nobody uses.
+    pub fn free_address(&self) -> String {
+        let listener = TcpListener::bind((address(self.net, Role::Replica(200)), 0)).unwrap();
+        listener.local_addr().unwrap().to_string()
     }
 
     /// The environment that a pod would have.

@@ -72,7 +72,8 @@ impl Node {
         if let Some(path) = std::env::var_os("LD_LIBRARY_PATH") {
             command.env("LD_LIBRARY_PATH", path);
         }
-        command.env("PATH", format!("{}:/usr/bin:/bin", bin().display()));
+        let beside = self.environment.get(super::bucket::PROGRAMS).map(|dir| format!(":{dir}")).unwrap_or_default();
+        command.env("PATH", format!("{}:/usr/bin:/bin{beside}", bin().display()));
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
@@ -134,6 +135,11 @@ impl Node {
     pub fn is_ready(&mut self) -> bool {
         let mut probe = self.script("ready.sh");
         self.runs() && probe.stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    }
+
+    /// Whether a script says yes.
+    pub fn probe(&self, script: &str, argument: &str) -> bool {
+        self.script(script).arg(argument).stdin(Stdio::null()).status().unwrap().success()
     }
 
     /// Sends SIGTERM and waits for the end of a container without a preStop hook.

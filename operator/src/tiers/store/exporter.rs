@@ -4,7 +4,7 @@
 use super::{
     Identity, SHARD,
     auth::{self, Passwords},
-    pods::{self, env},
+    pods::{self, env, env_secret},
 };
 use crate::{
     capabilities::Served,
@@ -13,7 +13,7 @@ use crate::{
     tiers::{Children, app::pod_monitor::stamp},
 };
 use crds::tiers::{in_cluster::StoreExporter, pod::Discovery};
-use k8s_openapi::api::core::v1::{EnvVar, EnvVarSource, SecretKeySelector};
+use k8s_openapi::api::core::v1::EnvVar;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -110,9 +110,7 @@ pub fn password(passwords: &mut Passwords, wanted: bool) {
 
 /// The variables with its role and its password, by their names.
 pub fn login(object_name: &str, user: &str, password: &str) -> [EnvVar; 2] {
-    let selector = SecretKeySelector { name: auth::name(object_name), key: PASSWORD.to_owned(), optional: None };
-    let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
-    [env(user, ROLE), EnvVar { name: password.to_owned(), value: None, value_from: Some(source) }]
+    [env(user, ROLE), env_secret(password, &auth::name(object_name), PASSWORD)]
 }
 
 /// Whether the pods of a store that run with an exporter carry the annotations; None where none does.

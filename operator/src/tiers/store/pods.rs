@@ -8,8 +8,8 @@ use crds::tiers::{
 use k8s_openapi::{
     api::core::v1::{
         Affinity, Capabilities, EnvVar, EnvVarSource, ExecAction, ObjectFieldSelector, PodAffinityTerm,
-        PodAntiAffinity, PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile, SecurityContext,
-        TopologySpreadConstraint, WeightedPodAffinityTerm,
+        PodAntiAffinity, PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile, SecretKeySelector,
+        SecurityContext, TopologySpreadConstraint, WeightedPodAffinityTerm,
     },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
@@ -145,6 +145,13 @@ pub fn env(name: &str, value: impl ToString) -> EnvVar {
 pub fn env_field(name: &str, path: &str) -> EnvVar {
     let field_ref = ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: path.to_owned() };
     let source = EnvVarSource { field_ref: Some(field_ref), ..EnvVarSource::default() };
+    EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
+}
+
+/// An environment variable from a key of a Secret.
+pub fn env_secret(name: &str, secret: &str, key: &str) -> EnvVar {
+    let selector = SecretKeySelector { name: secret.to_owned(), key: key.to_owned(), optional: None };
+    let source = EnvVarSource { secret_key_ref: Some(selector), ..EnvVarSource::default() };
     EnvVar { name: name.to_owned(), value: None, value_from: Some(source) }
 }
 

@@ -347,12 +347,13 @@ fn template(
     scrape: &BTreeMap<String, String>,
 ) -> Value {
     let spread = role_selector(database, server, role);
+    let data = format!("{MOUNT}/data");
     let mut pod = serde_json::to_value(pods::pod(&database.spec.pods, &spread, GRACE_SECONDS)).unwrap_or_default();
     let env = [
         env("LP_MAX_LAG", super::MAX_LAG.as_secs()),
         env("LP_PRIMARY", format!("{}.{}.svc", server.primary_service(), database.namespace)),
         // Below the mount: a filesystem's own lost+found stands there.
-        env("PGDATA", format!("{MOUNT}/data")),
+        env("PGDATA", &data),
         env_field("POD_NAME", "metadata.name"),
     ];
     let script = |name: &str| json!(["/bin/sh", format!("{CONFIG}/{name}")]);
@@ -405,7 +406,7 @@ fn template(
         { "name": "tmp", "emptyDir": {} },
         { "name": "shm", "emptyDir": { "medium": "Memory" } },
     ]);
-    backup::objects::restore(database, has_data, &mut pod);
+    backup::objects::restore(database, server, has_data, (MOUNT, &data), &mut pod);
     tls::mount(&mut pod, tls::secret_name(database.spec.tls.as_ref(), &database.object_name));
     let labels = tls::labels(database.spec.tls.as_ref(), labels.clone());
     json!({ "metadata": { "labels": labels, "annotations": some_map(scrape.clone()) }, "spec": pod })

@@ -1,5 +1,6 @@
 //! Backups of a database in this cluster: what is seen of them, kept in its record, and told.
 
+pub mod bucket;
 mod cron;
 pub mod objects;
 
@@ -16,6 +17,7 @@ use crate::{
     },
     validate::{Problem, ValidPlatform},
 };
+use bucket::Upload;
 use crds::{
     status::{BackupStatus, ConditionType, Reason, StoredBackup},
     tiers::backup::RestoreFrom,
@@ -24,7 +26,7 @@ use cron::Cron;
 use jiff::{Timestamp, ToSpan, tz::TimeZone};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::ResourceExt;
-use objects::BACKUP;
+use objects::{ARCHIVE, BACKUP};
 use postgres::{Archive, ArchiveState};
 use serde::Deserialize;
 use std::sync::Arc;
@@ -45,6 +47,8 @@ pub struct Seen {
     pub failed: Option<(String, String)>,
     /// What keeps the receiver of the log from running.
     pub trouble: Option<Trouble>,
+    /// How it stands with the bucket, where one is asked for.
+    pub upload: Option<Upload>,
     /// Since when backups are asked for.
     pub since: Option<Timestamp>,
 }
@@ -71,28 +75,27 @@ pub fn observe(
     server: &Server,
     trouble: Option<Trouble>,
 ) -> Seen {
-    if database.spec.backup.is_none() {
-        return Seen::default();
-    }
-    let is_run = |object: &dyn Fn(&str) -> Option<String>| {
-        object(super::objects::ROLE).as_deref() == Some(BACKUP)
+    let Some(spec) = &database.spec.backup else { return Seen::default() };
+    let is = |role: &str, object: &dyn Fn(&str) -> Option<String>| {
+        object(super::objects::ROLE).as_deref() == Some(role)
             && object(COMPONENT).as_ref() == Some(&database.identity.id)
             && object(SHARD) == Some(server.shard.to_string())
     };
-    let pods: Vec<Arc<Pod>> = ctx.stores.pods.state();
-    let pods: Vec<&Arc<Pod>> = pods
-        .iter()
-        .filter(|pod| {
+    let all: Vec<Arc<Pod>> = ctx.stores.pods.state();
+    let of = |role: &str| -> Vec<&Arc<Pod>> {
+        let ours = |pod: &&Arc<Pod>| {
             pod.namespace().as_deref() == Some(&lp.key.namespace)
                 && pod.labels().get(INSTANCE) == Some(&lp.key.name)
-                && is_run(&|label| pod.labels().get(label).cloned())
-        })
-        .collect();
+                && is(role, &|label| pod.labels().get(label).cloned())
+        };
+        all.iter().filter(ours).collect()
+    };
+    let pods = of(BACKUP);
     let report = pods.iter().filter_map(|pod| report(&last_words(pod)?)).max_by(|a, b| a.last.ended.cmp(&b.last.ended));
     let runs = children
         .0
         .iter()
-        .filter(|(id, object)| id.kind == Kind::Job && is_run(&|label| object.labels().get(label).cloned()));
+        .filter(|(id, object)| id.kind == Kind::Job && is(BACKUP, &|label| object.labels().get(label).cloned()));
     let newest = runs.max_by_key(|(_, object)| object.metadata.creation_timestamp.as_ref().map(|time| time.0));
     let failed = newest.and_then(|(id, _)| {
         let job: Job = children.typed(Kind::Job, &id.name)?;
@@ -106,7 +109,8 @@ pub fn observe(
     let since = children
         .get(Kind::CronJob, &server.backup())
         .and_then(|cron_job| cron_job.metadata.creation_timestamp.as_ref());
-    Seen { report, failed, trouble, since: since.map(|time| time.0) }
+    let upload = spec.s3.as_ref().and_then(|_| of(ARCHIVE).into_iter().find_map(|pod| bucket::upload_of(pod)));
+    Seen { report, failed, trouble, upload, since: since.map(|time| time.0) }
 }
 
 /// What the container of a run has left as its termination message.
@@ -179,6 +183,12 @@ pub fn told(
     let due = |after: Timestamp| Cron::parse(&spec.schedule.cron)?.next(after, zone.as_ref()?);
     let status = BackupStatus {
         claim: server.backup_claim(),
+        bucket: spec.s3.as_ref().map(|bucket| format!("s3://{}", bucket::folder(database, server, bucket))),
+        uploaded: seen.backup.upload.as_ref().map(|upload| *upload == Upload::Done),
+        last_uploaded: match &seen.backup.upload {
+            Some(Upload::Failed { last, .. }) => last.clone(),
+            _ => None,
+        },
         streaming: archive.map(|archive| archive == ArchiveState::Streaming),
         log_lost: record.get(LOG_LOST).cloned(),
         next: due(now).map(|next| next.to_string()),
@@ -196,8 +206,16 @@ fn verdict(
 ) -> Verdict {
     let says = |state, reason, message: String| Verdict::new(ConditionType::BackupReady, state, reason, message);
     let failed = |message: String| says(State::False, Reason::BackupFailed, message);
+    let place = status.bucket.as_deref().unwrap_or_default();
+    if let Some(Upload::Failed { last, error }) = &seen.upload {
+        let last =
+            last.as_ref().map_or("has never had all of them".to_owned(), |last| format!("last had all at {last}"));
+        return failed(format!("backups cannot be brought to {place}, which {last}: {error}"));
+    }
     if let Some(trouble) = &seen.trouble {
-        return failed(format!("the log is not received: {}", trouble.message));
+        let of_bucket = trouble.message.starts_with(&format!("container {}", bucket::UPLOADER));
+        let what = if of_bucket { "backups are not brought to the bucket" } else { "the log is not received" };
+        return failed(format!("{what}: {}", trouble.message));
     }
     if let Some((job, why)) = &seen.failed {
         return failed(format!("the last backup failed ({why}): see the logs of Job {job}"));
@@ -227,6 +245,19 @@ fn verdict(
             Reason::Progressing,
             "no backup has been taken yet: `lpctl backup` takes one now".to_owned(),
         ),
+        Some(last) if status.bucket.is_some() => {
+            let kept = format!("{}, was complete at {}; {} are kept", last.name, last.ended, status.backups.len());
+            match seen.upload {
+                Some(Upload::Done) => {
+                    let message = format!("the last backup, {kept}, here and in {place}, with the log that follows");
+                    says(State::True, Reason::Succeeded, message)
+                }
+                _ => {
+                    let message = format!("the last backup, {kept}; {place} does not have everything yet");
+                    says(State::Unknown, Reason::Progressing, message)
+                }
+            }
+        }
         Some(last) => says(
             State::True,
             Reason::BackupsNotOffCluster,
@@ -259,9 +290,19 @@ pub fn check(path: &str, database: &InCluster) -> Vec<Problem> {
             let problem = "no time with a zone: write it as 2026-11-02T08:00:00Z";
             problems.push(Problem::new(format!("{path}.restoreFrom.targetTime"), problem));
         }
-        if database.servers.iter().any(|server| server.backup_claim() == from.claim) {
+        if database.servers.iter().any(|server| from.claim.as_ref() == Some(&server.backup_claim())) {
             let problem = "the database's own backups: restore into a database of another name, or abandonData first";
             problems.push(Problem::new(format!("{path}.restoreFrom.claim"), problem));
+        }
+        let to = database.spec.backup.as_ref().and_then(|backup| backup.s3.as_ref());
+        if let (Some(to), Some(from)) = (to, &from.s3) {
+            let own =
+                |server| to.endpoint == from.endpoint && bucket::folder(database, server, to) == bucket::source(from);
+            if database.servers.iter().any(own) {
+                let problem = "backup.s3 brings this database's backups to the same folder, where they would mix with those that it is made \
+                               of: name another backup.s3.prefix";
+                problems.push(Problem::new(format!("{path}.restoreFrom.s3.prefix"), problem));
+            }
         }
     }
     problems

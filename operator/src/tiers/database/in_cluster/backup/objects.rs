@@ -1,6 +1,9 @@
 //! The objects of the backups of one primary: the receiver of the log, whose StatefulSet has the volume, and the CronJob beside it.
 
-use super::super::{BACKUP_PASSWORD, DEFAULT_IMAGE, InCluster, Server};
+use super::{
+    super::{BACKUP_PASSWORD, DEFAULT_IMAGE, InCluster, Server},
+    bucket,
+};
 use crate::{
     kinds::Kind,
     tiers::{
@@ -124,7 +127,7 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
         }] } });
     }
     let keep = spec.keep.unwrap_or(KEEP);
-    let environment = [
+    let mut environment = vec![
         env("LP_BACKUP_DIR", MOUNT),
         env("LP_KEEP", keep),
         env("LP_PRIMARY", format!("{}.{}.svc", server.primary_service(), database.namespace)),
@@ -132,6 +135,8 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
         env("PGDATA", "/nonexistent"),
         env_field("POD_NAME", "metadata.name"),
     ];
+    let of_bucket = spec.s3.as_ref().filter(|_| shared.is_some());
+    environment.extend(of_bucket.into_iter().flat_map(|to| bucket::waiting(database, server, to)));
     pod["containers"] = json!([{
         "name": role,
         "image": database.spec.image.as_deref().unwrap_or(DEFAULT_IMAGE),
@@ -160,30 +165,39 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
         json!({ "name": "tmp", "emptyDir": {} }),
     ];
     pod["volumes"] = data.into_iter().chain(volumes).collect();
+    if shared.is_none() {
+        bucket::upload(database, server, &pods, MOUNT, &mut pod);
+    }
     tls::mount_authorities(&mut pod, tls::secret_name(database.spec.tls.as_ref(), &database.object_name));
     json!({ "metadata": { "labels": labels(database, server, role) }, "spec": pod })
 }
 
-/// Lets the primary's pod make its database of a backup, on the node where that is read and written. Only for as long as the
-/// database has no data: afterwards the volume is let go.
-pub fn restore(database: &InCluster, has_data: bool, pod: &mut Value) {
+/// Lets the primary's pod make its database of a backup: of a volume, on the node where that is read and written, or of what is
+/// first fetched from a bucket. Only for as long as the database has no data: afterwards both are let go. The pod's own volume is
+/// mounted at `mount` and has the data in `data`.
+pub fn restore(database: &InCluster, server: &Server, has_data: bool, (mount, data): (&str, &str), pod: &mut Value) {
     let Some(from) = database.spec.restore_from.as_ref().filter(|_| !has_data) else { return };
     let push = |list: Option<&mut Value>, values: Vec<Value>| {
         if let Some(list) = list.and_then(Value::as_array_mut) {
             list.extend(values);
         }
     };
-    let variables: [EnvVar; 3] = [
-        env("LP_RESTORE_DIR", MOUNT),
+    let which: [EnvVar; 2] = [
         env("LP_RESTORE_BACKUP", from.backup.as_deref().unwrap_or("latest")),
         env("LP_RESTORE_TIME", super::target_time(from).unwrap_or_default()),
     ];
-    push(pod.pointer_mut("/containers/0/env"), variables.iter().map(|variable| json!(variable)).collect());
+    let place = if from.s3.is_some() { format!("{data}.fetched") } else { MOUNT.to_owned() };
+    let variables = [env("LP_RESTORE_DIR", place)].into_iter().chain(which.clone());
+    push(pod.pointer_mut("/containers/0/env"), variables.map(|variable| json!(variable)).collect());
+    if let Some(bucket) = &from.s3 {
+        bucket::download(database, server, bucket, (mount, data), &which, pod);
+    }
+    let Some(claim) = &from.claim else { return };
     let mount = json!({ "name": "restore", "mountPath": MOUNT, "readOnly": true });
     push(pod.pointer_mut("/containers/0/volumeMounts"), vec![mount]);
-    let volume = json!({ "name": "restore", "persistentVolumeClaim": { "claimName": from.claim } });
+    let volume = json!({ "name": "restore", "persistentVolumeClaim": { "claimName": claim } });
     push(pod.pointer_mut("/volumes"), vec![volume]);
-    if let Some(holder) = from.claim.strip_prefix("data-") {
+    if let Some(holder) = claim.strip_prefix("data-") {
         pod["affinity"]["podAffinity"] = json!({ "preferredDuringSchedulingIgnoredDuringExecution": [{
             "weight": 100,
             "podAffinityTerm": {

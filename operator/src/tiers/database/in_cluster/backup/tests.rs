@@ -1,4 +1,5 @@
 use super::*;
+use crds::tiers::bucket::Bucket;
 use serde_json::json;
 
 fn at(text: &str) -> Timestamp {
@@ -66,10 +67,19 @@ fn the_condition_says_what_is_wrong_first() {
     let trouble = Trouble { reason: Reason::Unschedulable, message: "no node".into() };
     let good = || BackupStatus { backups: vec![last("2026-11-04T03:00:09Z")], ..BackupStatus::default() };
     let failed = Some(("story-main-backup-1".to_owned(), "BackupFailed: x".to_owned()));
+    let with_bucket = || BackupStatus { bucket: Some("s3://b/learning/story-main".into()), ..good() };
+    let upload = |upload: Upload| Seen { upload: Some(upload), ..Seen::default() };
+    let refused = Upload::Failed { last: Some("2026-11-04T03:00:00Z".into()), error: "AccessDenied".into() };
+    let pulled = Trouble { reason: Reason::ImagePull, message: "container uploader: image x cannot be pulled".into() };
     for (status, seen, state, reason) in [
         (good(), Seen::default(), State::True, Reason::BackupsNotOffCluster),
         (good(), Seen { trouble: Some(trouble), ..Seen::default() }, State::False, Reason::BackupFailed),
         (good(), Seen { failed, ..Seen::default() }, State::False, Reason::BackupFailed),
+        (with_bucket(), upload(Upload::Done), State::True, Reason::Succeeded),
+        (with_bucket(), upload(Upload::UnderWay), State::Unknown, Reason::Progressing),
+        (with_bucket(), Seen::default(), State::Unknown, Reason::Progressing),
+        (with_bucket(), upload(refused), State::False, Reason::BackupFailed),
+        (with_bucket(), Seen { trouble: Some(pulled), ..Seen::default() }, State::False, Reason::BackupFailed),
         (
             BackupStatus { log_lost: Some("2026-11-04T04:00:00Z".into()), ..good() },
             Seen::default(),
@@ -108,24 +118,53 @@ fn wishes_that_cannot_be_carried_out_are_refused() {
     assert_eq!(check("p", &wish), []);
     wish.spec.backup.as_mut().expect("a backup").schedule.cron = "0 17-8 * * *".into();
     wish.spec.restore_from = Some(RestoreFrom {
-        claim: "data-story-main-backup-0".into(),
+        claim: Some("data-story-main-backup-0".into()),
         target_time: Some("2026-02-30T00:00:00Z".into()),
-        backup: None,
+        ..RestoreFrom::default()
     });
     let fields: Vec<String> = check("p", &wish).into_iter().map(|problem| problem.field).collect();
     assert_eq!(fields, ["p.backup.schedule.cron", "p.restoreFrom.targetTime", "p.restoreFrom.claim"]);
     wish.spec.restore_from.as_mut().expect("a wish").target_time = Some("2026-11-02T09:00:00.25+01:00".into());
     let from = wish.spec.restore_from.as_ref().expect("a wish");
     assert_eq!(target_time(from).as_deref(), Some("2026-11-02T08:00:00.25Z"));
+
+    // The folder that it is made of, and the one that its own backups would be brought to.
+    let to =
+        |prefix: Option<&str>| Bucket { bucket: "b".into(), prefix: prefix.map(str::to_owned), ..Bucket::default() };
+    let mut wish = wished(true);
+    wish.spec.restore_from = Some(RestoreFrom { s3: Some(to(Some("learning/story-main"))), ..RestoreFrom::default() });
+    for (prefix, refused) in [(None, true), (Some("learning/story-main"), true), (Some("learning/again"), false)] {
+        wish.spec.backup.as_mut().expect("a backup").s3 = Some(to(prefix));
+        let fields: Vec<String> = check("p", &wish).into_iter().map(|problem| problem.field).collect();
+        assert_eq!(fields, if refused { vec!["p.restoreFrom.s3.prefix"] } else { vec![] }, "{prefix:?}");
+    }
+}
+
+#[test]
+fn each_server_has_a_folder_of_its_own() {
+    let folders = |shards: Option<i32>, prefix: Option<&str>| {
+        let mut item = json!({"name": "main", "inCluster": {"volume": {"storage": "1Gi"}}});
+        item["inCluster"]["shards"] = json!(shards);
+        let item: crds::tiers::database::Database = serde_json::from_value(item).expect("a database");
+        let wish = InCluster::new("story", "learning", &item, item.in_cluster.as_ref().expect("in the cluster"));
+        let bucket = Bucket { bucket: "b".into(), prefix: prefix.map(str::to_owned), ..Bucket::default() };
+        wish.servers.iter().map(|server| bucket::folder(&wish, server, &bucket)).collect::<Vec<_>>()
+    };
+    assert_eq!(folders(None, None), ["b/learning/story-main"]);
+    assert_eq!(folders(None, Some("x/y")), ["b/x/y"]);
+    assert_eq!(folders(Some(2), None), ["b/learning/story-main-0", "b/learning/story-main-1"]);
+    assert_eq!(folders(Some(2), Some("x")), ["b/x/0", "b/x/1"]);
 }
 
 #[test]
 fn a_pod_restores_only_as_long_as_there_are_no_data() {
     let mut wish = wished(false);
-    wish.spec.restore_from = Some(RestoreFrom { claim: "data-story-old-backup-0".into(), ..RestoreFrom::default() });
+    wish.spec.restore_from =
+        Some(RestoreFrom { claim: Some("data-story-old-backup-0".into()), ..RestoreFrom::default() });
+    let paths = ("/volume", "/volume/data");
     let bare = || json!({"containers": [{"env": [], "volumeMounts": []}], "volumes": [], "affinity": {}});
     let mut pod = bare();
-    objects::restore(&wish, false, &mut pod);
+    objects::restore(&wish, &wish.servers[0], false, paths, &mut pod);
     let values: Vec<&str> = pod["containers"][0]["env"]
         .as_array()
         .expect("a list")
@@ -140,6 +179,16 @@ fn a_pod_restores_only_as_long_as_there_are_no_data() {
     assert_eq!(labels["statefulset.kubernetes.io/pod-name"], "story-old-backup-0");
 
     let mut pod = bare();
-    objects::restore(&wish, true, &mut pod);
+    objects::restore(&wish, &wish.servers[0], true, paths, &mut pod);
+    assert_eq!(pod, bare());
+
+    let bucket = Bucket { bucket: "b".into(), prefix: Some("x".into()), ..Bucket::default() };
+    wish.spec.restore_from = Some(RestoreFrom { s3: Some(bucket), ..RestoreFrom::default() });
+    objects::restore(&wish, &wish.servers[0], false, paths, &mut pod);
+    assert_eq!(pod["containers"][0]["env"][0]["value"], "/volume/data.fetched");
+    assert_eq!(pod["initContainers"][0]["env"][0]["value"], "lp:b/x");
+    assert_eq!((&pod["volumes"], &pod["affinity"]), (&json!([]), &json!({})));
+    let mut pod = bare();
+    objects::restore(&wish, &wish.servers[0], true, paths, &mut pod);
     assert_eq!(pod, bare());
 }
