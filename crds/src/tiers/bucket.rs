@@ -1,5 +1,6 @@
 //! A folder in an S3-compatible bucket.
 
+use crate::SecretKey;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,10 @@ pub struct Bucket {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://[^\\s/?#@]+(/[^\\s?#]*)?$"))]
     pub endpoint: Option<String>,
+
+    /// The certificate authority (PEM) that signed the certificate of `endpoint`. Default: the authorities that the image trusts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<SecretKey>,
 
     /// Region of the bucket. Default `us-east-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]

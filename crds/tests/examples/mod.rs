@@ -64,6 +64,7 @@ pub fn good() -> Value {
                             "bucket": "backups.school", "prefix": "eu-1/tenants", "endpoint": "https://minio.storage:9000",
                             "region": "eu-central-1", "serviceAccountName": "backups", "image": "rclone:1",
                             "credentialsSecret": {"name": "s3", "accessKeyIdKey": "id", "secretAccessKeyKey": "key"},
+                            "ca": {"name": "s3", "key": "ca.crt"},
                         },
                     },
                     "pooler": {

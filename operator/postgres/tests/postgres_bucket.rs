@@ -47,7 +47,7 @@ fn backup(source: &mut Source, bucket: &Bucket, keep: u32) -> (String, String) {
 #[tokio::test]
 async fn a_lost_volume_costs_no_row_that_was_in_the_bucket() {
     let mut source = Source::new(|_| {}).await;
-    let bucket = Bucket::new(&source);
+    let bucket = Bucket::with_tls(&source);
     let mut uploader = Uploader::new(&source, &bucket, 7);
     source.write("1 before", 1000).await;
     let (name, report) = backup(&mut source, &bucket, 7);

@@ -1,8 +1,9 @@
 //! A real server of S3, and what brings backups to it.
 
 use super::{
-    PATIENCE,
+    PATIENCE, certificates,
     node::{Node, give},
+    put,
     source::Source,
 };
 use std::{
@@ -14,6 +15,7 @@ use std::{
     sync::OnceLock,
     time::{Duration, Instant, SystemTime},
 };
+use tls::{AUTHORITIES, CERTIFICATE, KEY as KEY_FILE};
 
 /// Variable with the folder of rclone.
 pub const PROGRAMS: &str = "LP_TEST_PROGRAMS";
@@ -38,6 +40,8 @@ pub struct Bucket {
     address: String,
     dir: PathBuf,
     programs: PathBuf,
+    /// Folder with its certificates, where it speaks TLS.
+    tls: Option<PathBuf>,
     child: Option<Child>,
 }
 
@@ -51,7 +55,22 @@ impl Bucket {
         give(&programs, 0o755);
         fs::copy(rclone(), programs.join("rclone")).unwrap();
         let address = source.cluster.free_address();
-        let mut bucket = Self { address, dir, programs, child: None };
+        let mut bucket = Self { address, dir, programs, tls: None, child: None };
+        bucket.start();
+        bucket
+    }
+
+    /// One whose certificate only its own authority has signed.
+    pub fn with_tls(source: &Source) -> Self {
+        let mut bucket = Self::new(source);
+        bucket.stop();
+        let tls = source.cluster.path("s3-tls");
+        let host = bucket.address.split(':').next().unwrap().to_owned();
+        let files = certificates::for_names(&[host]);
+        for key in [AUTHORITIES, CERTIFICATE, KEY_FILE] {
+            put(&tls.join(key), std::str::from_utf8(&files[key]).unwrap());
+        }
+        bucket.tls = Some(tls);
         bucket.start();
         bucket
     }
@@ -60,6 +79,9 @@ impl Bucket {
         let log = || fs::File::options().append(true).create(true).open(self.dir.with_extension("log")).unwrap();
         let mut server = Command::new(rclone());
         server.args(["serve", "s3", "--addr", &self.address, "--config", "/notfound"]).arg(&self.dir);
+        if let Some(tls) = &self.tls {
+            server.arg("--cert").arg(tls.join(CERTIFICATE)).arg("--key").arg(tls.join(KEY_FILE));
+        }
         server.env("RCLONE_AUTH_KEY", format!("\"{KEY_ID},{KEY}\"")).stdin(Stdio::null()).stdout(log()).stderr(log());
         self.child = Some(server.spawn().unwrap());
         let end = Instant::now() + PATIENCE;
@@ -97,10 +119,12 @@ impl Bucket {
 
     /// How the pods' scripts reach it.
     pub fn access(&self) -> BTreeMap<String, String> {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let authority = self.tls.iter().map(|tls| ("RCLONE_CA_CERT".to_owned(), tls.join(AUTHORITIES)));
         let config = [
             ("TYPE", "s3"),
             ("PROVIDER", "Other"),
-            ("ENDPOINT", &format!("http://{}", self.address)),
+            ("ENDPOINT", &format!("{scheme}://{}", self.address)),
             ("NO_CHECK_BUCKET", "true"),
             ("ACCESS_KEY_ID", KEY_ID),
             ("SECRET_ACCESS_KEY", KEY),
@@ -108,6 +132,7 @@ impl Bucket {
         let config = config.map(|(name, value)| (format!("RCLONE_CONFIG_LP_{name}"), value.to_owned()));
         config
             .into_iter()
+            .chain(authority.map(|(name, path)| (name, path.to_str().unwrap().to_owned())))
             .chain([
                 ("LP_BUCKET".to_owned(), format!("lp:{FOLDER}")),
                 (PROGRAMS.to_owned(), self.programs.to_str().unwrap().to_owned()),

@@ -19,6 +19,11 @@ pub fn issue(cluster: &Cluster, held: &Files, days: i64) -> Files {
     renewed(held, "story-main", &names.into(), now() - days * DAY, make_key).unwrap().files
 }
 
+/// Certificates for a server of these names.
+pub fn for_names(names: &[String]) -> Files {
+    renewed(&Files::default(), "server", &names.iter().cloned().collect(), now(), make_key).unwrap().files
+}
+
 /// Puts them where the pods mount them, and lets the operator trust them.
 pub fn give_certificates(cluster: &mut Cluster, files: &Files) {
     for key in [AUTHORITIES, KEY, CERTIFICATE] {

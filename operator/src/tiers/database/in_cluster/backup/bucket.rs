@@ -15,6 +15,9 @@ pub const IMAGE: &str = "docker.io/rclone/rclone:1.76.0";
 pub const UPLOADER: &str = "uploader";
 /// Name of the container that fetches a backup before a database is made of it.
 const DOWNLOADER: &str = "downloader";
+/// Name of the volume with the authority of the bucket's server, and where it is mounted.
+const AUTHORITY: &str = "bucket";
+const AUTHORITY_DIRECTORY: &str = "/etc/learningplatform/bucket";
 /// Seconds between two looks for what is to be brought (P): what the loss of the volume costs on top of what was received.
 const INTERVAL: u32 = 30;
 /// Seconds for which failures are tried again before they are told (P).
@@ -53,6 +56,7 @@ fn access(bucket: &Bucket, folder: &str) -> Vec<EnvVar> {
         env(&config("NO_CHECK_BUCKET"), true),
     ];
     variables.extend(bucket.endpoint.as_ref().map(|endpoint| env(&config("ENDPOINT"), endpoint)));
+    variables.extend(bucket.ca.as_ref().map(|_| env("RCLONE_CA_CERT", format!("{AUTHORITY_DIRECTORY}/ca.crt"))));
     match &bucket.credentials_secret {
         Some(secret) => variables.extend([
             env_secret(
@@ -74,7 +78,7 @@ fn access(bucket: &Bucket, folder: &str) -> Vec<EnvVar> {
 }
 
 fn container(name: &str, script: &str, bucket: &Bucket, pods: &StorePods, env: &[EnvVar], mount: &str) -> Value {
-    json!({
+    let mut container = json!({
         "name": name,
         "image": bucket.image.as_deref().unwrap_or(IMAGE),
         "imagePullPolicy": "IfNotPresent",
@@ -87,7 +91,11 @@ fn container(name: &str, script: &str, bucket: &Bucket, pods: &StorePods, env: &
             { "name": "config", "mountPath": CONFIG },
             { "name": "tmp", "mountPath": "/tmp" },
         ],
-    })
+    });
+    if let (Some(mounts), Some(_)) = (container["volumeMounts"].as_array_mut(), &bucket.ca) {
+        mounts.push(json!({ "name": AUTHORITY, "mountPath": AUTHORITY_DIRECTORY }));
+    }
+    container
 }
 
 /// Adds to the pod of the receiver what brings the backups to the bucket. It is ready while the bucket has had everything lately.
@@ -112,7 +120,7 @@ pub fn upload(database: &InCluster, server: &Server, pods: &StorePods, mount: &s
     if let Some(containers) = pod["containers"].as_array_mut() {
         containers.push(uploader);
     }
-    identify(bucket, pod);
+    finish(bucket, pod);
 }
 
 /// Lets a pod fetch a backup beside the data that are to be made of it; `variables` say which.
@@ -131,11 +139,18 @@ pub fn download(
     let record = record::name(&server.object_name);
     downloader["envFrom"] = json!([{ "prefix": record::PREFIX, "configMapRef": { "name": record, "optional": true } }]);
     pod["initContainers"] = json!([downloader]);
-    identify(bucket, pod);
+    finish(bucket, pod);
 }
 
-/// By whose identity the bucket is reached, where there is no key. Webhooks of the cluster add what it takes.
-fn identify(bucket: &Bucket, pod: &mut Value) {
+/// What the pod has for the container: the authority of the bucket's server, and by whose identity that is reached where there is no
+/// key. Webhooks of the cluster add what an identity takes.
+fn finish(bucket: &Bucket, pod: &mut Value) {
+    if let (Some(volumes), Some(ca)) = (pod["volumes"].as_array_mut(), &bucket.ca) {
+        let items = [json!({ "key": ca.key, "path": "ca.crt" })];
+        volumes.push(
+            json!({ "name": AUTHORITY, "secret": { "secretName": ca.name, "defaultMode": 0o440, "items": items } }),
+        );
+    }
     if let Some(name) = &bucket.service_account_name {
         pod["serviceAccountName"] = json!(name);
     }
