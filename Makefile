@@ -30,7 +30,7 @@ soak: ## Run the long forms of the cluster tests
 chaos: ## Kill, restart and reshape everything under a ledger of acknowledged writes
 	@LP_CHAOS=1 tests/run cluster stores::chaos
 
-bench: ## Print speed and memory of the core, and reaction times on the real cluster
+bench: ## Print speed and memory of the core, ours beside other tools, and reaction times on the real cluster
 	@tests/bench/run
 
 mutants: ## Change the decision core in every small way and see the tests notice

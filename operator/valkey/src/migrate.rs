@@ -16,13 +16,22 @@ use std::{
 
 /// Slots that are open at once, and keys in them: the more, the fewer turns; but a client of an open slot may have to ask twice, and
 /// commands on several keys may have to be tried again.
-const OPEN_SLOTS: usize = 8;
+const OPEN_SLOTS: usize = 16;
 const OPEN_KEYS: u64 = 2_000;
 
-/// A server does nothing else while it sends keys, so the keys that are sent in one go are as many as it sends in about this time, and
-/// afterwards its clients have twice as much.
+/// Slots that change their owner in one go. Of each the new owner tells every server in a message of its own, which costs each of them
+/// some 50 us, one after another; and what they have heard of they save, once for all that came together.
+const TAKEN_SLOTS: usize = 2;
+
+/// A server does nothing else while it sends keys, and works off all commands that it has from one client before it turns to the next:
+/// so they are sent in commands that each take less than this, and none before the last is answered. `redis-cli` sends ten.
 const FLIGHT: Duration = Duration::from_millis(1);
-const FLIGHT_KEYS: (usize, usize) = (8, 2_048);
+const FLIGHT_KEYS: (usize, usize) = (1, 16);
+
+/// Clients have the servers for themselves for this part of the time that moving takes, in naps that are no shorter than the timer's
+/// tick: shorter ones would all become as long as it.
+const REST: f64 = 0.25;
+const NAP: Duration = Duration::from_millis(1);
 
 /// For one answer, and for what one server waits for the other.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,7 +65,8 @@ impl Edge {
             host: target.ip().to_string(),
             port: target.port(),
             others,
-            flight: 64,
+            flight: FLIGHT_KEYS.1,
+            owed: Duration::ZERO,
         };
         let slots: Vec<u16> = slots.iter().collect();
         let mut left = slots.as_slice();
@@ -144,8 +154,10 @@ struct Mover {
     host: String,
     port: u16,
     others: Vec<Link>,
-    /// Keys that are sent in one go.
+    /// Keys that are sent in one command.
     flight: usize,
+    /// Rest that clients have not had yet.
+    owed: Duration,
 }
 
 impl Mover {
@@ -161,14 +173,26 @@ impl Mover {
             }
         }
         all_well(self.source.set_slots(&open, &["MIGRATING", self.target_id.as_str()]).await?)?;
-        self.carry_keys(open).await?;
+        for some in slots.chunks(TAKEN_SLOTS) {
+            let begun = Instant::now();
+            self.carry_keys(some.iter().copied().filter(|slot| open.contains(slot)).collect()).await?;
+            self.take(some).await?;
+            self.rest(begun.elapsed()).await;
+        }
+        Ok(())
+    }
+
+    /// Makes the target the owner of slots that hold no keys at the source any more.
+    async fn take(&mut self, slots: &[u16]) -> Result<()> {
         // The target first: a slot that only its old owner takes to be the other's would have no owner if we stopped here.
         let node = ["NODE", self.target_id.as_str()];
         all_well(self.target.set_slots(slots, &node).await?)?;
-        all_well(self.source.set_slots(slots, &node).await?)?;
-        // They hear of it anyhow, but clients that ask them are sent the right way at once.
+        // The others hear of it anyhow, but clients that ask them are sent the right way at once.
         let told = self.others.iter_mut().map(|other| other.set_slots(slots, &node));
-        for told in futures::future::join_all(told).await {
+        let (left, told) =
+            futures::future::join(self.source.set_slots(slots, &node), futures::future::join_all(told)).await;
+        all_well(left?)?;
+        for told in told {
             if let Err(error) = told.and_then(all_well) {
                 tracing::debug!(%error, "one primary hears of moved slots by gossip only");
             }
@@ -176,50 +200,50 @@ impl Mover {
         Ok(())
     }
 
+    async fn rest(&mut self, worked: Duration) {
+        self.owed += worked.mul_f64(REST);
+        if self.owed >= NAP {
+            let begun = Instant::now();
+            tokio::time::sleep(self.owed).await;
+            self.owed = self.owed.saturating_sub(begun.elapsed());
+        }
+    }
+
     /// All keys of slots that no new key can get into any more.
     async fn carry_keys(&mut self, mut slots: Vec<u16>) -> Result<()> {
         while !slots.is_empty() {
-            let counts = self.count(&slots).await?;
-            let mut room = self.flight;
-            let mut wanted: Vec<(u16, usize)> = Vec::new();
-            for (slot, keys) in slots.iter().zip(&counts).filter(|(_, keys)| **keys > 0) {
-                let take = min(room, usize::try_from(*keys).unwrap_or(usize::MAX));
-                if take > 0 {
-                    wanted.push((*slot, take));
-                    room -= take;
+            let list = |slot: &u16| {
+                let mut list = command(&["CLUSTER", "GETKEYSINSLOT"]);
+                list.arg(*slot).arg(self.flight);
+                list
+            };
+            let lists = slots.iter().map(list).collect();
+            let lists = self.source.ask_all("CLUSTER GETKEYSINSLOT", lists).await?;
+            let mut left = Vec::new();
+            for (slot, keys) in slots.into_iter().zip(lists) {
+                if let Value::Array(keys) = keys?
+                    && !keys.is_empty()
+                {
+                    self.fly(keys).await?;
+                    left.push(slot);
                 }
             }
-            slots = slots.iter().zip(&counts).filter(|(_, keys)| **keys > 0).map(|(slot, _)| *slot).collect();
-            self.fly(&wanted).await?;
+            slots = left;
         }
         Ok(())
     }
 
-    async fn fly(&mut self, wanted: &[(u16, usize)]) -> Result<()> {
-        let list = |(slot, count): &(u16, usize)| {
-            let mut list = command(&["CLUSTER", "GETKEYSINSLOT"]);
-            list.arg(*slot).arg(*count);
-            list
-        };
-        let lists = self.source.ask_all("CLUSTER GETKEYSINSLOT", wanted.iter().map(list).collect()).await?;
-        let mut flight = Vec::new();
-        let mut sent = 0;
-        for keys in lists {
-            let Value::Array(keys) = keys? else { continue };
-            if !keys.is_empty() {
-                sent += keys.len();
-                flight.push(self.migrate(keys));
-            }
-        }
-        let start = Instant::now();
-        all_well(self.source.ask_all("MIGRATE", flight).await?)?;
-        let took = start.elapsed();
-        if took > FLIGHT * 2 {
-            self.flight = (self.flight / 2).max(FLIGHT_KEYS.0);
-        } else if took < FLIGHT && sent == self.flight {
+    async fn fly(&mut self, keys: Vec<Value>) -> Result<()> {
+        let sent = keys.len();
+        let migrate = self.migrate(keys);
+        let begun = Instant::now();
+        self.source.ask("MIGRATE", &migrate).await?;
+        let took = begun.elapsed();
+        if took > FLIGHT {
+            self.flight = (sent / 2).max(FLIGHT_KEYS.0);
+        } else if took < FLIGHT / 2 && sent == self.flight {
             self.flight = (self.flight * 2).min(FLIGHT_KEYS.1);
         }
-        tokio::time::sleep(took.min(FLIGHT * 4) * 2).await;
         Ok(())
     }
 

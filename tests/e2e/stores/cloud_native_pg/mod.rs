@@ -1,5 +1,7 @@
 //! Databases in the hands of the real CloudNativePG.
 
+#[cfg(feature = "bench")]
+mod beside;
 mod operator;
 
 use super::*;
