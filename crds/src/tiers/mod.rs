@@ -5,6 +5,7 @@ pub mod autoscaling;
 pub mod backup;
 pub mod cache;
 pub mod cloud_native_pg;
+pub mod cloud_native_pg_backup;
 pub mod connections;
 pub mod database;
 pub mod endpoint;

@@ -1,6 +1,6 @@
 //! Backups of a database in this cluster: what is seen of them, kept in its record, and told.
 
-mod cron;
+pub(in crate::tiers::database) mod cron;
 pub mod objects;
 
 use super::{InCluster, Server};

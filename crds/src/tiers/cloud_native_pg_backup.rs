@@ -1,0 +1,105 @@
+//! `databases[].cloudNativePG.backup` and `restoreFrom`: backups in an object store by CloudNativePG's Barman Cloud plugin, and
+//! databases made of them.
+
+use super::backup::BackupSchedule;
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Base backups by the clock, and the log as each of its files is full, in a bucket: the database can be restored as of any time
+/// since the oldest backup. CloudNativePG's Barman Cloud plugin takes them, which has to be installed beside CloudNativePG.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.schedule.timeZone) || self.schedule.timeZone in ['UTC', 'Etc/UTC']").message(
+    "cloudNativePG.backup.schedule.timeZone: CloudNativePG knows no time zones: write the hour in UTC, and leave timeZone out"
+))]
+pub struct CloudNativePgBackup {
+    /// When a base backup is taken, in UTC; the first one at once. `lpctl backup` takes one, too.
+    pub schedule: BackupSchedule,
+
+    /// How far back the database can be restored: days, weeks or months, as `30d`, `4w`, `6m`. Older backups are deleted, with
+    /// the log that no other needs. Default: nothing is ever deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 8), regex(pattern = "^[1-9][0-9]*[dwm]$"))]
+    pub retention: Option<String>,
+
+    /// Where they are kept.
+    pub s3: BackupBucket,
+}
+
+/// A bucket of S3, or of a server that speaks its protocol.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupBucket {
+    /// Name of the bucket. It has to be there.
+    #[schemars(length(min = 3, max = 63), regex(pattern = "^[a-z0-9][a-z0-9.-]*[a-z0-9]$"))]
+    pub bucket: String,
+
+    /// What the keys in the bucket begin with, without a slash at either end. The name of the `Cluster` follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256), regex(pattern = "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"))]
+    pub prefix: Option<String>,
+
+    /// URL of the server: `https://s3.example:9000`. Default: that of AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 512), regex(pattern = "^https?://[^\\s/?#@]+/?$"))]
+    pub endpoint: Option<String>,
+
+    /// Region of the bucket: `eu-central-1`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64), regex(pattern = "^[a-z0-9-]+$"))]
+    pub region: Option<String>,
+
+    /// Secret with the keys `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Default: the rights of the service account
+    /// `<platform>-<name>-pg`, as your cloud gives them to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials_secret: Option<BucketSecret>,
+}
+
+/// A Secret in the platform's namespace.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BucketSecret {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub name: String,
+}
+
+/// Backups that a database is made of. It counts only while there is no `Cluster` yet: later it may stay or go, and nothing is
+/// ever restored over data. The roles and their passwords come along, but for those of the apps, which are new.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
+#[serde(rename_all = "camelCase")]
+pub struct CloudNativePgRestore {
+    /// Where the backups are. It is only read.
+    pub s3: BackupBucket,
+
+    /// Name of the `Cluster` whose backups they are: `<platform>-<database>-pg`.
+    #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub cluster: String,
+
+    /// As of when, such as `2026-11-02T08:00:00Z`: all that was committed by then, and nothing that was committed later. Default:
+    /// all that was archived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 20, max = 40))]
+    #[x_kube(validation = Rule::new("self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self) > timestamp('2000-01-01T00:00:00Z')").message(
+        "restoreFrom.targetTime is no time with a zone: write it as 2026-11-02T08:00:00Z"
+    ))]
+    pub target_time: Option<String>,
+}
+
+impl BackupBucket {
+    /// Where it is, for the backups of all: `s3://bucket/prefix`.
+    pub fn url(&self) -> String {
+        let prefix = self.prefix.as_ref().map(|prefix| format!("/{prefix}")).unwrap_or_default();
+        format!("s3://{}{prefix}", self.bucket)
+    }
+
+    /// Whether two mean the same place, whoever reads it.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        let place = |bucket: &Self| {
+            let endpoint = bucket.endpoint.as_ref().map(|endpoint| endpoint.trim_end_matches('/').to_owned());
+            (bucket.url(), endpoint)
+        };
+        place(self) == place(other)
+    }
+}
