@@ -78,8 +78,7 @@ pub struct CloudNativePgDatabase {
     #[schemars(schema_with = "schema::parameters")]
     pub parameters: BTreeMap<String, String>,
 
-    /// Backups in an object store. Without them there are none, unless somebody else takes them. Taken away, no more are taken,
-    /// and those that there are stay.
+    /// Backups in a bucket. Taken away, no more are taken, and those that there are stay. Either replaces the pods one by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<CloudNativePgBackup>,
 

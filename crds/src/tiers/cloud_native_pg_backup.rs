@@ -1,7 +1,7 @@
 //! `databases[].cloudNativePG.backup` and `restoreFrom`: backups in an object store by CloudNativePG's Barman Cloud plugin, and
 //! databases made of them.
 
-use super::backup::BackupSchedule;
+use super::{backup::BackupSchedule, pod::Resources};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +25,10 @@ pub struct CloudNativePgBackup {
 
     /// Where they are kept.
     pub s3: BackupBucket,
+
+    /// What the plugin's container beside each server asks for and may use. A change replaces the pods one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<Resources>,
 }
 
 /// A bucket of S3, or of a server that speaks its protocol.
@@ -35,34 +39,46 @@ pub struct BackupBucket {
     #[schemars(length(min = 3, max = 63), regex(pattern = "^[a-z0-9][a-z0-9.-]*[a-z0-9]$"))]
     pub bucket: String,
 
-    /// What the keys in the bucket begin with, without a slash at either end. The name of the `Cluster` follows it.
+    /// Folder in it. The backups are in a folder of it that is called as the `Cluster`. Default: the namespace of the resource.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 256), regex(pattern = "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"))]
+    #[schemars(
+        length(min = 1, max = 256),
+        regex(pattern = "^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$")
+    )]
     pub prefix: Option<String>,
 
-    /// URL of the server: `https://s3.example:9000`. Default: that of AWS.
+    /// Address of a server other than Amazon's, such as `https://minio.storage:9000`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 512), regex(pattern = "^https?://[^\\s/?#@]+/?$"))]
     pub endpoint: Option<String>,
 
-    /// Region of the bucket: `eu-central-1`.
+    /// Region of the bucket, such as `eu-central-1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64), regex(pattern = "^[a-z0-9-]+$"))]
     pub region: Option<String>,
 
-    /// Secret with the keys `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`. Default: the rights of the service account
-    /// `<platform>-<name>-pg`, as your cloud gives them to it.
+    /// The access key. Default: what the service account `<platform>-<name>-pg` may do, by the identities of Amazon's clusters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<BucketSecret>,
 }
 
-/// A Secret in the platform's namespace.
+/// The Secret with an access key, in the namespace of the resource.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BucketSecret {
     /// Its name.
     #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
+
+    /// Key of the access key's id. Default `AWS_ACCESS_KEY_ID`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub access_key_id_key: Option<String>,
+
+    /// Key of the secret access key. Default `AWS_SECRET_ACCESS_KEY`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_access_key_key: Option<String>,
 }
 
 /// Backups that a database is made of. It counts only while there is no `Cluster` yet: later it may stay or go, and nothing is
@@ -88,18 +104,14 @@ pub struct CloudNativePgRestore {
 }
 
 impl BackupBucket {
-    /// Where it is, for the backups of all: `s3://bucket/prefix`.
-    pub fn url(&self) -> String {
-        let prefix = self.prefix.as_ref().map(|prefix| format!("/{prefix}")).unwrap_or_default();
-        format!("s3://{}{prefix}", self.bucket)
+    /// Bucket and folder, as `s3://bucket/folder`; `namespace` is that of the resource.
+    pub fn url(&self, namespace: &str) -> String {
+        format!("s3://{}/{}", self.bucket, self.prefix.as_deref().unwrap_or(namespace))
     }
 
-    /// Whether two mean the same place, whoever reads it.
-    pub fn is_same_place(&self, other: &Self) -> bool {
-        let place = |bucket: &Self| {
-            let endpoint = bucket.endpoint.as_ref().map(|endpoint| endpoint.trim_end_matches('/').to_owned());
-            (bucket.url(), endpoint)
-        };
-        place(self) == place(other)
+    /// Whether two of a resource in `namespace` are the same folder, whoever reads it.
+    pub fn is_same_folder(&self, other: &Self, namespace: &str) -> bool {
+        let endpoint = |bucket: &Self| bucket.endpoint.as_ref().map(|url| url.trim_end_matches('/').to_owned());
+        self.url(namespace) == other.url(namespace) && endpoint(self) == endpoint(other)
     }
 }

@@ -9,7 +9,7 @@ use crate::{
     capabilities::Served,
     conditions::{State, Verdict},
     kinds::Kind,
-    tiers::{Children, database::in_cluster::backup::cron::Cron},
+    tiers::{Children, database::in_cluster::backup::cron::Cron, store::pods},
     validate::Problem,
 };
 use crds::{
@@ -26,9 +26,6 @@ type Built = Result<DynamicObject, serde_json::Error>;
 pub const PLUGIN: &str = "barman-cloud.cloudnative-pg.io";
 /// The phase of a `Cluster` with a plugin that CloudNativePG does not know (`PhaseUnknownPlugin` in its `api/v1`).
 pub const UNKNOWN_PLUGIN: &str = "Cluster cannot proceed to reconciliation due to an unknown plugin being required";
-/// Keys of the Secret with the credentials.
-const ACCESS_KEY_ID: &str = "AWS_ACCESS_KEY_ID";
-const SECRET_ACCESS_KEY: &str = "AWS_SECRET_ACCESS_KEY";
 /// How the `Cluster` calls the one whose backups it is made of.
 const ORIGIN: &str = "origin";
 /// How late a backup may be beyond two intervals (P): one of a large database takes its time.
@@ -134,34 +131,39 @@ pub fn stores(database: &CloudNativePg, seen: &Database) -> Vec<Built> {
     let seen = &seen.backup;
     // Where the API is gone there is nothing to write to, and what was written is still meant.
     let own = backup(database, seen).filter(|_| seen.served);
-    let own = own.map(|spec| store(database, &database.cluster, &spec.s3, spec.retention.as_deref()));
+    let own = own.map(|spec| store(database, &database.cluster, &spec.s3, Some(spec)));
     let origin = origin(database, seen).filter(|_| seen.served);
     let origin = origin.map(|from| store(database, &origin_store(database), &from.s3, None));
     own.into_iter().chain(origin).collect()
 }
 
-fn store(database: &CloudNativePg, name: &str, bucket: &BackupBucket, retention: Option<&str>) -> Built {
+fn store(database: &CloudNativePg, name: &str, bucket: &BackupBucket, spec: Option<&CloudNativePgBackup>) -> Built {
     let policy = database.spec.deletion_policy.unwrap_or_default();
+    let resources = spec.and_then(|spec| spec.resources.as_ref());
     let credentials = match &bucket.credentials_secret {
         None => json!({ "inheritFromIAMRole": true }),
         Some(secret) => json!({
-            "accessKeyId": { "name": secret.name, "key": ACCESS_KEY_ID },
-            "secretAccessKey": { "name": secret.name, "key": SECRET_ACCESS_KEY },
+            "accessKeyId": {
+                "name": secret.name, "key": secret.access_key_id_key.as_deref().unwrap_or("AWS_ACCESS_KEY_ID"),
+            },
+            "secretAccessKey": {
+                "name": secret.name, "key": secret.secret_access_key_key.as_deref().unwrap_or("AWS_SECRET_ACCESS_KEY"),
+            },
         }),
     };
     Kind::BarmanObjectStore.object(&json!({
         // As long as the Cluster stays its log has to go somewhere.
         "metadata": { "name": name, "labels": database.identity.data_labels(policy) },
         "spec": {
-            "retentionPolicy": retention,
+            "retentionPolicy": spec.and_then(|spec| spec.retention.as_deref()),
             "configuration": {
-                "destinationPath": bucket.url(),
+                "destinationPath": bucket.url(&database.namespace),
                 "endpointURL": bucket.endpoint,
                 "s3Credentials": credentials,
                 "wal": { "compression": "gzip" },
                 "data": { "compression": "gzip" },
             },
-            "instanceSidecarConfiguration": { "env": environment(bucket) },
+            "instanceSidecarConfiguration": { "env": environment(bucket), "resources": resources.map(pods::requirements) },
         },
     }))
 }
@@ -183,8 +185,7 @@ fn environment(bucket: &BackupBucket) -> Value {
 
 /// When CloudNativePG backs it up: after it.
 pub fn schedule(database: &CloudNativePg, seen: &Database) -> Option<Built> {
-    // Before that there is nothing to back up, and the first one, which is taken at once, would fail.
-    let spec = backup(database, &seen.backup).filter(|_| seen.has_served())?;
+    let spec = backup(database, &seen.backup)?;
     let policy = database.spec.deletion_policy.unwrap_or_default();
     Some(Kind::CloudNativePgScheduledBackup.object(&json!({
         "metadata": { "name": database.cluster, "labels": database.identity.data_labels(policy) },
@@ -193,6 +194,7 @@ pub fn schedule(database: &CloudNativePg, seen: &Database) -> Option<Built> {
             "schedule": with_seconds(&spec.schedule.cron),
             "method": "plugin",
             "pluginConfiguration": { "name": PLUGIN },
+            // CloudNativePG waits with it until the database serves.
             "immediate": true,
             "suspend": false,
             // What tells of a backup goes when the backup does, by the plugin's hand.
@@ -246,7 +248,7 @@ pub fn told(database: &CloudNativePg, seen: &Seen, now: Timestamp) -> Option<(Ba
     let due = |after: Timestamp| Cron::parse(&spec.schedule.cron)?.next(after, &TimeZone::UTC);
     let Reported { archiving, restorable_since, last, .. } = &seen.reported;
     let window = BackupWindow {
-        location: format!("{}/{}", spec.s3.url(), database.cluster),
+        location: format!("{}/{}", spec.s3.url(&database.namespace), database.cluster),
         archiving: archiving.as_ref().map(Result::is_ok),
         restorable_since: restorable_since.map(|time| time.to_string()),
         last: last.map(|time| time.to_string()),
@@ -271,7 +273,8 @@ fn verdict(
         return missing(format!("the cluster does not serve {api}"));
     }
     if reported.unknown_plugin {
-        let why = format!("CloudNativePG knows no plugin {PLUGIN}, and does not look after Cluster {cluster} without it");
+        let why =
+            format!("CloudNativePG knows no plugin {PLUGIN}, and does not look after Cluster {cluster} without it");
         return missing(why);
     }
     if let Some(Err(why)) = &reported.archiving {
@@ -304,7 +307,10 @@ fn verdict(
             says(State::Unknown, Reason::Progressing, message.to_owned())
         }
         Some(last) => {
-            let since = window.restorable_since.as_ref().map(|since| format!("; it can be restored as of any time since {since}"));
+            let since = window
+                .restorable_since
+                .as_ref()
+                .map(|since| format!("; it can be restored as of any time since {since}"));
             let message =
                 format!("the last backup was complete at {last}, in {}{}", window.location, since.unwrap_or_default());
             says(State::True, Reason::Succeeded, message)
@@ -325,7 +331,9 @@ pub fn check(path: &str, database: &CloudNativePg) -> Vec<Problem> {
         let problem = "no time with a zone: write it as 2026-11-02T08:00:00Z";
         problems.push(Problem::new(format!("{path}.restoreFrom.targetTime"), problem));
     }
-    if from.cluster == database.cluster && backup.as_ref().is_some_and(|backup| backup.s3.is_same_place(&from.s3)) {
+    if from.cluster == database.cluster
+        && backup.as_ref().is_some_and(|backup| backup.s3.is_same_folder(&from.s3, &database.namespace))
+    {
         let problem = "what it is made of is there, and no second database may write beside it: choose another prefix for its own";
         problems.push(Problem::new(format!("{path}.backup.s3.prefix"), problem));
     }
