@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
     "cloudNativePG.backup.schedule.timeZone: CloudNativePG knows no time zones: write the hour in UTC, and leave timeZone out"
 ))]
 pub struct CloudNativePgBackup {
-    /// When a base backup is taken, in UTC; the first one at once. `lpctl backup` takes one, too.
+    /// When a base backup is taken, in UTC. `lpctl backup` takes one at once.
     pub schedule: BackupSchedule,
 
     /// How far back the database can be restored: days, weeks or months, as `30d`, `4w`, `6m`. Older backups are deleted, with

@@ -192,9 +192,6 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&grades("/readReplicas"), json!(3))], "cloudNativePG.readReplicas must not be above");
     case(&[(&grades("/backup/schedule/timeZone"), json!("Europe/Berlin"))], "CloudNativePG knows no time zones");
     case(&[(&grades("/backup/schedule/cron"), json!("0 0 3 * * *"))], "backup.schedule.cron");
-    case(&[(&grades("/backup/retention"), json!("30"))], "backup.retention");
-    case(&[(&grades("/backup/s3/prefix"), json!("/databases"))], "backup.s3.prefix");
-    case(&[(&grades("/restoreFrom/s3/endpoint"), json!("s3.example"))], "restoreFrom.s3.endpoint");
     case(&[(&grades("/restoreFrom/targetTime"), json!("2026-11-02T08:00:00"))], "restoreFrom.targetTime is no time");
     let long = "a".repeat(40);
     case(&[("/metadata/name", json!("story")), ("/spec/databases/3/renamedFrom", json!(long))], "at most 42");

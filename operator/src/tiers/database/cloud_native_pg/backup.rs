@@ -194,8 +194,8 @@ pub fn schedule(database: &CloudNativePg, seen: &Database) -> Option<Built> {
             "schedule": with_seconds(&spec.schedule.cron),
             "method": "plugin",
             "pluginConfiguration": { "name": PLUGIN },
-            // CloudNativePG waits with it until the database serves.
-            "immediate": true,
+            // One at once would come before the plugin is in the pods, and fail.
+            "immediate": false,
             "suspend": false,
             // What tells of a backup goes when the backup does, by the plugin's hand.
             "backupOwnerReference": "none",
@@ -303,7 +303,7 @@ fn verdict(
     }
     match &window.last {
         None => {
-            let message = "no backup is complete yet: the first one is taken as soon as the database serves";
+            let message = "no backup has been taken yet: `lpctl backup` takes one now";
             says(State::Unknown, Reason::Progressing, message.to_owned())
         }
         Some(last) => {

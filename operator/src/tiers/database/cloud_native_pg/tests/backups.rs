@@ -68,7 +68,7 @@ fn what_is_told_is_what_the_plugin_and_cloud_native_pg_say() {
         "lastSuccessfulBackupTime": "2026-11-01T03:00:09Z", "lastFailedBackupTime": "2026-11-02T03:00:09Z",
     }));
     for (name, status, stored, served, state, reason, part) in [
-        ("new", good(), none(), Served::ALL, State::Unknown, Reason::Progressing, "no backup is complete yet"),
+        ("new", good(), none(), Served::ALL, State::Unknown, Reason::Progressing, "no backup has been taken yet"),
         ("good", good(), recent(), Served::ALL, State::True, Reason::Succeeded, "any time since 2026-10-03T03:00:00Z"),
         (
             "no API",
