@@ -191,6 +191,10 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&grades("/syncReplicas"), json!(2))], "cloudNativePG.durability");
     case(&[(&grades("/readReplicas"), json!(3))], "cloudNativePG.readReplicas must not be above");
     case(&[(&grades("/backup/schedule/timeZone"), json!("Europe/Berlin"))], "CloudNativePG knows no time zones");
+    case(
+        &[(&grades("/backup/resources"), json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}))],
+        "a request must not be above its limit",
+    );
     case(&[(&grades("/backup/schedule/cron"), json!("0 0 3 * * *"))], "backup.schedule.cron");
     case(&[(&grades("/restoreFrom/targetTime"), json!("2026-11-02T08:00:00"))], "restoreFrom.targetTime is no time");
     let long = "a".repeat(40);

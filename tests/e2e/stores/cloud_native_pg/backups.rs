@@ -35,7 +35,10 @@ async fn archives(ns: &TestNamespace, name: &str) {
 
 /// What the superuser sees in a pod of a database.
 async fn inside(ns: &TestNamespace, pod: &str, sql: &str) -> String {
-    let said = kubectl(&["-n", &ns.name, "exec", pod, "-c", "postgres", "--", "psql", "-U", "postgres", "-d", "app", "-qtAc", sql]).await;
+    let said = kubectl(&[
+        "-n", &ns.name, "exec", pod, "-c", "postgres", "--", "psql", "-U", "postgres", "-d", "app", "-qtAc", sql,
+    ])
+    .await;
     said.trim().to_owned()
 }
 
