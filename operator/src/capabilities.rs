@@ -18,6 +18,8 @@ pub struct Served {
     pub pod_monitor_known: bool,
     /// Cluster of CloudNativePG.
     pub cloud_native_pg: bool,
+    /// ObjectStore of CloudNativePG's Barman Cloud plugin.
+    pub barman_cloud: bool,
     /// Certificate of cert-manager.
     pub cert_manager: bool,
 }
@@ -30,6 +32,7 @@ impl Served {
         pod_monitor: true,
         pod_monitor_known: true,
         cloud_native_pg: true,
+        barman_cloud: true,
         cert_manager: true,
     };
 
@@ -38,7 +41,8 @@ impl Served {
         match kind {
             Kind::HttpRoute => self.http_route,
             Kind::PodMonitor => self.pod_monitor,
-            Kind::CloudNativePgCluster => self.cloud_native_pg,
+            Kind::CloudNativePgCluster | Kind::CloudNativePgScheduledBackup => self.cloud_native_pg,
+            Kind::BarmanObjectStore => self.barman_cloud,
             Kind::CertManagerCertificate => self.cert_manager,
             _ => true,
         }
@@ -46,7 +50,8 @@ impl Served {
 
     /// Whether to look again, that long after the last time.
     fn is_due(self, since: Duration) -> bool {
-        let complete = self.http_route && self.pod_monitor && self.cloud_native_pg && self.cert_manager;
+        let complete =
+            self.http_route && self.pod_monitor && self.cloud_native_pg && self.barman_cloud && self.cert_manager;
         since >= if complete { LOOK_OVER } else { LOOK_AGAIN }
     }
 }
@@ -86,7 +91,8 @@ impl Capabilities {
             match kind {
                 Kind::HttpRoute => served.http_route = false,
                 Kind::PodMonitor => served.pod_monitor = false,
-                Kind::CloudNativePgCluster => served.cloud_native_pg = false,
+                Kind::CloudNativePgCluster | Kind::CloudNativePgScheduledBackup => served.cloud_native_pg = false,
+                Kind::BarmanObjectStore => served.barman_cloud = false,
                 Kind::CertManagerCertificate => served.cert_manager = false,
                 _ => {}
             }
@@ -108,6 +114,9 @@ impl Capabilities {
         }
         if let Some(found) = serves(client, Kind::CloudNativePgCluster).await {
             served.cloud_native_pg = found;
+        }
+        if let Some(found) = serves(client, Kind::BarmanObjectStore).await {
+            served.barman_cloud = found;
         }
         if let Some(found) = serves(client, Kind::CertManagerCertificate).await {
             served.cert_manager = found;
@@ -178,6 +187,7 @@ mod tests {
             (Served { pod_monitor: false, ..Served::ALL }, minute, true),
             (Served { http_route: false, ..Served::ALL }, minute, true),
             (Served { cloud_native_pg: false, ..Served::ALL }, minute, true),
+            (Served { barman_cloud: false, ..Served::ALL }, minute, true),
             (Served { session_persistence: false, ..Served::ALL }, 9 * minute, false),
             (Served { session_persistence: false, ..Served::ALL }, 10 * minute, true),
             (Served::ALL, 10 * minute, true),

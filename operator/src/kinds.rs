@@ -21,8 +21,12 @@ pub enum Kind {
     PersistentVolumeClaim,
     /// apps/v1
     StatefulSet,
+    /// barmancloud.cnpg.io/v1, optional; where CloudNativePG's plugin keeps the backups of a database
+    BarmanObjectStore,
     /// postgresql.cnpg.io/v1, optional; PostgreSQL as CloudNativePG runs it
     CloudNativePgCluster,
+    /// postgresql.cnpg.io/v1, optional; when CloudNativePG backs a database up
+    CloudNativePgScheduledBackup,
     /// batch/v1
     Job,
     /// apps/v1
@@ -47,13 +51,15 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind, in the order of application: what pods need before them, what sends requests to them after.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::Secret,
         Self::CertManagerCertificate,
         Self::ConfigMap,
         Self::PersistentVolumeClaim,
         Self::StatefulSet,
+        Self::BarmanObjectStore,
         Self::CloudNativePgCluster,
+        Self::CloudNativePgScheduledBackup,
         Self::Job,
         Self::Deployment,
         Self::Service,
@@ -74,7 +80,9 @@ impl Kind {
             Self::ConfigMap => ("", "v1", "ConfigMap", "configmaps"),
             Self::PersistentVolumeClaim => ("", "v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
             Self::StatefulSet => ("apps", "v1", "StatefulSet", "statefulsets"),
+            Self::BarmanObjectStore => ("barmancloud.cnpg.io", "v1", "ObjectStore", "objectstores"),
             Self::CloudNativePgCluster => ("postgresql.cnpg.io", "v1", "Cluster", "clusters"),
+            Self::CloudNativePgScheduledBackup => ("postgresql.cnpg.io", "v1", "ScheduledBackup", "scheduledbackups"),
             Self::Job => ("batch", "v1", "Job", "jobs"),
             Self::Deployment => ("apps", "v1", "Deployment", "deployments"),
             Self::Service => ("", "v1", "Service", "services"),
@@ -118,7 +126,15 @@ impl Kind {
 
     /// Whether a cluster may lack it.
     pub fn optional(self) -> bool {
-        matches!(self, Self::CertManagerCertificate | Self::CloudNativePgCluster | Self::HttpRoute | Self::PodMonitor)
+        matches!(
+            self,
+            Self::BarmanObjectStore
+                | Self::CertManagerCertificate
+                | Self::CloudNativePgCluster
+                | Self::CloudNativePgScheduledBackup
+                | Self::HttpRoute
+                | Self::PodMonitor
+        )
     }
 
     /// The kind of an object, if it is one of ours.

@@ -189,7 +189,9 @@ fn of_stores(platform: &LearningPlatform) -> Vec<StoreCondition> {
 fn of_backups(platform: &LearningPlatform) -> Vec<(StoreBackup, i64)> {
     let stores = platform.status.iter().flat_map(|status| &status.databases);
     let ended = stores.filter_map(|store| {
-        let ended: Timestamp = store.backup.as_ref()?.backups.first()?.ended.parse().ok()?;
+        let own = store.backup.as_ref().and_then(|backup| Some(&backup.backups.first()?.ended));
+        let delegated = || store.backup_window.as_ref()?.last.as_ref();
+        let ended: Timestamp = own.or_else(delegated)?.parse().ok()?;
         let labels = StoreBackup {
             namespace: platform.namespace().unwrap_or_default(),
             platform: platform.name_any(),

@@ -310,6 +310,7 @@ fn validate_database(
             ));
             let database =
                 database::cloud_native_pg::CloudNativePg::new(&platform.name, &platform.namespace, database, spec);
+            problems.extend(database::cloud_native_pg::backup::check(&format!("{path}.cloudNativePG"), &database));
             database::Provider::CloudNativePg(Box::new(database))
         }
         (Some(spec), None, None) => {

@@ -1,5 +1,7 @@
 //! `lpctl backup`: takes a backup of a database in the cluster now, or shows those that there are.
 
+pub(super) mod delegated;
+
 use super::psql::item;
 use crate::{
     args::Global,
@@ -76,6 +78,9 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let (platform, name) = item(&args.names);
     let cluster = Cluster::connect(global).await?;
     let platform = cluster.platform_with(platform, Item::Database, name).await?;
+    if let Some(database) = by_cloud_native_pg(&platform, name) {
+        return delegated::run(args, &cluster, &platform, database).await;
+    }
     let (_, item) = with_backups(&platform, name)?;
     if args.list {
         let status = status(&platform, name).cloned().unwrap_or_default();
@@ -102,6 +107,12 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
         }
     }
     Ok(exit)
+}
+
+/// A database of the spec that CloudNativePG runs.
+pub(super) fn by_cloud_native_pg<'a>(platform: &'a LearningPlatform, name: &str) -> Option<&'a Database> {
+    let mut databases = platform.spec.databases.iter();
+    databases.find(|database| database.name == name && database.cloud_native_pg.is_some())
 }
 
 /// A database of the spec, and what is made for it.

@@ -60,6 +60,7 @@ fn served(apis: &[OptionalApi]) -> Served {
         pod_monitor_known: true,
         // Whoever names it in the spec wants its objects.
         cloud_native_pg: true,
+        barman_cloud: true,
         cert_manager: true,
     }
 }

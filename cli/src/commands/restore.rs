@@ -1,7 +1,7 @@
 //! `lpctl restore`: a database beside another one, made of its backups.
 
 use super::{
-    backup::{no_such, status, with_backups},
+    backup::{by_cloud_native_pg, delegated, no_such, status, with_backups},
     psql::item,
 };
 use crate::{
@@ -16,7 +16,7 @@ use clap_complete::engine::ArgValueCompleter;
 use crds::{
     LearningPlatform,
     status::BackupStatus,
-    tiers::{backup::RestoreFrom, bucket::Bucket, database::Database},
+    tiers::{backup::RestoreFrom, bucket::Bucket, cloud_native_pg_backup::CloudNativePgRestore, database::Database},
 };
 use jiff::Timestamp;
 use kube::{
@@ -97,6 +97,9 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
 
 /// The new item: the other one, but for its name and where its rows come from.
 fn restored(args: &Args, platform: &LearningPlatform, name: &str, now: Timestamp) -> anyhow::Result<Database> {
+    if let Some(database) = by_cloud_native_pg(platform, name) {
+        return restored_by_cloud_native_pg(args, platform, database, now);
+    }
     let (database, item) = with_backups(platform, name)?;
     if platform.spec.databases.iter().any(|database| database.name == args.new) {
         bail!("there is a database {} already: choose another name, nothing is restored over data", args.new);
@@ -128,6 +131,46 @@ fn restored(args: &Args, platform: &LearningPlatform, name: &str, now: Timestamp
             claim: s3.is_none().then(|| status.claim.clone()),
             s3,
             backup: args.backup.clone(),
+            target_time: args.at.map(|at| at.to_string()),
+        });
+    }
+    Ok(new)
+}
+
+/// The same of a database that CloudNativePG runs. The new one's backups are in a folder of its own, beside those of the other.
+fn restored_by_cloud_native_pg(
+    args: &Args,
+    platform: &LearningPlatform,
+    database: &Database,
+    now: Timestamp,
+) -> anyhow::Result<Database> {
+    let item = delegated::with_backups(platform, database)?;
+    if platform.spec.databases.iter().any(|database| database.name == args.new) {
+        bail!("there is a database {} already: choose another name, nothing is restored over data", args.new);
+    }
+    if args.backup.is_some() {
+        bail!("CloudNativePG chooses the backup to begin with: say --at, or neither");
+    }
+    let window = platform.status.as_ref().and_then(|status| status.databases.iter().find(|s| s.name == database.name));
+    let since = window.and_then(|store| store.backup_window.as_ref()?.restorable_since.as_ref());
+    let since = since.context("no backup is complete yet: take one with `lpctl backup`")?;
+    if let Some(at) = args.at {
+        if at > now {
+            bail!("--at {at} is still to come");
+        }
+        if since.parse::<Timestamp>().is_ok_and(|since| at < since) {
+            bail!("--at {at} is before {since}: there is no earlier backup to begin with");
+        }
+    }
+    let mut new = database.clone();
+    new.name.clone_from(&args.new);
+    new.renamed_from = None;
+    if let Some(spec) = &mut new.cloud_native_pg
+        && let Some(backup) = &spec.backup
+    {
+        spec.restore_from = Some(CloudNativePgRestore {
+            s3: backup.s3.clone(),
+            cluster: item.cluster,
             target_time: args.at.map(|at| at.to_string()),
         });
     }
@@ -171,8 +214,14 @@ mod tests {
                     "backup": {"schedule": {"cron": "0 3 * * *"}, "volume": {"storage": "2Gi"}},
                 }},
                 {"name": "bare", "inCluster": {"volume": {"storage": "1Gi"}}},
+                {"name": "exams", "cloudNativePG": {
+                    "volume": {"storage": "1Gi"},
+                    "backup": {"schedule": {"cron": "0 3 * * *"}, "s3": {"bucket": "school", "prefix": "db"}},
+                }},
             ]},
-            "status": {"databases": [{"name": "main", "backup": {
+            "status": {"databases": [{"name": "exams", "backupWindow": {
+                "location": "s3://school/db/story-exams-pg", "restorableSince": "2026-11-01T03:00:09Z",
+            }}, {"name": "main", "backup": {
                 "claim": "data-story-old-backup-0",
                 "backups": [{"name": "b", "ended": "2026-11-02T03:00:09Z", "bytes": 7}, {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 7}],
             }}]},
@@ -234,6 +283,16 @@ mod tests {
     }
 
     #[test]
+    fn a_database_of_cloud_native_pg_is_made_of_the_folder_of_the_other() {
+        let new = tried("exams", "copy", None, Some("2026-11-02T09:00:00+01:00")).unwrap();
+        let spec = new.cloud_native_pg.unwrap();
+        let from = spec.restore_from.unwrap();
+        assert_eq!((new.name.as_str(), from.cluster.as_str()), ("copy", "story-exams-pg"));
+        assert_eq!(from.target_time.as_deref(), Some("2026-11-02T08:00:00Z"));
+        assert_eq!(from.s3, spec.backup.unwrap().s3);
+    }
+
+    #[test]
     fn what_cannot_come_to_anything_is_refused() {
         for (name, new, backup, at, words) in [
             ("main", "bare", None, None, "there is a database bare already"),
@@ -242,6 +301,10 @@ mod tests {
             ("main", "copy", None, Some("2026-11-01T00:00:00Z"), "before backup a was complete"),
             ("main", "copy", Some("b"), Some("2026-11-02T02:00:00Z"), "before backup b was complete"),
             ("main", "copy", None, Some("2026-11-03T00:00:00Z"), "is still to come"),
+            ("exams", "bare", None, None, "there is a database bare already"),
+            ("exams", "copy", Some("b"), None, "CloudNativePG chooses"),
+            ("exams", "copy", None, Some("2026-11-03T00:00:00Z"), "is still to come"),
+            ("exams", "copy", None, Some("2026-11-01T00:00:00Z"), "no earlier backup to begin with"),
         ] {
             let error = tried(name, new, backup, at).unwrap_err();
             assert!(error.contains(words), "{error}");

@@ -80,6 +80,9 @@ pub struct StoreStatus {
     /// The backups of a database; absent where none are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
+    /// The backups that CloudNativePG takes of a database; absent where none are asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup_window: Option<BackupWindow>,
     /// The keys of all shards before and after the last reshaping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshaping: Option<Reshaping>,
@@ -152,6 +155,26 @@ pub struct StoredBackup {
     pub ended: String,
     /// Its size.
     pub bytes: i64,
+}
+
+/// The backups of a database that CloudNativePG runs, as its Barman Cloud plugin tells of them.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BackupWindow {
+    /// Where they are, with the name of the `Cluster` at its end.
+    pub location: String,
+    /// Whether the log that follows them is archived; absent before its first file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archiving: Option<bool>,
+    /// The earliest time that the database can be restored as of, RFC 3339; absent before the first backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restorable_since: Option<String>,
+    /// When the last one was complete, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<String>,
+    /// When the next one is due, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
 }
 
 /// Keys that were counted before and after slots moved between shards.

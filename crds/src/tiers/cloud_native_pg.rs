@@ -1,6 +1,11 @@
 //! `spec.databases[].cloudNativePG`: PostgreSQL that the operator CloudNativePG runs in this cluster.
 
-use super::{in_cluster::DeletionPolicy, in_cluster::StoreVolume, pod::Resources};
+use super::{
+    cloud_native_pg_backup::{CloudNativePgBackup, CloudNativePgRestore},
+    in_cluster::DeletionPolicy,
+    in_cluster::StoreVolume,
+    pod::Resources,
+};
 use crate::schema;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -73,8 +78,16 @@ pub struct CloudNativePgDatabase {
     #[schemars(schema_with = "schema::parameters")]
     pub parameters: BTreeMap<String, String>,
 
+    /// Backups in a bucket. Taken away, no more are taken, and those that there are stay. Either replaces the pods one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backup: Option<CloudNativePgBackup>,
+
+    /// Makes the database of backups, instead of an empty one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restore_from: Option<CloudNativePgRestore>,
+
     /// What becomes of the rows when the resource is deleted. Default `Retain`: the `Cluster` stays and runs on, because
-    /// CloudNativePG deletes the volumes with it.
+    /// CloudNativePG deletes the volumes with it. Backups stay in either case.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }

@@ -51,6 +51,17 @@ pub fn good() -> Value {
                 {"name": "grades", "renamedFrom": "marks", "cloudNativePG": {
                     "volume": {"storage": "20Gi"}, "readReplicas": 1, "maxReadReplicas": 2, "durability": "Required", "syncReplicas": 1,
                     "parameters": {"max_connections": "200"}, "resources": {"limits": {"memory": "1Gi"}},
+                    "backup": {
+                        "schedule": {"cron": "0 3 * * *", "timeZone": "UTC"}, "retention": "30d",
+                        "s3": {"bucket": "school", "prefix": "databases/new", "region": "eu-central-1"},
+                    },
+                    "restoreFrom": {
+                        "s3": {
+                            "bucket": "school", "endpoint": "https://s3.example:9000",
+                            "credentialsSecret": {"name": "s3", "accessKeyIdKey": "id", "secretAccessKeyKey": "key"},
+                        },
+                        "cluster": "story-marks-pg", "targetTime": "2026-11-02T08:00:00Z",
+                    },
                 }},
                 {"name": "tenants", "renamedFrom": "customers", "connectionBudget": 94, "inCluster": {
                     "volume": {"storage": "20Gi"}, "readReplicas": 2, "maxReadReplicas": 4, "shards": 4,
@@ -185,6 +196,13 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     let grades = |path: &str| format!("/spec/databases/2/cloudNativePG{path}");
     case(&[(&grades("/syncReplicas"), json!(2))], "cloudNativePG.durability");
     case(&[(&grades("/readReplicas"), json!(3))], "cloudNativePG.readReplicas must not be above");
+    case(&[(&grades("/backup/schedule/timeZone"), json!("Europe/Berlin"))], "CloudNativePG knows no time zones");
+    case(
+        &[(&grades("/backup/resources"), json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}))],
+        "a request must not be above its limit",
+    );
+    case(&[(&grades("/backup/schedule/cron"), json!("0 0 3 * * *"))], "backup.schedule.cron");
+    case(&[(&grades("/restoreFrom/targetTime"), json!("2026-11-02T08:00:00"))], "restoreFrom.targetTime is no time");
     let long = "a".repeat(40);
     case(&[("/metadata/name", json!("story")), ("/spec/databases/3/renamedFrom", json!(long))], "at most 42");
     case(

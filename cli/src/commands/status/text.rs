@@ -3,7 +3,7 @@
 use super::view::{PlatformView, StoreView};
 use crate::commands::backup::size;
 use crate::output::{Mark, Style, age, ago, pad};
-use crds::status::{BackupStatus, Reshaping, StoreServer};
+use crds::status::{BackupStatus, BackupWindow, Reshaping, StoreServer};
 use jiff::Timestamp;
 
 /// Platforms one below the other.
@@ -91,6 +91,9 @@ fn details(store: &StoreView, said: &str, style: &Style, now: Timestamp) -> Stri
     if let Some(backup) = &store.backup {
         line("backup", &store.backup_trouble.clone().unwrap_or_else(|| backups(backup, now)));
     }
+    if let Some(window) = &store.backup_window {
+        line("backup", &store.backup_trouble.clone().unwrap_or_else(|| backup_window(window, now)));
+    }
     if let Some(Reshaping { keys_before, keys_after }) = store.reshaping {
         line(
             "reshaping",
@@ -115,6 +118,14 @@ fn backups(backup: &BackupStatus, now: Timestamp) -> String {
     });
     let log = if backup.streaming == Some(false) { "; the log that follows is not received now" } else { "" };
     format!("{last}{log}")
+}
+
+fn backup_window(window: &BackupWindow, now: Timestamp) -> String {
+    let when = |time: &Option<String>| Some(ago(time.as_ref()?.parse().ok()?, now));
+    let last = when(&window.last).map_or("none yet".to_owned(), |last| format!("the last one {last}"));
+    let since = when(&window.restorable_since).map(|since| format!("; restorable since {since}")).unwrap_or_default();
+    let log = if window.archiving == Some(false) { "; the log that follows is not archived now" } else { "" };
+    format!("{last}{since}, in {}{log}", window.location)
 }
 
 /// The servers in columns; in a narrow window as sentences.

@@ -4,7 +4,8 @@ use crate::output::Mark;
 use crds::{
     LearningPlatform,
     status::{
-        AppStatus, BackupStatus, ConditionType, JobState, Promotion, Reason, Reshaping, StoreServer, StoreStatus,
+        AppStatus, BackupStatus, BackupWindow, ConditionType, JobState, Promotion, Reason, Reshaping, StoreServer,
+        StoreStatus,
     },
     tiers::app::App,
 };
@@ -108,6 +109,9 @@ pub struct StoreView {
     /// The backups of a database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup: Option<BackupStatus>,
+    /// Those that CloudNativePG takes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub backup_window: Option<BackupWindow>,
     /// Why they are not taken as asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub backup_trouble: Option<String>,
@@ -131,6 +135,7 @@ impl StoreView {
             pooler,
             certificate_expires,
             backup,
+            backup_window,
             reshaping,
             servers,
             ..
@@ -148,6 +153,7 @@ impl StoreView {
             pooler,
             certificate_expires,
             backup,
+            backup_window,
             backup_trouble,
             reshaping,
             servers,

@@ -193,6 +193,13 @@ impl Tier for Databases {
             .flat_map(|item| children.of(&item.identity.id));
         // CloudNativePG deletes the volumes with a Cluster, so none is ever removed by a pass.
         let clusters = children.0.keys().filter(|id| id.kind == Kind::CloudNativePgCluster).cloned();
+        // What such a Cluster refers to goes only where its item says so.
+        let items: BTreeSet<&str> = cloud_native_pg_items(lp).map(|item| item.identity.id.as_str()).collect();
+        let is_referred = |kind| matches!(kind, Kind::BarmanObjectStore | Kind::CloudNativePgScheduledBackup);
+        let referred = children.0.iter().filter(|(id, object)| {
+            is_referred(id.kind) && store::made_for(*object).is_none_or(|made_for| !items.contains(made_for))
+        });
+        let clusters = clusters.chain(referred.map(|(id, _)| id.clone()));
         let lingers = |item: &&InCluster| seen.in_cluster.get(&item.name).is_some_and(|seen| seen.pooler.lingers);
         let poolers = in_cluster_items(lp).filter(lingers);
         let poolers = poolers.flat_map(|item| in_cluster::pooler::lingering(item, children));
@@ -265,7 +272,9 @@ fn identities(lp: &ValidPlatform) -> BTreeSet<String> {
 /// What is known without a cluster.
 pub fn offline(lp: &ValidPlatform) -> Observed {
     let databases = in_cluster_items(lp).map(|item| (item.name.clone(), in_cluster::offline(item)));
-    let delegated = cloud_native_pg_items(lp).map(|item| (item.name.clone(), cloud_native_pg::Seen::default()));
+    let none = Children::default();
+    let delegated = cloud_native_pg_items(lp)
+        .map(|item| (item.name.clone(), cloud_native_pg::look(&none, item, &LeftBehind::default(), Served::ALL)));
     let (in_cluster, cloud_native_pg) = (databases.collect(), delegated.collect());
     Observed { in_cluster, cloud_native_pg, served: Served::ALL, ..Observed::default() }
 }

@@ -35,10 +35,20 @@ var definitions = map[string]struct {
 		"config/manager/manager.yaml",
 		"config/webhook/manifests.yaml",
 	}},
+	"barman-cloud": {barmanCloud, []string{
+		"config/crd/bases/*.yaml",
+	}},
+	"barman-cloud-operator": {barmanCloud, []string{
+		"config/rbac/role.yaml",
+	}},
 	"prometheusrule": {"github.com/prometheus-operator/prometheus-operator@v0.85.0", []string{
 		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
 	}},
 }
+
+// barmanCloud is CloudNativePG's plugin for backups, which tests/barman-cloud
+// builds in the same version.
+const barmanCloud = "github.com/cloudnative-pg/plugin-barman-cloud@v0.15.0"
 
 // Definitions gives the YAML documents of the named sets.
 func Definitions(names ...string) ([]byte, error) {

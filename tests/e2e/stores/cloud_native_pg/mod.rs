@@ -1,8 +1,10 @@
 //! Databases in the hands of the real CloudNativePG.
 
+mod backups;
 #[cfg(feature = "bench")]
 mod beside;
 mod operator;
+mod plugin;
 
 use super::*;
 use kube::{
@@ -19,6 +21,9 @@ const PROBE: &str = "psql \"$DATABASE_URL\" -qc 'insert into visits default valu
                      psql \"$READ_REPLICA_URL\" -qtAc 'select count(*) from visits'";
 const MAIN: &str = "until psql \"$DATABASE_URL\" -qc 'create table if not exists visits (at timestamptz default now())'; \
                     do sleep 1; done; exec sleep infinity";
+
+/// There is one set of CloudNativePG's definitions in a cluster.
+static ALONE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn database(changes: Value) -> Value {
     let base = json!({
@@ -62,6 +67,7 @@ async fn delete(ns: &TestNamespace, platform: &str) {
 
 #[tokio::test]
 async fn cloud_native_pg_keeps_what_a_platform_leaves_behind() {
+    let _alone = ALONE.lock().await;
     let (ns, _operator) = scene("cnpg").await;
     let is_ours = !operator::is_somebody_elses(&ns).await;
     assert!(is_ours, "the cluster has a CloudNativePG of its own: its definitions are not the test's to remove");

@@ -21,11 +21,11 @@ const WEBHOOKS: &str = "cnpg-webhook-service";
 const MUTATING: &str = "cnpg-mutating-webhook-configuration";
 const VALIDATING: &str = "cnpg-validating-webhook-configuration";
 /// Label of what a test has brought into the cluster.
-const BROUGHT: &str = "learningplatform.dev/cloud-native-pg-test";
+pub const BROUGHT: &str = "learningplatform.dev/cloud-native-pg-test";
 const PULLED: &str = "docker.io/learningplatform/cloudnative-pg:dev";
 
 /// The documents of a set, from the module.
-fn documents(set: &str) -> Vec<Value> {
+pub fn documents(set: &str) -> Vec<Value> {
     let cluster = Path::new(env!("CARGO_MANIFEST_DIR")).join("cluster/cluster");
     let output = Command::new(cluster).args(["crds", set]).output().expect("tests/cluster/cluster runs");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -60,7 +60,7 @@ pub async fn remove(ns: &TestNamespace) {
     eventually("its definitions are gone", MADE, left, |left| *left == 0).await;
 }
 
-async fn apply(ns: &TestNamespace, object: &Value, is_namespaced: bool) {
+pub async fn apply(ns: &TestNamespace, object: &Value, is_namespaced: bool) {
     let types: kube::core::TypeMeta = serde_json::from_value(object.clone()).expect("types");
     let gvk = GroupVersionKind::try_from(types).expect("a kind");
     let resource = ApiResource::from_gvk(&gvk);
@@ -123,11 +123,16 @@ pub async fn install(ns: &TestNamespace) {
         "spec": {"selector": {"app.kubernetes.io/name": "cloudnative-pg"}, "ports": [{"port": 443, "targetPort": 9443}]},
     });
     apply(ns, &service, true).await;
-    let runs = || async {
-        let deployment = ns.api::<Deployment>().get("controller-manager").await.expect("a Deployment");
+    runs(ns, "controller-manager").await;
+}
+
+/// Waits for the pod of a Deployment.
+pub async fn runs(ns: &TestNamespace, name: &str) {
+    let ready = || async {
+        let deployment = ns.api::<Deployment>().get(name).await.expect("a Deployment");
         deployment.status.and_then(|status| status.available_replicas).unwrap_or_default()
     };
-    eventually("CloudNativePG runs", MADE, runs, |ready| *ready == 1).await;
+    eventually(&format!("{name} runs"), MADE, ready, |ready| *ready == 1).await;
 }
 
 /// The image that was packed, one namespace, and next to no resources.

@@ -4,6 +4,7 @@
 //! CloudNativePG deletes the volumes with the `Cluster`. So no pass ever removes one: it goes with the platform where its
 //! `deletionPolicy` says so, and by hand.
 
+pub mod backup;
 pub mod objects;
 pub mod reported;
 pub mod status;
@@ -131,6 +132,8 @@ pub struct Seen {
     pub reported: Option<Reported>,
     /// How many instances somebody else has set by `scale`, an autoscaler say: then that number is not ours.
     pub scaled: Option<u32>,
+    /// Its backups.
+    pub backup: backup::Seen,
 }
 
 impl Seen {
@@ -148,14 +151,15 @@ pub fn look(children: &Children, database: &CloudNativePg, left: &LeftBehind, se
     let reported = live.map(Reported::of);
     // Whoever abandoned the data and deleted the Cluster begins anew.
     let record = record.filter(|record| live.is_some() || !record.contains_key(record::ABANDONED));
+    let backup = backup::look(children, database, served);
     let held = if left.holds(&database.identity.id) {
         Some((Reason::DataWouldBeLeftBehind, left.remedy(StoreTier::Database)))
     } else if served.cloud_native_pg {
-        contradiction(database, record.as_ref(), live, reported.as_ref())
+        contradiction(database, record.as_ref(), live, reported.as_ref()).or_else(|| backup::hindrance(&backup))
     } else {
         None
     };
-    Seen { held, record, reported, scaled: live.and_then(scaled) }
+    Seen { held, record, reported, scaled: live.and_then(scaled), backup }
 }
 
 /// What speaks against going on: the record says one thing, the `Cluster` another. A new one would be empty.

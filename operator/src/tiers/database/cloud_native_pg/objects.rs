@@ -1,6 +1,6 @@
 //! The Kubernetes objects of a database that CloudNativePG runs.
 
-use super::{CloudNativePg, DEFAULT_IMAGE, Seen};
+use super::{CloudNativePg, DEFAULT_IMAGE, Seen, backup};
 use crate::{
     kinds::Kind,
     tiers::{
@@ -36,11 +36,14 @@ pub fn objects(database: &CloudNativePg, seen: &Seen) -> Vec<Built> {
         return Vec::new();
     }
     let policy = database.spec.deletion_policy.unwrap_or_default();
-    vec![
+    let mut objects = backup::stores(database, seen);
+    objects.extend([
         cluster(database, seen),
         record::config_map(&database.identity, &database.cluster, policy, &record(seen)),
         network_policy(database),
-    ]
+    ]);
+    objects.extend(backup::schedule(database, seen));
+    objects
 }
 
 /// What is known of the data: what was known, and what the `Cluster` has said since.
@@ -67,9 +70,9 @@ fn cluster(database: &CloudNativePg, seen: &Seen) -> Built {
             "postgresUID": spec.run_as_user,
             "postgresGID": spec.run_as_user,
             "storage": { "size": spec.volume.storage, "storageClass": spec.volume.storage_class },
-            "bootstrap": { "initdb": {
-                "database": database.database(), "owner": database.database(), "dataChecksums": true,
-            } },
+            "bootstrap": backup::bootstrap(database, &seen.backup),
+            "externalClusters": backup::external_clusters(database, &seen.backup),
+            "plugins": backup::plugins(database, &seen.backup),
             "enableSuperuserAccess": false,
             "postgresql": { "parameters": parameters(database), "synchronous": synchronous(database) },
             // An isolated primary would go on acknowledging to those who are connected for as long.

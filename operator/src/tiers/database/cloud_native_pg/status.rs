@@ -2,7 +2,7 @@
 //! whose replicas do not follow.
 
 use super::{
-    CloudNativePg, Seen,
+    CloudNativePg, Seen, backup,
     reported::{HEALTHY, Reported},
 };
 use crate::{
@@ -20,14 +20,16 @@ use crds::{
 
 /// The status of a database.
 pub fn status(database: &CloudNativePg, seen: &Seen, bound: &Bound<DatabaseBinding>) -> ItemStatus {
+    let (window, of_backup) = backup::told(database, &seen.backup, jiff::Timestamp::now()).unzip();
     let details = StoreStatus {
         promise: Some(promise(database)),
         deletion: Some(deletion(database)),
         servers: seen.reported.as_ref().map(servers).unwrap_or_default(),
+        backup_window: window,
         ..StoreStatus::default()
     };
     ItemStatus {
-        verdicts: vec![verdict(database, seen, bound)],
+        verdicts: [verdict(database, seen, bound)].into_iter().chain(of_backup).collect(),
         address: Some(database.primary().to_string()),
         store: Some(Box::new(details)),
         ..ItemStatus::default()
@@ -109,7 +111,11 @@ fn unready(database: &CloudNativePg, seen: &Seen, reported: &Reported) -> Option
     }
     if phase != HEALTHY {
         let because = if why.is_empty() { String::new() } else { format!(" ({why})") };
-        let reason = if phase.contains("disk space") { Reason::DiskFilling } else { Reason::Progressing };
+        let reason = match phase.as_str() {
+            backup::UNKNOWN_PLUGIN => Reason::NotFound,
+            full if full.contains("disk space") => Reason::DiskFilling,
+            _ => Reason::Progressing,
+        };
         return Some((reason, format!("CloudNativePG says: {phase}{because}; {counted}")));
     }
     if *ready < wanted || *instances != wanted {

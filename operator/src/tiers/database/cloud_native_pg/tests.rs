@@ -1,3 +1,5 @@
+mod backups;
+
 use super::*;
 use crate::{
     conditions::{State, Verdict},

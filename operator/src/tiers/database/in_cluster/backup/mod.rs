@@ -1,7 +1,7 @@
 //! Backups of a database in this cluster: what is seen of them, kept in its record, and told.
 
 pub mod bucket;
-mod cron;
+pub(in crate::tiers::database) mod cron;
 pub mod objects;
 
 use super::{InCluster, Server};
