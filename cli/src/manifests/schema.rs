@@ -59,7 +59,7 @@ static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
 });
 
 /// What to write where a pattern is not matched.
-const REMEDIES: [(&str, &str); 22] = [
+const REMEDIES: [(&str, &str); 26] = [
     (r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "write a duration in h, m, s and ms, such as 90s or 1h30m"),
     (
         r"^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
@@ -101,6 +101,13 @@ const REMEDIES: [(&str, &str); 22] = [
     (r"^[^\r\n\x00]*$", "write it on one line, such as 16MB"),
     ("^[a-z_][a-z0-9_-]*$", "write the name of an extension in lower case, such as pg_trgm"),
     ("^[a-z_][a-z0-9_]*$", "write lower-case letters, digits and _ alone, no digit first, such as story"),
+    ("^[a-z0-9][a-z0-9.-]*[a-z0-9]$", "write the name of a bucket alone, such as school-backups"),
+    (
+        "^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$",
+        "write a folder without / at its ends, such as learning/story-main",
+    ),
+    ("^[a-z0-9-]+$", "write the name of a region, such as eu-central-1"),
+    ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "write the name of a service account, such as backups"),
     ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day such as 07:30"),
     ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day such as 18:00, at most 24:00"),
 ];
