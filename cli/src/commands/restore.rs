@@ -152,7 +152,8 @@ fn restored_by_cloud_native_pg(
         bail!("CloudNativePG chooses the backup to begin with: say --at, or neither");
     }
     let window = platform.status.as_ref().and_then(|status| status.databases.iter().find(|s| s.name == database.name));
-    let since = window.and_then(|store| store.backup_window.as_ref()?.restorable_since.as_ref());
+    let since = window.and_then(|store| store.backup_window.as_ref());
+    let since = since.and_then(|window| window.restorable_since.as_ref().or(window.last.as_ref()));
     let since = since.context("no backup is complete yet: take one with `lpctl backup`")?;
     if let Some(at) = args.at {
         if at > now {

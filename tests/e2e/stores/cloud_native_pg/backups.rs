@@ -88,7 +88,7 @@ async fn cloud_native_pg_backs_a_database_up_by_its_plugin_and_restores_it() {
     println!("lpctl backup: {:?}", begun.elapsed());
     eventually("the backup is told", MADE, backups, |c| says(c, "Succeeded", "databases/school-main-pg")).await;
     let window = told(&ns, "main").await.backup_window.expect("a window");
-    assert!(window.archiving == Some(true) && window.restorable_since.is_some() && window.last.is_some(), "{window:?}");
+    assert!(window.archiving == Some(true) && window.last.is_some(), "{window:?}");
     let listed = out(&lpctl(&ns, &["backup", "main", "--list"]).await);
     assert_eq!(listed.matches("completed").count(), 1, "{listed}");
 
@@ -101,16 +101,9 @@ async fn cloud_native_pg_backs_a_database_up_by_its_plugin_and_restores_it() {
     )
     .await;
     inside(&ns, "school-main-pg-1", "insert into pupils values ('carol')").await;
-    inside(&ns, "school-main-pg-1", "select pg_switch_wal()").await;
-    let archived = || {
-        inside(
-            &ns,
-            "school-main-pg-1",
-            "select last_archived_wal >= pg_walfile_name(pg_current_wal_lsn() - 1) from pg_stat_archiver",
-        )
-    };
-    inside(&ns, "school-main-pg-1", "insert into pupils values ('dan'); select pg_switch_wal()").await;
-    eventually("the log is archived", MADE, archived, |done| done == "t").await;
+    let log = inside(&ns, "school-main-pg-1", "select pg_walfile_name(pg_switch_wal())").await;
+    let archived = || inside(&ns, "school-main-pg-1", "select last_archived_wal from pg_stat_archiver");
+    eventually("the log is archived", MADE, archived, |last| *last >= log).await;
     let begun = Instant::now();
     let restored = lpctl(&ns, &["restore", "main", "--as", "copy", "--at", &at, "--apply"]).await;
     assert_eq!(code(&restored), 0, "{}", out(&restored));
@@ -118,7 +111,7 @@ async fn cloud_native_pg_backs_a_database_up_by_its_plugin_and_restores_it() {
     println!("restored after {:?}", begun.elapsed());
     let names = || inside(&ns, "school-copy-pg-1", "select string_agg(name, ' ' order by name) from pupils");
     assert_eq!(names().await, "alice bob");
-    assert_eq!(inside(&ns, "school-main-pg-1", "select count(*) from pupils").await, "4", "the other goes on");
+    assert_eq!(inside(&ns, "school-main-pg-1", "select count(*) from pupils").await, "3", "the other goes on");
     // Its own backups go beside those that it was made of.
     let own = || condition(&ns, "copy", "BackupReady");
     archives(&ns, "copy").await;

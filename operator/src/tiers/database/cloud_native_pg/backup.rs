@@ -87,6 +87,9 @@ fn reported(children: &Children, database: &CloudNativePg, live: Option<&Dynamic
     let words = |condition: &Value| condition["message"].as_str().unwrap_or_default().trim().to_owned();
     // Also false, for another reason, while one is being taken.
     let failed = condition("LastBackupSucceeded").filter(|condition| condition["reason"] == "LastBackupFailed");
+    // The plugin writes its window once after a backup, and where that fails only half an hour later.
+    let succeeded = condition("LastBackupSucceeded").filter(|condition| condition["status"] == "True");
+    let succeeded = succeeded.and_then(|condition| condition["lastTransitionTime"].as_str()?.parse().ok());
     let archiving = condition("ContinuousArchiving").map(|condition| match condition["status"].as_str() {
         Some("False") => Err(words(condition)),
         _ => Ok(()),
@@ -94,7 +97,7 @@ fn reported(children: &Children, database: &CloudNativePg, live: Option<&Dynamic
     let schedule = children.get(Kind::CloudNativePgScheduledBackup, &database.cluster);
     Reported {
         restorable_since: time("firstRecoverabilityPoint"),
-        last: time("lastSuccessfulBackupTime"),
+        last: time("lastSuccessfulBackupTime").max(succeeded),
         last_failed: time("lastFailedBackupTime"),
         failure: failed.map(words),
         archiving,

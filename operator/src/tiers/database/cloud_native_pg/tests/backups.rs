@@ -134,6 +134,13 @@ fn what_is_told_is_what_the_plugin_and_cloud_native_pg_say() {
         assert!(verdict.message.contains(part), "{name}: {}", verdict.message);
         assert_eq!(window.next.as_deref(), Some("2026-11-03T03:00:00Z"), "{name}");
     }
+    let mut succeeded = with_condition("LastBackupSucceeded", "True", "LastBackupSucceeded", "");
+    succeeded["conditions"][1]["lastTransitionTime"] = json!("2026-11-02T04:00:00Z");
+    for stored in [none(), recent()] {
+        let seen = look_at(&backed_up(), &[live(&succeeded), stored, schedule()], Served::ALL);
+        let last = seen.backup.reported.last.map(|last| last.to_string());
+        assert_eq!(last.as_deref(), Some("2026-11-02T04:00:00Z"), "before the plugin says so");
+    }
     let never = |now: &str| {
         let seen = look_at(&backed_up(), &[live(&good()), none(), schedule()], Served::ALL);
         backup::told(&backed_up(), &seen.backup, now.parse().unwrap()).unwrap().1.reason
