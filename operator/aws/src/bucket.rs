@@ -50,21 +50,23 @@ impl Bucket {
         Self { rate, tokens: rate.burst, at: now }
     }
 
-    /// Takes a token for one call.
+    /// Takes tokens for so many calls: those of a whole round, so that no round stops half way for want of the rest. More than
+    /// the bucket holds count as all that it holds.
     ///
     /// # Errors
-    /// There is none: how long until there is. Nothing was taken.
-    pub fn take(&mut self, now: Timestamp) -> Result<(), Duration> {
+    /// There are too few: how long until there are enough. Nothing was taken.
+    pub fn take(&mut self, calls: u32, now: Timestamp) -> Result<(), Duration> {
         // A clock that was set back gives nothing and takes nothing.
         let passed = now.duration_since(self.at).as_secs_f64().max(0.0);
         self.tokens = (self.tokens + passed * self.rate.per_second).min(self.rate.burst);
         self.at = self.at.max(now);
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
+        let wanted = f64::from(calls).min(self.rate.burst);
+        if self.tokens >= wanted {
+            self.tokens -= wanted;
             return Ok(());
         }
-        // Rounded up: a caller that waits as long as it is told finds a token.
-        Err(Duration::from_millis(((1.0 - self.tokens) / self.rate.per_second * 1000.0).ceil() as u64 + 1))
+        // Rounded up: a caller that waits as long as it is told finds its tokens, where nobody else was faster.
+        Err(Duration::from_millis(((wanted - self.tokens) / self.rate.per_second * 1000.0).ceil() as u64 + 1))
     }
 }
 
@@ -81,12 +83,12 @@ impl Buckets {
         Self { rate, buckets: BTreeMap::new() }
     }
 
-    /// Takes a token for one call.
+    /// Takes tokens for so many calls at one spot.
     ///
     /// # Errors
-    /// There is none: how long until there is.
-    pub fn take(&mut self, spot: &Spot, now: Timestamp) -> Result<(), Duration> {
+    /// There are too few: how long until there are enough. Nothing was taken.
+    pub fn take(&mut self, spot: &Spot, calls: u32, now: Timestamp) -> Result<(), Duration> {
         let bucket = self.buckets.entry(spot.clone()).or_insert_with(|| Bucket::new(self.rate, now));
-        bucket.take(now)
+        bucket.take(calls, now)
     }
 }

@@ -1,6 +1,6 @@
 //! What is remembered from round to round. Without it the same comes out, with a repeated call at worst.
 
-use crate::{Approved, Call as _, Error, Fingerprint, Troubles};
+use crate::{Approved, Call as _, Class, Error, Fingerprint, Troubles};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,7 +40,13 @@ impl Memory {
                 *self = after;
                 self.troubles.clear(&call.key());
             }
-            Err(error) => self.troubles.note(&call.key(), error, generation, now),
+            Err(error) => {
+                // What was surely not created is not waited for.
+                if !matches!(error.class(), Class::Transient | Class::Exists) {
+                    self.created.remove(call.resource());
+                }
+                self.troubles.note(&call.key(), error, generation, now);
+            }
         }
     }
 }

@@ -6,4 +6,5 @@ mod faults;
 mod gates;
 mod many;
 mod ownership;
+mod properties;
 mod scenarios;

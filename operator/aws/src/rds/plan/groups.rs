@@ -3,6 +3,7 @@
 use super::{
     super::{Call, Field, Instance, Memory, ParameterGroup, Parameters, Resource, Wish, wish::own_group},
     Round,
+    found::standing,
 };
 use crate::{Kind, Planned, Standing};
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +36,7 @@ pub(super) fn plan(round: &mut Round<'_>, id: &str) -> Option<String> {
         set(round, &name, values, &ParameterGroup::default(), Some(&hold));
         return Some(hold);
     };
-    match wish.owner.standing(&group.tags) {
+    match standing(&wish.owner, &round.memory, &group.tags) {
         Standing::Ours => {
             round.memory.groups.insert(name.clone());
             set(round, &name, values, group, None);
@@ -100,9 +101,10 @@ pub(super) fn clean(round: &mut Round<'_>, id: &str, hold: Option<&String>) {
     for name in names.into_iter().filter(|name| Some(name) != wished.as_ref()) {
         match seen.groups.get(&name) {
             Some(group) if round.wish.owner.standing(&group.tags) == Standing::Ours => {
-                let used = seen.instances.iter().find(|instance| uses(instance, &name));
-                let used = used.map(|instance| format!("{} uses it", instance.id));
-                round.add(Planned::new(Call::DeleteParameterGroup { name }).hold(hold.cloned()).hold(used));
+                // Until a change of it is approved the former group is used, which may be for long.
+                if hold.is_some() || !seen.instances.iter().any(|instance| uses(instance, &name)) {
+                    round.add(Planned::new(Call::DeleteParameterGroup { name }).hold(hold.cloned()));
+                }
             }
             _ => {
                 round.memory.groups.remove(&name);

@@ -83,7 +83,8 @@ fn absent(round: &mut Round<'_>, found: &Found<'_>) {
         }
         match found.others.as_slice() {
             [] => {}
-            [one] if one.id.len() <= LONGEST => {
+            // A replica that was promoted because its source went may lack what the source had last: that is for the user to see.
+            [one] if one.id.len() <= LONGEST && !found.is_replica(one) => {
                 // Written down before its tags are: with a name of another cluster only this tells that it is ours.
                 round.memory.identifier = Some(one.id.clone());
                 let tags = wish.owner.tags();
@@ -91,8 +92,8 @@ fn absent(round: &mut Round<'_>, found: &Found<'_>) {
             }
             _ => {
                 let words = format!(
-                    "of a former platform of this name there is {names}: which is meant cannot be told, or its name is longer than \
-                     {LONGEST}. Rename or delete what is not"
+                    "of a former platform of this name there is {names}: which is meant cannot be told, or it is a promoted replica, \
+                     or its name is longer than {LONGEST}. Rename or delete what is not meant"
                 );
                 return round.tell(Kind::Retained, words);
             }
