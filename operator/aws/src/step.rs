@@ -119,17 +119,19 @@ impl Gate<'_> {
         troubles.retain(&keys, self.now);
         let mut conditions: Vec<Condition> = troubles.conditions().collect();
         let mut requeue = self.spread(STEADY);
-        let mut send = None;
+        let (mut send, mut asked) = (None, false);
         for (at, planned) in plan.calls.iter().enumerate() {
             let hold = troubles.holds(&planned.call.key(), self.generation, self.now);
             if let Some(hold) = hold {
                 requeue = requeue.min(hold);
             } else if planned.hold.is_some() {
-                requeue = requeue.min(CHANGING);
+                // What waits behind the user's word waits for long; a resource that changes is told by its own state.
+                requeue = if asked { requeue } else { requeue.min(CHANGING) };
             } else if let Some(consent) = planned.consent.as_ref()
                 && !self.allow.contains(&consent.allow)
                 && !approved.covers(planned)
             {
+                asked = true;
                 let hash = plan.hash().unwrap_or_default();
                 let words = format!(
                     "{}: {}. Approve the plan {hash}, or allow {:?}",

@@ -30,8 +30,6 @@ pub enum Call {
         username: String,
         /// Its password.
         password: Password,
-        /// Support beyond the version's end.
-        extended_support: bool,
         /// Key of the storage.
         kms_key: Option<String>,
         /// Whose it is.
@@ -43,10 +41,9 @@ pub enum Call {
         id: String,
         /// Of what.
         snapshot: String,
-        /// What it is set to. Version, retention and windows come from the snapshot, and are changed afterwards.
+        /// What it is set to. Version, storage and maintenance window come from the snapshot, or AWS, and are
+        /// changed afterwards.
         settings: Settings,
-        /// Support beyond the version's end.
-        extended_support: bool,
         /// Whose it is.
         tags: Tags,
     },
@@ -161,20 +158,17 @@ impl crate::Call for Call {
 
     fn sentence(&self) -> String {
         match self {
-            Self::CreateInstance { id, settings, database, username, password: _, extended_support, kms_key, tags } => {
+            Self::CreateInstance { id, settings, database, username, password: _, kms_key, tags } => {
                 let database = database.as_deref().unwrap_or("-");
                 let key = kms_key.as_deref().unwrap_or("of AWS");
                 format!(
-                    "create instance {id}, empty: {settings} database={database} username={username} extendedSupport={extended_support} \
+                    "create instance {id}, empty: {settings} database={database} username={username} \
                      key={key} {}",
                     whose(tags)
                 )
             }
-            Self::RestoreInstance { id, snapshot, settings, extended_support, tags } => {
-                format!(
-                    "create instance {id} from snapshot {snapshot}: {settings} extendedSupport={extended_support} {}",
-                    whose(tags)
-                )
+            Self::RestoreInstance { id, snapshot, settings, tags } => {
+                format!("create instance {id} from snapshot {snapshot}: {settings} {}", whose(tags))
             }
             Self::CreateReplica { id, source, settings, tags } => {
                 format!("create replica {id} of {source}: {settings} {}", whose(tags))

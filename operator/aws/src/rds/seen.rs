@@ -39,8 +39,6 @@ pub struct Instance {
     pub source: Option<String>,
     /// `ReadReplicaDBInstanceIdentifiers`.
     pub replicas: BTreeSet<String>,
-    /// `EngineLifecycleSupport`; none where AWS does not say.
-    pub extended_support: Option<bool>,
     /// `MasterUsername`.
     pub username: String,
 }

@@ -48,6 +48,8 @@ pub enum Field {
     DeletionProtection,
     /// `CopyTagsToSnapshot`.
     CopyTags,
+    /// `EngineLifecycleSupport`: whether AWS goes on, and charges, after the end of the version's standard support.
+    ExtendedSupport,
 }
 
 /// When a change is applied.
@@ -210,6 +212,8 @@ impl Settings {
             let order = match (field, wish, have.get(field)) {
                 (Field::EngineVersion, Value::Text(wish), Some(Value::Text(have))) => version_order(wish, have),
                 (Field::Storage, Value::Number(wish), Some(Value::Number(have))) => wish.cmp(have),
+                // Not every answer speaks of it.
+                (Field::ExtendedSupport, _, None) => Ordering::Equal,
                 (_, wish, have) if have == Some(wish) => Ordering::Equal,
                 _ => Ordering::Greater,
             };

@@ -76,7 +76,7 @@ pub struct Spec {
     pub ca: Option<String>,
     /// Whether AWS takes minor versions by itself.
     pub auto_minor_upgrade: Option<bool>,
-    /// Whether AWS goes on, and charges, after the end of the version's standard support. Only set at creation.
+    /// Whether AWS goes on, and charges, after the end of the version's standard support.
     pub extended_support: bool,
     /// The key that the storage is encrypted with; AWS's own without one. Only set at creation.
     pub kms_key: Option<String>,
@@ -181,6 +181,7 @@ impl Wish {
             (Field::AutoMinorUpgrade, spec.auto_minor_upgrade.map(Value::Flag)),
             (Field::DeletionProtection, Some(true.into())),
             (Field::CopyTags, Some(true.into())),
+            (Field::ExtendedSupport, Some(spec.extended_support.into())),
         ];
         fields.into_iter().filter_map(|(field, value)| Some((field, value?))).collect()
     }

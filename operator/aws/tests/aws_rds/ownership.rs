@@ -27,7 +27,6 @@ fn foreign(id: &str, tags: Tags) -> Instance {
         endpoint: Some(Endpoint { address: "theirs".into(), port: 5432 }),
         source: None,
         replicas: BTreeSet::new(),
-        extended_support: None,
         username: "them".into(),
     }
 }
@@ -97,7 +96,7 @@ async fn scenario_24_what_snapshot_left_is_retained_and_restored_once_adopted() 
     assert_eq!(operator.rds.data(&id), Some(1));
     assert_eq!(operator.rds.password(&id).as_deref(), Some("a-new-secret-that-was-generated"));
     let instance = operator.rds.instance(&id).expect("it is there");
-    assert_eq!(instance.settings.number(learningplatform_aws::rds::Field::Retention), Some(7), "a restore takes none");
+    assert_eq!(instance.settings.number(learningplatform_aws::rds::Field::Retention), Some(7));
     assert_eq!(operator.rds.done("CreateDBInstance").len(), 1);
 }
 
@@ -169,7 +168,7 @@ async fn somebody_elses_replica_and_parameter_group_of_our_name_are_left_alone()
     assert_eq!(operator.rds.ids(), [id.clone(), format!("{id}-r0"), theirs.clone()]);
     operator.wish.deleted = true;
     assert!(operator.settle().await.finished);
-    assert_eq!(operator.rds.ids(), [theirs.clone()]);
+    assert_eq!(operator.rds.ids(), std::slice::from_ref(&theirs));
     assert_eq!(touched(&operator.rds, &[&theirs]), 0);
 
     let operator = Operator::new(wish());
@@ -207,7 +206,7 @@ async fn a_copy_that_aws_made_is_named_and_left_alone() {
     assert!(says(&step, Kind::LeftAlone).contains(&copy), "{:?}", step.conditions);
     operator.wish.deleted = true;
     assert!(operator.settle().await.finished);
-    assert_eq!(operator.rds.ids(), [copy.clone()]);
+    assert_eq!(operator.rds.ids(), std::slice::from_ref(&copy));
     assert!(operator.rds.log().len() > log && touched(&operator.rds, &[&copy]) == 0);
 }
 

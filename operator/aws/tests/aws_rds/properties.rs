@@ -67,7 +67,6 @@ fn any_instance(id: String, source: Option<String>) -> impl Strategy<Value = Ins
                 endpoint: endpoint.then(|| Endpoint { address: id.clone(), port: 5432 }),
                 source: source.clone().filter(|_| !promoted),
                 replicas: BTreeSet::new(),
-                extended_support: Some(false),
                 username: "lp".into(),
             }
         })

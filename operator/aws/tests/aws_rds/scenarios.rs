@@ -22,8 +22,8 @@ async fn scenario_20_replicas_without_backups_are_refused_before_anything_is_sen
     operator.synced().await;
     operator.rds.meddle(&operator.id(), |instance| instance.settings.set(Field::Retention, 0));
     operator.wish.spec.replicas = 1;
-    let step = operator.until(|step| !step.plan.calls.is_empty()).await;
-    assert!(says(&step, Kind::Synced).contains("has no backups"), "{:?}", step.conditions);
+    let step = operator.settle().await;
+    assert!(says(&step, Kind::Invalid).contains("has no backups"), "{:?}", step.conditions);
     assert!(operator.rds.done("CreateDBInstanceReadReplica").is_empty());
 }
 
@@ -57,12 +57,13 @@ async fn a_database_is_created_as_it_is_wished_and_a_second_pass_changes_nothing
         (Field::DeletionProtection, "true"),
         (Field::CopyTags, "true"),
         (Field::Retention, "7"),
+        // Off unless it is asked for.
+        (Field::ExtendedSupport, "false"),
         (Field::SecurityGroups, "sg-1,sg-2"),
         (Field::MaintenanceWindow, "sun:04:00-sun:04:30"),
     ] {
         assert_eq!(primary.settings.get(field).expect("set").to_string(), value, "{field:?}");
     }
-    assert_eq!(primary.extended_support, Some(false), "off unless it is asked for");
     assert_eq!(primary.tags, operator.wish.owner.tags());
     let replica = operator.rds.instance(&format!("{id}-r1")).expect("it is there");
     assert_eq!(replica.settings.flag(Field::DeletionProtection), Some(false));

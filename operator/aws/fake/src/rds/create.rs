@@ -33,7 +33,7 @@ fn is_legal(id: &str) -> bool {
 
 impl World {
     pub(super) fn create(&mut self, call: &Call, now: Timestamp) -> Answer<()> {
-        let Call::CreateInstance { id, settings, username, password, extended_support, tags, .. } = call else {
+        let Call::CreateInstance { id, settings, username, password, tags, .. } = call else {
             return refuse("InvalidParameterValue", "not a creation");
         };
         let secret = password.reveal();
@@ -50,7 +50,7 @@ impl World {
         let settings = defaults(&engine).overlaid(settings).with(Field::EngineVersion, engine);
         self.next_data += 1;
         let data = self.next_data;
-        self.start(id, settings, tags, None, *extended_support, data, username, secret, now)
+        self.start(id, settings, tags, None, data, username, secret, now)
     }
 
     pub(super) fn restore(
@@ -58,7 +58,6 @@ impl World {
         id: &str,
         snapshot: &str,
         settings: &Settings,
-        extended_support: bool,
         tags: &Tags,
         now: Timestamp,
     ) -> Answer<()> {
@@ -68,7 +67,7 @@ impl World {
         if from.seen.status != "available" {
             return refuse("InvalidDBSnapshotState", format!("{snapshot} is {}", from.seen.status));
         }
-        let refused = [Field::EngineVersion, Field::Retention, Field::BackupWindow, Field::MaintenanceWindow];
+        let refused = [Field::EngineVersion, Field::MaxStorage, Field::MaintenanceWindow];
         if let Some(field) = refused.iter().find(|field| settings.get(**field).is_some()) {
             return refuse("InvalidParameterValue", format!("a restore takes no {field:?}"));
         }
@@ -76,7 +75,7 @@ impl World {
         let engine = from.settings.text(Field::EngineVersion).unwrap_or("16.4").to_owned();
         let base = defaults(&engine).overlaid(&from.settings.only(|field| own.contains(&field)));
         let settings = base.overlaid(settings);
-        self.start(id, settings, tags, None, extended_support, from.data, &from.username, &from.password, now)
+        self.start(id, settings, tags, None, from.data, &from.username, &from.password, now)
     }
 
     pub(super) fn replicate(
@@ -109,8 +108,7 @@ impl World {
         // the network's own where none is named.
         let base = from.seen.settings.only(|field| field != Field::SecurityGroups);
         let settings = base.overlaid(settings).with(Field::Retention, 0).with(Field::MultiAz, false);
-        let support = from.seen.extended_support.unwrap_or(true);
-        self.start(id, settings, tags, Some(source), support, from.data, &from.seen.username, &from.password, now)?;
+        self.start(id, settings, tags, Some(source), from.data, &from.seen.username, &from.password, now)?;
         self.get(source)?.seen.replicas.insert(id.to_owned());
         Ok(())
     }
@@ -122,7 +120,6 @@ impl World {
         settings: Settings,
         tags: &Tags,
         source: Option<&str>,
-        extended_support: bool,
         data: u64,
         username: &str,
         password: &str,
@@ -149,7 +146,6 @@ impl World {
             endpoint: None,
             source: source.map(str::to_owned),
             replicas: BTreeSet::new(),
-            extended_support: Some(extended_support),
             username: username.to_owned(),
         };
         let until = Some((after(now, self.durations.creating), Next::Created));
@@ -178,5 +174,6 @@ fn defaults(version: &str) -> Settings {
         .with(Field::AutoMinorUpgrade, true)
         .with(Field::DeletionProtection, false)
         .with(Field::CopyTags, false)
+        .with(Field::ExtendedSupport, true)
         .with(Field::EngineVersion, version)
 }

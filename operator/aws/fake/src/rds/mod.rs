@@ -324,9 +324,7 @@ impl World {
     fn carry_out(&mut self, call: &Call, now: Timestamp) -> Answer<()> {
         match call {
             Call::CreateInstance { .. } => self.create(call, now),
-            Call::RestoreInstance { id, snapshot, settings, extended_support, tags } => {
-                self.restore(id, snapshot, settings, *extended_support, tags, now)
-            }
+            Call::RestoreInstance { id, snapshot, settings, tags } => self.restore(id, snapshot, settings, tags, now),
             Call::CreateReplica { id, source, settings, tags } => self.replicate(id, source, settings, tags, now),
             Call::ModifyInstance { id, change, immediately, major } => {
                 self.modify(id, change, *immediately, *major, now)

@@ -31,7 +31,11 @@ pub(super) fn plan(round: &mut Round<'_>, found: &Found<'_>) {
     if found.ours().is_some() || first.is_some() || !is_gone(round, found) {
         let hold = "the instances go first".to_owned();
         groups::clean(round, &found.id, Some(&hold));
-        return round.wait("the instances are not gone yet");
+        let ours = || found.ours().into_iter().chain(found.our_replicas().map(|(_, one)| one));
+        if ours().all(|one| matches!(one.state(), State::Changing | State::Deleting | State::Unknown)) {
+            round.wait("the instances are not gone yet");
+        }
+        return;
     }
     let is_kept = final_snapshot(round);
     groups::clean(round, &found.id, None);

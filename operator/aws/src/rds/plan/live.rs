@@ -106,16 +106,16 @@ fn absent(round: &mut Round<'_>, found: &Found<'_>) {
 
 fn create(round: &mut Round<'_>, found: &Found<'_>, snapshot: Option<String>, hold: Option<String>) {
     let wish = round.wish;
-    let (id, tags, extended_support) = (found.id.clone(), wish.owner.tags(), wish.spec.extended_support);
+    let (id, tags) = (found.id.clone(), wish.owner.tags());
     let settings = wish.primary(&id);
     let price = format!("an instance of class {} with {} GiB", wish.spec.instance_class, wish.spec.storage);
     if let Some(snapshot) = snapshot {
         // All that a restore takes. The rest is changed when it is there.
         let settings = settings.only(|field| {
             use Field::*;
-            !matches!(field, EngineVersion | Storage | MaxStorage | Retention | BackupWindow | MaintenanceWindow)
+            !matches!(field, EngineVersion | Storage | MaxStorage | MaintenanceWindow)
         });
-        let call = Call::RestoreInstance { id, snapshot, settings, extended_support, tags };
+        let call = Call::RestoreInstance { id, snapshot, settings, tags };
         return round.add(Planned::new(call).costs(price).hold(hold));
     }
     let Some(password) = wish.spec.password.clone() else {
@@ -127,7 +127,6 @@ fn create(round: &mut Round<'_>, found: &Found<'_>, snapshot: Option<String>, ho
         database: wish.spec.database.clone(),
         username: wish.spec.username.clone(),
         password,
-        extended_support,
         kms_key: wish.spec.kms_key.clone(),
         tags,
     };
@@ -164,10 +163,6 @@ fn ours(round: &mut Round<'_>, found: &Found<'_>, primary: &Instance) {
     password(round, primary);
     replicas::create(round, found, Some(primary), group.as_ref());
     groups::clean(round, &found.id, None);
-    if let Some(have) = primary.extended_support.filter(|have| *have != wish.spec.extended_support) {
-        let words = format!("extendedSupport is {have}: AWS takes it at creation only");
-        round.tell(Kind::Drift, words);
-    }
     if wish.spec.username != primary.username {
         let words =
             format!("username is {}, not {}: AWS takes it at creation only", primary.username, wish.spec.username);

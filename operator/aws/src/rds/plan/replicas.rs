@@ -74,7 +74,11 @@ pub(super) fn create(round: &mut Round<'_>, found: &Found<'_>, primary: Option<&
     let hold = match primary {
         None => Some(format!("{} is not there yet", found.id)),
         Some(primary) if primary.settings.number(Field::Retention) == Some(0) => {
-            Some(format!("{} has no backups, which replicas are made from", found.id))
+            let words = format!("{} has no backups, which replicas are made from", found.id);
+            if wish.spec.backup_retention.is_none() && primary.effective().number(Field::Retention) == Some(0) {
+                return round.tell(Kind::Invalid, format!("{words}: set backupRetention to 1 or more"));
+            }
+            Some(words)
         }
         Some(primary) => unchangeable(primary),
     };
@@ -85,9 +89,9 @@ pub(super) fn create(round: &mut Round<'_>, found: &Found<'_>, primary: Option<&
             continue;
         }
         // Version and storage are the source's, and a window is only taken by a change.
-        let settings = wish
-            .replica(&found.id)
-            .only(|field| !matches!(field, Field::EngineVersion | Field::Storage | Field::MaintenanceWindow));
+        let settings = wish.replica(&found.id).only(|field| {
+            !matches!(field, Field::EngineVersion | Field::Storage | Field::MaintenanceWindow | Field::ExtendedSupport)
+        });
         let call = Call::CreateReplica { id, source: found.id.clone(), settings, tags: wish.owner.tags() };
         let planned = Planned::new(call).costs(format!("an instance of class {}", wish.spec.instance_class));
         round.add(planned.hold(group.cloned()).hold(hold.clone()));
