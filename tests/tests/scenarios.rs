@@ -23,9 +23,14 @@ fn sources(folder: &Path, found: &mut BTreeMap<String, Vec<PathBuf>>) {
 fn every_test_that_the_scenarios_name_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests lie in the workspace");
     let mut modules = BTreeMap::new();
-    for folder in
-        ["operator/decide/tests", "operator/postgres/tests", "operator/tests", "operator/valkey/tests", "tests/e2e"]
-    {
+    for folder in [
+        "operator/aws/tests",
+        "operator/decide/tests",
+        "operator/postgres/tests",
+        "operator/tests",
+        "operator/valkey/tests",
+        "tests/e2e",
+    ] {
         sources(&root.join(folder), &mut modules);
     }
     let text = std::fs::read_to_string(root.join("tests/README.md")).expect("the scenarios");
@@ -43,5 +48,5 @@ fn every_test_that_the_scenarios_name_is_there() {
             named += 1;
         }
     }
-    assert!(numbered == 19 && named >= 35, "{numbered} scenarios, {named} tests");
+    assert!(numbered == 26 && named >= 35, "{numbered} scenarios, {named} tests");
 }

@@ -52,17 +52,19 @@ pub struct Bucket {
     pub image: Option<String>,
 }
 
-/// The Secret with an access key, in the namespace of the resource. A change of the key is taken at the next start of the pod.
+/// The Secret with an access key, in the namespace of the resource. rclone takes a change of the key at the next start of its pod.
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BucketSecret {
-    /// Name of the Secret.
-    #[schemars(length(min = 1, max = 253))]
+    /// Its name.
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
     pub name: String,
+
     /// Key of the access key's id. Default `AWS_ACCESS_KEY_ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub access_key_id_key: Option<String>,
+
     /// Key of the secret access key. Default `AWS_SECRET_ACCESS_KEY`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]

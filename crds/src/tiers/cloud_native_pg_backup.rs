@@ -1,7 +1,7 @@
 //! `databases[].cloudNativePG.backup` and `restoreFrom`: backups in an object store by CloudNativePG's Barman Cloud plugin, and
 //! databases made of them.
 
-use super::{backup::BackupSchedule, pod::Resources};
+use super::{backup::BackupSchedule, bucket::BucketSecret, pod::Resources};
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -60,25 +60,6 @@ pub struct BackupBucket {
     /// The access key. Default: what the service account `<platform>-<name>-pg` may do, by the identities of Amazon's clusters.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub credentials_secret: Option<BucketSecret>,
-}
-
-/// The Secret with an access key, in the namespace of the resource.
-#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct BucketSecret {
-    /// Its name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
-    pub name: String,
-
-    /// Key of the access key's id. Default `AWS_ACCESS_KEY_ID`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub access_key_id_key: Option<String>,
-
-    /// Key of the secret access key. Default `AWS_SECRET_ACCESS_KEY`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253))]
-    pub secret_access_key_key: Option<String>,
 }
 
 /// Backups that a database is made of. It counts only while there is no `Cluster` yet: later it may stay or go, and nothing is

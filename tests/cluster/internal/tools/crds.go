@@ -46,9 +46,9 @@ var definitions = map[string]struct {
 	}},
 }
 
-// barmanCloud is CloudNativePG's plugin for backups, which tests/barman-cloud
-// builds in the same version.
-const barmanCloud = "github.com/cloudnative-pg/plugin-barman-cloud@v0.15.0"
+// barmanCloud is CloudNativePG's plugin for backups, in the version that
+// tests/barman-cloud/go.mod names.
+const barmanCloud = "github.com/cloudnative-pg/plugin-barman-cloud@v0.14.0"
 
 // Definitions gives the YAML documents of the named sets.
 func Definitions(names ...string) ([]byte, error) {
