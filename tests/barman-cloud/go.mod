@@ -4,7 +4,7 @@ go 1.26.4
 
 tool github.com/cloudnative-pg/plugin-barman-cloud/cmd/manager
 
-require github.com/cloudnative-pg/plugin-barman-cloud v0.14.0
+require github.com/cloudnative-pg/plugin-barman-cloud v0.14.0 // indirect
 
 require (
 	cel.dev/expr v0.25.1 // indirect
@@ -50,6 +50,7 @@ require (
 	github.com/gorilla/websocket v1.5.4-0.20250319132907-e064f32e3674 // indirect
 	github.com/grpc-ecosystem/go-grpc-middleware/v2 v2.3.3 // indirect
 	github.com/grpc-ecosystem/grpc-gateway/v2 v2.27.7 // indirect
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
 	github.com/json-iterator/go v1.1.12 // indirect
 	github.com/kubernetes-csi/external-snapshotter/client/v8 v8.6.0 // indirect
 	github.com/lib/pq v1.12.3 // indirect
@@ -121,4 +122,3 @@ require (
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.0 // indirect
 	sigs.k8s.io/yaml v1.6.0 // indirect
 )
-
