@@ -30,7 +30,7 @@ const FLIGHT_KEYS: (usize, usize) = (1, 16);
 
 /// Clients have the servers for themselves for this part of the time that moving takes, in naps that are no shorter than the timer's
 /// tick: shorter ones would all become as long as it.
-const REST: f64 = 0.25;
+const REST: f64 = 0.6;
 const NAP: Duration = Duration::from_millis(1);
 
 /// For one answer, and for what one server waits for the other.
