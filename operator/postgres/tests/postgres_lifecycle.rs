@@ -206,7 +206,7 @@ async fn an_empty_volume_under_a_known_identity_is_refused() {
     fs::rename(&data, &aside).unwrap();
 
     let (_, decision) = cluster.until("the gate is seen", |_, decision| said(decision, "DataMissing")).await;
-    assert_eq!(cluster.node(Role::Primary).exit_code(), Some(75));
+    assert_eq!(cluster.node(Role::Primary).wait_for_exit(), Some(75));
     assert!(!data.exists() && !data.with_extension("new").exists(), "nothing is created");
     assert_eq!((decision.acts, decision.restart, decision.view.record), (vec![], None, None));
     assert_eq!(cluster.wish.record, Some(known.clone()));

@@ -146,7 +146,7 @@ async fn what_was_acknowledged_outlives_the_primary_which_never_writes_again() {
         cluster.start(Role::Primary);
         let (_, decision) = cluster.until("it is refused", |_, decision| said(decision, "NotPrimary")).await;
         assert!(!decision.view.accepts_writes);
-        assert_eq!(cluster.node(Role::Primary).exit_code(), Some(75), "{promotion}");
+        assert_eq!(cluster.node(Role::Primary).wait_for_exit(), Some(75), "{promotion}");
         assert!(data.join("global/pg_control").exists(), "it is kept");
     }
     fs::remove_dir_all(&data).unwrap();

@@ -80,8 +80,9 @@ fn any_world() -> impl Strategy<Value = (Wish, Seen, Memory, Timestamp)> {
         instances.push(prop::option::weighted(0.5, replica).boxed());
     }
     instances.push(prop::option::weighted(0.2, any_instance(format!("{id}-old1"), None)).boxed());
-    let snapshots =
-        prop::collection::vec((1..4u32, 0..5usize, prop::sample::select(vec!["available", "creating"])), 0..3);
+    // One of each name at most, as at AWS.
+    let snapshot = (0..5usize, prop::sample::select(vec!["available", "creating"]));
+    let snapshots = prop::collection::hash_map(1..4u32, snapshot, 0..3);
     let group = prop::option::weighted(0.8, prop_oneof![4 => Just(0usize), 1 => 1..5usize]);
     let policy =
         prop_oneof![Just(DeletionPolicy::Retain), Just(DeletionPolicy::Snapshot), Just(DeletionPolicy::Delete)];
@@ -91,7 +92,7 @@ fn any_world() -> impl Strategy<Value = (Wish, Seen, Memory, Timestamp)> {
         0..3,
     );
     let wished = (0..4u32, any::<[bool; 4]>(), policy, mode, allow);
-    let remembered = (any::<[bool; 3]>(), 0..100i64);
+    let remembered = (any::<[bool; 3]>(), 1..3u32, 0..100i64);
     (instances, snapshots, group, wished, remembered).prop_map(
         move |(instances, snapshots, group, wished, remembered)| {
             let mut wish = wish();
@@ -104,7 +105,7 @@ fn any_world() -> impl Strategy<Value = (Wish, Seen, Memory, Timestamp)> {
             if !windowed {
                 wish.spec.maintenance_window = None;
             }
-            let snapshots = snapshots.into_iter().map(|(number, kind, status)| Snapshot {
+            let snapshots = snapshots.into_iter().map(|(number, (kind, status))| Snapshot {
                 id: format!("{id}-final-{number}"),
                 instance: id.clone(),
                 status: status.into(),
@@ -118,11 +119,11 @@ fn any_world() -> impl Strategy<Value = (Wish, Seen, Memory, Timestamp)> {
                 groups.insert(format!("{id}-postgres16"), group);
             }
             let now = Timestamp::from_second(1_790_000_000).expect("a time");
-            let ([seen, deleting, gone], ago) = remembered;
+            let ([seen, deleting, gone], names, ago) = remembered;
             let then = Timestamp::from_second(1_790_000_000 - ago).expect("a time");
             let mut memory = Memory { seen, ..Memory::default() };
             if deleting {
-                memory.final_snapshots.push(format!("{id}-final-1"));
+                memory.final_snapshots.extend((1..=names).map(|number| format!("{id}-final-{number}")));
             }
             if gone {
                 memory.absent_since = Some(then);

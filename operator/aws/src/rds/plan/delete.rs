@@ -100,7 +100,9 @@ fn final_snapshot(round: &mut Round<'_>) -> bool {
     if names.is_empty() || wish.deletion_policy == DeletionPolicy::Delete {
         return true;
     }
-    let Some(snapshot) = seen.snapshots.iter().find(|snapshot| names.contains(&snapshot.id)) else {
+    // The newest name that was written down: an earlier one is of an instance that had been deleted before.
+    let of = |name: &String| seen.snapshots.iter().find(|snapshot| snapshot.id == *name);
+    let Some(snapshot) = names.iter().rev().find_map(of) else {
         let words = format!(
             "the instance is gone, and of its final snapshot {} nothing is seen: look for it, and set deletionPolicy to Retain to let \
              this go",
