@@ -137,7 +137,7 @@ fn any_world() -> impl Strategy<Value = (Wish, Seen, Memory, Timestamp)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(3000))]
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_sent_is_allowed((wish, seen, memory, now) in any_world()) {
