@@ -78,7 +78,9 @@ fn every_example_renders() {
             if path.extension().is_some_and(|e| e == "yaml") {
                 let rendered = lpctl(&["render", "-f", &path.display().to_string()], Path::new("/"));
                 assert_eq!(code(&rendered), 0, "{}: {}", path.display(), err(&rendered));
-                let runs = ["kind: Deployment", "kind: StatefulSet"].iter().any(|kind| out(&rendered).contains(kind));
+                let runs = ["kind: Deployment\n", "kind: StatefulSet\n", "kind: Cluster\n"]
+                    .iter()
+                    .any(|kind| out(&rendered).contains(kind));
                 assert!(runs, "{}", path.display());
                 seen += 1;
             }

@@ -59,7 +59,7 @@ static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
 });
 
 /// What to write where a pattern is not matched.
-const REMEDIES: [(&str, &str); 26] = [
+const REMEDIES: [(&str, &str); 27] = [
     (r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "write a duration in h, m, s and ms, such as 90s or 1h30m"),
     (
         r"^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
@@ -106,8 +106,9 @@ const REMEDIES: [(&str, &str); 26] = [
         "^[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$",
         "write a folder without / at its ends, such as learning/story-main",
     ),
+    ("^[1-9][0-9]*[dwm]$", "write a number of days, weeks or months, such as 30d"),
     ("^[a-z0-9-]+$", "write the name of a region, such as eu-central-1"),
-    ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "write the name of a service account, such as backups"),
+    ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "write the name of an object in lower case, such as backups"),
     ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day such as 07:30"),
     ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day such as 18:00, at most 24:00"),
 ];

@@ -49,7 +49,7 @@ pub struct BackupBucket {
 
     /// Address of a server other than Amazon's, such as `https://minio.storage:9000`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 512), regex(pattern = "^https?://[^\\s/?#@]+/?$"))]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = "^https?://[^\\s/?#@]+(/[^\\s?#]*)?$"))]
     pub endpoint: Option<String>,
 
     /// Region of the bucket, such as `eu-central-1`.

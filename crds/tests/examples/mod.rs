@@ -198,6 +198,10 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&grades("/readReplicas"), json!(3))], "cloudNativePG.readReplicas must not be above");
     case(&[(&grades("/backup/schedule/timeZone"), json!("Europe/Berlin"))], "CloudNativePG knows no time zones");
     case(
+        &[(&grades("/backup/schedule/timeZone"), json!("Local"))],
+        "backup.schedule.timeZone is not in the IANA database",
+    );
+    case(
         &[(&grades("/backup/resources"), json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}))],
         "a request must not be above its limit",
     );

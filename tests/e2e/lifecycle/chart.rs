@@ -68,7 +68,12 @@ async fn the_chart_installs_an_operator_that_makes_a_platform_ready() {
     ready(&school, "school").await;
     let made: BTreeSet<String> = children(&school).await.into_iter().filter_map(|o| Some(o.types?.kind)).collect();
     // CloudNativePG and cert-manager have tests of their own.
-    let others = [Kind::CloudNativePgCluster, Kind::CertManagerCertificate];
+    let others = [
+        Kind::CloudNativePgCluster,
+        Kind::CloudNativePgScheduledBackup,
+        Kind::BarmanObjectStore,
+        Kind::CertManagerCertificate,
+    ];
     let kinds = Kind::ALL.into_iter().filter(|kind| !others.contains(kind)).map(|kind| kind.as_str().to_owned());
     assert_eq!(made, kinds.collect());
     let pods = system.api::<k8s_openapi::api::core::v1::Pod>().list(&Default::default()).await.expect("pods").items;
