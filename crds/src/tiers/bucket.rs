@@ -70,3 +70,15 @@ pub struct BucketSecret {
     #[schemars(length(min = 1, max = 253))]
     pub secret_access_key_key: Option<String>,
 }
+
+impl BucketSecret {
+    /// Key of the access key's id.
+    pub fn access_key_id(&self) -> &str {
+        self.access_key_id_key.as_deref().unwrap_or("AWS_ACCESS_KEY_ID")
+    }
+
+    /// Key of the secret access key.
+    pub fn secret_access_key(&self) -> &str {
+        self.secret_access_key_key.as_deref().unwrap_or("AWS_SECRET_ACCESS_KEY")
+    }
+}

@@ -9,14 +9,18 @@ use crate::{
     capabilities::Served,
     conditions::{State, Verdict},
     kinds::Kind,
-    tiers::{Children, database::in_cluster::backup::cron::Cron, store::pods},
+    tiers::{
+        Children,
+        database::in_cluster::backup::cron::{self, Cron},
+        store::pods,
+    },
     validate::Problem,
 };
 use crds::{
     status::{BackupWindow, ConditionType, Reason},
     tiers::cloud_native_pg_backup::{BackupBucket, CloudNativePgBackup, CloudNativePgRestore},
 };
-use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
@@ -28,8 +32,6 @@ pub const PLUGIN: &str = "barman-cloud.cloudnative-pg.io";
 pub const UNKNOWN_PLUGIN: &str = "Cluster cannot proceed to reconciliation due to an unknown plugin being required";
 /// How the `Cluster` calls the one whose backups it is made of.
 const ORIGIN: &str = "origin";
-/// How late a backup may be beyond two intervals (P): one of a large database takes its time.
-const MARGIN_HOURS: i64 = 1;
 /// What there is to do where the plugin is missing.
 const INSTALL: &str = "install CloudNativePG's Barman Cloud plugin (plugin-barman-cloud) beside its operator";
 
@@ -147,10 +149,10 @@ fn store(database: &CloudNativePg, name: &str, bucket: &BackupBucket, spec: Opti
         None => json!({ "inheritFromIAMRole": true }),
         Some(secret) => json!({
             "accessKeyId": {
-                "name": secret.name, "key": secret.access_key_id_key.as_deref().unwrap_or("AWS_ACCESS_KEY_ID"),
+                "name": secret.name, "key": secret.access_key_id(),
             },
             "secretAccessKey": {
-                "name": secret.name, "key": secret.secret_access_key_key.as_deref().unwrap_or("AWS_SECRET_ACCESS_KEY"),
+                "name": secret.name, "key": secret.secret_access_key(),
             },
         }),
     };
@@ -296,8 +298,7 @@ fn verdict(
         return says(State::False, Reason::BackupFailed, message);
     }
     let since = reported.last.or(reported.since);
-    let late = since.and_then(&due).and_then(&due).and_then(|time| time.checked_add(MARGIN_HOURS.hours()).ok());
-    if late.is_some_and(|late| late < now) {
+    if since.is_some_and(|since| cron::is_overdue(since, now, due)) {
         let last = window.last.as_ref().map_or("no backup has ever been complete".to_owned(), |last| {
             format!("the last backup was complete at {last}")
         });

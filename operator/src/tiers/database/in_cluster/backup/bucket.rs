@@ -59,16 +59,8 @@ fn access(bucket: &Bucket, folder: &str) -> Vec<EnvVar> {
     variables.extend(bucket.ca.as_ref().map(|_| env("RCLONE_CA_CERT", format!("{AUTHORITY_DIRECTORY}/ca.crt"))));
     match &bucket.credentials_secret {
         Some(secret) => variables.extend([
-            env_secret(
-                &config("ACCESS_KEY_ID"),
-                &secret.name,
-                secret.access_key_id_key.as_deref().unwrap_or("AWS_ACCESS_KEY_ID"),
-            ),
-            env_secret(
-                &config("SECRET_ACCESS_KEY"),
-                &secret.name,
-                secret.secret_access_key_key.as_deref().unwrap_or("AWS_SECRET_ACCESS_KEY"),
-            ),
+            env_secret(&config("ACCESS_KEY_ID"), &secret.name, secret.access_key_id()),
+            env_secret(&config("SECRET_ACCESS_KEY"), &secret.name, secret.secret_access_key()),
         ]),
         None => variables.push(env(&config("ENV_AUTH"), true)),
     }

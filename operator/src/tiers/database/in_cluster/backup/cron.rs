@@ -96,6 +96,15 @@ fn field(text: &str, least: i8, most: i8, names: &[&str]) -> Option<Field> {
     Some(Field { values, any })
 }
 
+/// How late a backup may be beyond two intervals (P): one of a large database takes its time.
+const MARGIN_HOURS: i64 = 1;
+
+/// Whether two times at which a backup was `due` have passed since the last one.
+pub fn is_overdue(last: Timestamp, now: Timestamp, due: impl Fn(Timestamp) -> Option<Timestamp>) -> bool {
+    let late = due(last).and_then(&due).and_then(|time| time.checked_add(MARGIN_HOURS.hours()).ok());
+    late.is_some_and(|late| late < now)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ use crds::{
     tiers::backup::RestoreFrom,
 };
 use cron::Cron;
-use jiff::{Timestamp, ToSpan, tz::TimeZone};
+use jiff::{Timestamp, tz::TimeZone};
 use k8s_openapi::api::{batch::v1::Job, core::v1::Pod};
 use kube::ResourceExt;
 use objects::{ARCHIVE, BACKUP};
@@ -35,8 +35,6 @@ use std::sync::Arc;
 pub const BACKUPS: &str = "BACKUPS";
 /// Key of the record: since when log is missing that no newer backup makes up for.
 pub const LOG_LOST: &str = "BACKUP_LOG_LOST";
-/// How late a backup may be beyond two intervals (P): one of a large database takes its time.
-const MARGIN_HOURS: i64 = 1;
 
 /// What a pass has seen of the backups of a primary.
 #[derive(Clone, Debug, Default)]
@@ -228,8 +226,7 @@ fn verdict(
     }
     let last = status.backups.first();
     let since = last.and_then(|last| last.ended.parse().ok()).or(seen.since);
-    let late = since.and_then(&due).and_then(&due).and_then(|time| time.checked_add(MARGIN_HOURS.hours()).ok());
-    if late.is_some_and(|late| late < now) {
+    if since.is_some_and(|since| cron::is_overdue(since, now, due)) {
         let last = last.map_or("no backup has ever been complete".to_owned(), |last| {
             format!("the last backup, {}, was complete at {}", last.name, last.ended)
         });
