@@ -67,7 +67,7 @@ pub struct StoreStatus {
     /// Primaries that are lost, or were asked to be replaced, and how far that is; of databases in the cluster.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub promotions: Vec<Promotion>,
-    /// How many read replicas the load on them asks for, since when and why; only where it decides.
+    /// What size the load asks for, since when and why, and what another size waits for; only where the load decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scaling: Option<String>,
     /// How many pods of a database's pooler are ready, and where it is reached.

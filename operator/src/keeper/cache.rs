@@ -53,6 +53,8 @@ pub struct CacheView {
     pub certificate_ends: Option<i64>,
     /// Another size that is wanted from now on.
     pub scaled: Option<Scaled>,
+    /// Another size that would be right, and what it waits for: a sentence.
+    pub waits: Option<String>,
 }
 
 /// A size that is wanted from now on.
@@ -125,7 +127,7 @@ impl Keep for CacheKeeper {
         let next = if decision.view.verdict == Verdict::Ready { SETTLED } else { WORKING };
         let rates = memory.rates(at, &seen.sightings);
         let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
-        let scaled = scaling.and_then(|scaling| {
+        let (scaled, waits) = scaling.map_or((None, None), |scaling| {
             let seen = (&decision.view.verdict, &decision.figures, rates);
             let input = cache_size::input(ctx, scaling, at, &orders.wish, seen);
             memory.decide(&ctx.settings.tunables, scaling, &input)
@@ -134,7 +136,8 @@ impl Keep for CacheKeeper {
             cache_size::moving(scaling, &orders.wish, (&decision.view, &decision.figures), scaled.as_ref())
         });
         let figures = Figures { at, shown: decision.figures.clone(), rates, moving };
-        Round { view: view(decision, &seen.sightings, before, scaled), figures, next }
+        let view = CacheView { scaled, waits, ..view(decision, &seen.sightings, before) };
+        Round { view, figures, next }
     }
 }
 
@@ -153,7 +156,7 @@ fn pod(found: &pods::StorePod) -> valkey::Pod {
 }
 
 /// What passes are told, with the keys before and after slots moved. While they move, keys are counted on both sides.
-fn view(decision: Decision, sightings: &[Sighting], before: Option<&CacheView>, scaled: Option<Scaled>) -> CacheView {
+fn view(decision: Decision, sightings: &[Sighting], before: Option<&CacheView>) -> CacheView {
     let keys = decision.figures.keys();
     let moving = matches!(decision.view.verdict, Verdict::Moving { .. });
     let reshaping = match before.and_then(|before| before.reshaping) {
@@ -166,5 +169,5 @@ fn view(decision: Decision, sightings: &[Sighting], before: Option<&CacheView>, 
         Answer::Node(node) => node.certificate_ends,
         _ => None,
     });
-    CacheView { store: decision.view, slots, reshaping, certificate_ends: ends.min(), scaled }
+    CacheView { store: decision.view, slots, reshaping, certificate_ends: ends.min(), scaled: None, waits: None }
 }

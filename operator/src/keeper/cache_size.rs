@@ -4,6 +4,7 @@ use super::{
     beside::{Beside, Moving},
     cache::Scaled,
     looks::Looks,
+    waiting::Waiting,
 };
 use crate::{context::Context, evaluate::tiers};
 use decide::{
@@ -46,6 +47,7 @@ pub struct Rates {
 pub struct Memory {
     decided: cache_size::Memory,
     work: BTreeMap<String, Looks<2>>,
+    waiting: Waiting,
 }
 
 impl Memory {
@@ -73,14 +75,30 @@ impl Memory {
         }
     }
 
-    /// Whether the cache should have another size than the wished one.
-    pub fn decide(&mut self, tunables: &Tunables, scaling: &Scaling, input: &Input) -> Option<Scaled> {
-        let step = cache_size::decide(tunables, &scaling.policy, &mut self.decided, input).step?;
-        let (shards, replicas) = match step.what {
-            What::Shards => (step.to, input.replicas),
-            What::Replicas => (input.shards, step.to),
-        };
-        Some(Scaled { shards, replicas, at: input.now, why: step.cause.to_string() })
+    /// Whether the cache should have another size than the wished one; and what such a change waits for.
+    pub fn decide(
+        &mut self,
+        tunables: &Tunables,
+        scaling: &Scaling,
+        input: &Input,
+    ) -> (Option<Scaled>, Option<String>) {
+        let decision = cache_size::decide(tunables, &scaling.policy, &mut self.decided, input);
+        let waits = decision.waits.as_ref().map(|(step, gate)| {
+            let what = match step.what {
+                What::Shards => "shards",
+                What::Replicas => "replicas of each shard",
+            };
+            (step.to, what, &step.cause, gate)
+        });
+        let waits = self.waiting.tell(input.now, waits);
+        let scaled = decision.step.map(|step| {
+            let (shards, replicas) = match step.what {
+                What::Shards => (step.to, input.replicas),
+                What::Replicas => (input.shards, step.to),
+            };
+            Scaled { shards, replicas, at: input.now, why: step.cause.to_string() }
+        });
+        (scaled, waits)
     }
 }
 
@@ -197,7 +215,7 @@ mod tests {
 
     #[test]
     fn memory_asks_for_a_shard_and_load_for_a_replica() {
-        let decide = |input: &Input| Memory::default().decide(&Tunables::default(), &scaling(), input);
+        let decide = |input: &Input| Memory::default().decide(&Tunables::default(), &scaling(), input).0;
         let value = |value| Sample::value(value, Some(at(0)));
         assert_eq!(decide(&calm()), None);
         let full =

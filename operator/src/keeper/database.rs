@@ -77,6 +77,8 @@ pub struct DatabaseView {
     pub next_works: bool,
     /// Another number of replicas that is wanted from now on.
     pub scaled: Option<Scaled>,
+    /// Another number of replicas that would be right, and what it waits for: a sentence.
+    pub waits: Option<String>,
     /// Until when the first certificate to end is valid of those that servers show, in seconds since 1970.
     pub certificate_ends: Option<i64>,
     /// The node of the primary that answers.
@@ -175,7 +177,7 @@ impl Keep for DatabaseKeeper {
         let restarting = decision.restart.is_some() || found.iter().any(|pod| pod.terminating);
         let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
         let wanted = orders.wish.replicas;
-        let scaled = scaling.and_then(|scaling| {
+        let (scaled, waits) = scaling.map_or((None, None), |scaling| {
             let beside = scaling.beside.moving(ctx, at);
             memory.decide(&ctx.settings.tunables, scaling, at, (wanted, restarting), &decision.view, beside)
         });
@@ -188,7 +190,9 @@ impl Keep for DatabaseKeeper {
             node: primary
                 .filter(|_| decision.view.primary_up)
                 .and_then(|primary| primary.pod.spec.as_ref()?.node_name.clone()),
-            ..view(&decision.view, scaled)
+            scaled,
+            waits,
+            ..view(&decision.view)
         };
         Round {
             view: lost(told, orders, &seen, end),
@@ -236,7 +240,7 @@ fn pod(found: &pods::StorePod) -> Option<postgres::Pod> {
     })
 }
 
-fn view(view: &postgres::View, scaled: Option<Scaled>) -> DatabaseView {
+fn view(view: &postgres::View) -> DatabaseView {
     DatabaseView {
         record: view.record.clone(),
         replicas: view.replicas_allowed,
@@ -250,7 +254,6 @@ fn view(view: &postgres::View, scaled: Option<Scaled>) -> DatabaseView {
             other => other.sentence(),
         },
         next_works: view.logins.iter().any(|login| login.step == postgres::Step::Publish),
-        scaled,
         certificate_ends: view.certificate_ends,
         ready: view.ready(),
         verdicts: view

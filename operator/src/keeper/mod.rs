@@ -8,6 +8,7 @@ pub mod database;
 mod looks;
 mod pods;
 mod read_replicas;
+mod waiting;
 
 use crate::{context::Context, metrics::RoundFailure, naming::PlatformKey, tiers::store::StoreTier};
 use futures::FutureExt;

@@ -3,6 +3,7 @@
 use super::{
     beside::{Beside, Moving},
     looks::Looks,
+    waiting::Waiting,
 };
 use decide::{
     Duration, Sample, Time, Tunables,
@@ -47,10 +48,12 @@ pub struct Scaled {
 pub struct Memory {
     decided: read_replicas::Memory,
     busy: BTreeMap<u32, Looks<1>>,
+    waiting: Waiting,
 }
 
 impl Memory {
-    /// Whether the replicas should be more or fewer than `wanted`, where those `beside` the database move so.
+    /// Whether the replicas should be more or fewer than `wanted`, where those `beside` the database move so; and what such a
+    /// change waits for.
     pub fn decide(
         &mut self,
         tunables: &Tunables,
@@ -59,7 +62,7 @@ impl Memory {
         (wanted, restarting): (u32, bool),
         view: &View,
         beside: Vec<Proposal>,
-    ) -> Option<Scaled> {
+    ) -> (Option<Scaled>, Option<String>) {
         self.busy.retain(|ordinal, _| view.replicas.iter().any(|replica| replica.ordinal == *ordinal));
         let known = |figure: Option<f64>| figure.map_or(Sample::NoData, |value| Sample::value(value, Some(now)));
         let there = view.replicas.iter().filter(|replica| replica.state != ReplicaState::Missing);
@@ -80,8 +83,11 @@ impl Memory {
             asked: scaling.asked.clone(),
             beside,
         };
-        let step = read_replicas::decide(tunables, &scaling.policy, &mut self.decided, &input).step?;
-        Some(Scaled { replicas: step.to, at: now, why: step.cause.to_string() })
+        let decision = read_replicas::decide(tunables, &scaling.policy, &mut self.decided, &input);
+        let waits = decision.waits.as_ref().map(|(step, gate)| (step.to, "read replicas", &step.cause, gate));
+        let waits = self.waiting.tell(now, waits);
+        let scaled = decision.step.map(|step| Scaled { replicas: step.to, at: now, why: step.cause.to_string() });
+        (scaled, waits)
     }
 
     /// Statements that a replica ran at the same time, on average; None until it has been watched for long enough.
@@ -169,7 +175,7 @@ mod tests {
             let busy = vec![Some(second as f64 * statements); replicas as usize];
             let now = Time::from_secs(START + second);
             let scaled =
-                memory.decide(&Tunables::default(), scaling, now, (replicas, false), &view(&busy), Vec::new())?;
+                memory.decide(&Tunables::default(), scaling, now, (replicas, false), &view(&busy), Vec::new()).0?;
             assert_eq!(scaled.at, now);
             Some((second, scaled.replicas))
         })
@@ -238,7 +244,8 @@ mod tests {
                 let (mut scaling, mut seen) = (scaling(None), view(&[Some(f64::from(second) * 9.0)]));
                 let restarting = change(&mut scaling, &mut seen);
                 let now = Time::from_secs(START + i64::from(second));
-                let scaled = memory.decide(&Tunables::default(), &scaling, now, (1, restarting), &seen, Vec::new());
+                let (scaled, _) =
+                    memory.decide(&Tunables::default(), &scaling, now, (1, restarting), &seen, Vec::new());
                 assert_eq!(scaled, None, "{why}");
             }
         }
@@ -258,7 +265,7 @@ mod tests {
         let scaling = Scaling { asked, ..scaling(None) };
         let now = Time::from_secs(START);
         let scaled =
-            Memory::default().decide(&Tunables::default(), &scaling, now, (1, false), &view(&[None]), Vec::new());
+            Memory::default().decide(&Tunables::default(), &scaling, now, (1, false), &view(&[None]), Vec::new()).0;
         let why = "web is slow because of it: the share of connections in use".to_owned();
         assert_eq!(scaled, Some(Scaled { replicas: 2, at: now, why }));
     }

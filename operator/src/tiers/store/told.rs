@@ -28,6 +28,14 @@ pub fn changed(passwords: &Result<Passwords, Lack>) -> Option<String> {
     passwords.as_ref().ok()?.text(rotation::CHANGED).map(str::to_owned)
 }
 
+/// What load made of the size of a store, and what another size waits for.
+pub fn scaling(changed: Option<String>, waits: Option<String>) -> Option<String> {
+    match (changed, waits) {
+        (Some(changed), Some(waits)) => Some(format!("{changed}; {waits}")),
+        (changed, waits) => changed.or(waits),
+    }
+}
+
 /// The reason of a condition by its name; one that conditions do not have means that work is under way.
 pub fn reason(name: &str) -> Reason {
     if name == "Refused" {

@@ -130,6 +130,7 @@ async fn cloud_native_pg_backs_a_database_up_by_its_plugin_and_restores_it() {
     eventually("the Cluster names no plugin", MADE, plugins, Value::is_null).await;
     assert!(told(&ns, "main").await.backup_window.is_none());
 
+    plugin::remove(&ns).await;
     operator::remove(&ns).await;
     ns.delete().await;
 }

@@ -1,6 +1,7 @@
 //! The real Barman Cloud plugin beside CloudNativePG in the namespace of a test, and a server of S3 for it.
 
 use super::{operator::*, *};
+use k8s_openapi::api::core::v1::Service;
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, KeyPair};
 
 /// The plugin's program, and Barman's beside it for its containers in the pods of servers.
@@ -69,6 +70,14 @@ pub async fn install(ns: &TestNamespace) {
         {"name": "client", "secret": {"secretName": format!("{NAME}-client")}},
     ]);
     deploy(ns, NAME, NAME, container, volumes).await;
+}
+
+/// Takes the plugin's Service away while CloudNativePG runs, which alone can let go of it: it keeps a finalizer there.
+pub async fn remove(ns: &TestNamespace) {
+    let services = ns.api::<Service>();
+    services.delete(NAME, &DeleteParams::default()).await.expect("removed");
+    let left = || async { services.get_opt(NAME).await.expect("an answer").is_some() };
+    eventually("CloudNativePG lets the plugin go", MADE, left, |left| !left).await;
 }
 
 /// Runs a server of S3 with one bucket, and gives its address; the key is in the Secret `s3`.

@@ -6,7 +6,7 @@ use crate::{
         beside::Beside,
         cache::{CacheView, Scaling},
     },
-    tiers::store::record::Record,
+    tiers::store::{record::Record, told},
     validate::ValidPlatform,
 };
 use decide::{Time, cache_size::Policy};
@@ -73,10 +73,14 @@ pub fn keep(cache: &InCluster, record: &mut Record, view: Option<&CacheView>) {
     }
 }
 
-/// How many shards and replicas are wanted by memory and load, since when and why; None before that was ever changed.
+/// How many shards and replicas are wanted by memory and load, since when and why, and what another size waits for; None before
+/// there is anything of it.
 pub fn told(cache: &InCluster, seen: &Seen) -> Option<String> {
     cache.spec.scaling.as_ref()?;
-    let record = seen.record.as_ref()?;
-    let (since, why) = (record.get(SINCE)?, record.get(WHY)?);
-    Some(format!("{} shards with {} replicas each since {since}: {why}", cache.shards, cache.replicas))
+    let changed = || {
+        let record = seen.record.as_ref()?;
+        let (since, why) = (record.get(SINCE)?, record.get(WHY)?);
+        Some(format!("{} shards with {} replicas each since {since}: {why}", cache.shards, cache.replicas))
+    };
+    told::scaling(changed(), seen.view.as_ref().and_then(|view| view.waits.clone()))
 }

@@ -3,7 +3,7 @@
 use super::{InCluster, Seen, Server};
 use crate::{
     keeper::database::{DatabaseView, Scaling},
-    tiers::store::record::Record,
+    tiers::store::{record::Record, told},
 };
 use crds::tiers::database::Durability;
 use decide::{Time, budget::Fit, read_replicas::Policy};
@@ -52,14 +52,18 @@ pub fn keep(database: &InCluster, record: &mut Record, view: Option<&DatabaseVie
     }
 }
 
-/// How many replicas the load asks for, since when and why; of the first server whose number was ever changed.
+/// How many replicas the load asks for, since when and why, and what another number waits for; of the first server of which there
+/// is anything to tell.
 pub fn told(database: &InCluster, seen: &Seen) -> Option<String> {
     database.spec.read_replica_scaling.as_ref()?;
     let one = |(server, seen): (&Server, &super::SeenServer)| {
-        let record = seen.record.as_ref()?;
-        let (since, why) = (record.get(SINCE)?, record.get(WHY)?);
-        let of = if database.servers.len() > 1 { format!("shard {}: ", server.shard) } else { String::new() };
-        Some(format!("{of}{} read replicas since {since}: {why}", database.wanted(Some(record))))
+        let changed = || {
+            let record = seen.record.as_ref()?;
+            let (since, why) = (record.get(SINCE)?, record.get(WHY)?);
+            Some(format!("{} read replicas since {since}: {why}", database.wanted(Some(record))))
+        };
+        let told = told::scaling(changed(), seen.view.as_ref().and_then(|view| view.waits.clone()))?;
+        Some(if database.servers.len() > 1 { format!("shard {}: {told}", server.shard) } else { told })
     };
     database.servers.iter().zip(&seen.servers).find_map(one)
 }
