@@ -10,6 +10,7 @@
 
 mod bucket;
 mod digest;
+pub mod elasticache;
 mod error;
 mod identity;
 mod owner;
