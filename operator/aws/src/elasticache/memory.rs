@@ -15,6 +15,8 @@ pub struct Memory {
     pub seen: bool,
     /// When each was told to be created: reads may not show it for a while.
     pub created: BTreeMap<String, Timestamp>,
+    /// When something was sent last: reads may not show what it does for a while.
+    pub sent_at: Option<Timestamp>,
     /// The tokens that the group takes; none where that is not known.
     pub tokens: Option<Tokens>,
     /// A change of the token of which it is not known whether AWS got it: what it would make of the tokens.
@@ -64,6 +66,8 @@ pub struct Resize {
     pub at: Timestamp,
     /// AWS accepted it, or was seen to carry it out.
     pub accepted: bool,
+    /// Since when the group has the shape before, and does not change.
+    pub back_since: Option<Timestamp>,
 }
 
 impl Memory {

@@ -181,7 +181,8 @@ impl Group {
         if self.state() != State::Available {
             return Some(format!("{} is {}", self.id, self.status));
         }
-        if let Some(shard) = self.shards.iter().find(|shard| shard.status != "available") {
+        let busy = self.shards.iter().filter(|shard| shard.status != "available");
+        if let Some(shard) = busy.min_by_key(|shard| &shard.id) {
             return Some(format!("shard {} of {} is {}", shard.id, self.id, shard.status));
         }
         let of_shards: usize = self.shards.iter().map(|shard| shard.members.len()).sum();

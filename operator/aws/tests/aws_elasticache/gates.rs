@@ -23,8 +23,8 @@ async fn what_cannot_be_is_refused_by_the_name_of_its_field_before_anything_is_s
         ("without clusterMode", |wish| wish.spec.cluster_mode = false),
         ("multiAZ needs", |wish| wish.spec.replicas = 0),
         ("snapshotRetention", |wish| wish.spec.snapshot_retention = Some(36)),
-        ("apply.SecurityGroups", |wish| drop(wish.spec.apply.insert(Field::SecurityGroups, When::Window))),
-        ("apply.Failover", |wish| drop(wish.spec.apply.insert(Field::Failover, When::Window))),
+        ("apply.SecurityGroups", |wish| wish.spec.apply = [(Field::SecurityGroups, When::Window)].into()),
+        ("apply.Failover", |wish| wish.spec.apply = [(Field::Failover, When::Window)].into()),
         ("parameters.family valkey7 is not that of engine redis", |wish| wish.spec.engine = Engine::Redis),
         ("parameters.values.cluster-enabled", |wish| {
             let values = [("cluster-enabled".to_owned(), "no".to_owned())].into();

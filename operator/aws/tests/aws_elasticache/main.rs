@@ -7,5 +7,6 @@ mod driver;
 mod faults;
 mod gates;
 mod ownership;
+mod properties;
 
 mod scenarios;

@@ -22,8 +22,7 @@ pub(super) fn plan(round: &mut Round<'_>, found: &Found<'_>) {
     }
     match (&found.standing, found.group) {
         (Standing::Ours, Some(group)) => ours(round, found, group),
-        (Standing::Retained { cluster, uid }, Some(group)) if round.wish.adopt => {
-            let _ = (cluster, uid);
+        (Standing::Retained { .. }, Some(group)) if round.wish.adopt => {
             let tags = round.wish.owner.tags();
             round.add(Planned::new(Call::Tag { resource: Resource::Group, id: group.id.clone(), tags }));
         }
@@ -139,8 +138,11 @@ fn ours(round: &mut Round<'_>, found: &Found<'_>, group: &Group) {
     size::node_type(round, group, gate.as_ref(), false);
     modify::rest(round, group, gate.as_ref(), parameters.as_ref());
     tokens::plan(round, group, gate.as_ref());
-    if gate.is_some() {
-        round.wait(gate.unwrap_or_default());
+    if let Some(why) = gate {
+        round.wait(why);
+    }
+    if round.memory.sent_at.is_some() {
+        round.wait("what was sent a moment ago may not be shown yet");
     }
     parameters::clean(round, &found.id, None);
 }

@@ -12,7 +12,7 @@ mod users;
 use super::{Call, Memory, Resize, Seen, Wish};
 use crate::{
     Call as _, Condition, Endpoint, Fingerprint, Kind, Mode, Plan, Planned,
-    step::{CHANGING, Gate, synced},
+    step::{CHANGING, Gate, STEADY, synced},
 };
 use found::Found;
 use jiff::{SignedDuration, Timestamp};
@@ -81,6 +81,7 @@ impl<'a> Round<'a> {
     fn new(wish: &'a Wish, seen: &'a Seen, memory: &Memory, now: Timestamp) -> Self {
         let mut memory = memory.clone();
         memory.created.retain(|_, at| now.duration_since(*at) < GRACE);
+        memory.sent_at = memory.sent_at.filter(|at| now.duration_since(*at) < GRACE);
         memory.rolled_back.retain(|_, (_, generation)| *generation == wish.generation);
         Self {
             wish,
@@ -135,7 +136,14 @@ impl<'a> Round<'a> {
         self.conditions.extend(through.conditions);
         let synced = synced(&self.plan, &self.conditions, &self.unsettled);
         self.conditions.push(synced);
-        let requeue = if self.unsettled.is_empty() { through.requeue } else { through.requeue.min(CHANGING) };
+        // What waits for somebody else waits for long.
+        let others = [Kind::NameConflict, Kind::Retained];
+        let is_stuck = through.send.is_none() && self.conditions.iter().any(|told| others.contains(&told.kind));
+        let requeue = match (self.unsettled.is_empty(), is_stuck) {
+            (true, true) => gate.spread(STEADY),
+            (true, false) => through.requeue,
+            (false, _) => through.requeue.min(CHANGING),
+        };
         let mut after = self.memory.clone();
         let send = through.send.map(|at| self.plan.calls[at].clone());
         if let Some(planned) = &send {
@@ -162,6 +170,7 @@ impl<'a> Round<'a> {
     /// What has to be known after a crash in the middle of the call.
     fn note(&mut self, call: &Call, found: &Found<'_>) {
         let memory = &mut self.memory;
+        memory.sent_at = Some(self.now);
         match call {
             Call::CreateGroup { id, token, .. } => {
                 memory.created.insert(id.clone(), self.now);
@@ -194,7 +203,8 @@ impl<'a> Round<'a> {
         }
         if call.is_resize() {
             let from = found.ours().map(size::shape).unwrap_or_default();
-            memory.resize = Some(Resize { what: call.sentence(), from, at: self.now, accepted: false });
+            memory.resize =
+                Some(Resize { what: call.sentence(), from, at: self.now, accepted: false, back_since: None });
         }
     }
 }

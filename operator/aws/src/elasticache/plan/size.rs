@@ -28,18 +28,19 @@ pub(super) fn last(round: &mut Round<'_>, group: &Group) -> Option<String> {
         round.tell(Kind::ResizeRolledBack, format!("{what}: AWS took it back. {words}"));
     }
     let mut resize = round.memory.resize.clone()?;
-    if group.unready().is_some() || group.pending.get(Field::NodeType).is_some() {
-        resize.accepted |= group.status == "modifying" || group.resharding;
-        let what = resize.what.clone();
-        round.memory.resize = Some(resize);
-        return Some(format!("{what}, first"));
-    }
-    if shape(group) != resize.from {
+    let is_back = shape(group) == resize.from;
+    let changes = group.unready().is_some() || group.pending.get(Field::NodeType).is_some();
+    if !changes && !is_back {
         round.memory.resize = None;
         return None;
     }
-    if round.now.duration_since(resize.at) < GRACE {
-        return Some(format!("{}, first", resize.what));
+    // A look may be old: only what looks so for a while has an end.
+    resize.back_since = if changes { None } else { resize.back_since.or(Some(round.now)) };
+    if resize.back_since.is_none_or(|since| round.now.duration_since(since) < GRACE) {
+        resize.accepted |= changes && (group.status == "modifying" || group.resharding);
+        let what = resize.what.clone();
+        round.memory.resize = Some(resize);
+        return Some(format!("{what}, first"));
     }
     round.memory.resize = None;
     if resize.accepted {
@@ -52,10 +53,11 @@ pub(super) fn last(round: &mut Round<'_>, group: &Group) -> Option<String> {
     None
 }
 
+/// Plans a change of size, unless AWS took it back.
 fn add(round: &mut Round<'_>, planned: Planned<Call>, gate: Option<&String>) {
-    let is_back = round.memory.rolled_back.contains_key(&planned.call.sentence());
-    let hold = is_back.then(|| "AWS took it back: it waits for another spec".to_owned());
-    round.add(planned.hold(hold).hold(gate.cloned()));
+    if !round.memory.rolled_back.contains_key(&planned.call.sentence()) {
+        round.add(planned.hold(gate.cloned()));
+    }
 }
 
 /// Adds replicas, or removes them.
