@@ -138,12 +138,13 @@ pub(super) fn shards(round: &mut Round<'_>, group: &Group, gate: Option<&String>
 
 /// Why the shards that stay may have no room for what the others hold.
 fn room(group: &Group, remove: &BTreeSet<String>, usage: &BTreeMap<String, Usage>) -> Option<String> {
+    let unseen = group.shards.iter().map(|shard| &shard.id).filter(|id| !usage.contains_key(*id)).min();
+    if let Some(id) = unseen {
+        return Some(format!("how full shard {id} is cannot be seen"));
+    }
     let (mut free, mut leaves) = (0u64, 0u64);
-    for shard in &group.shards {
-        let Some(usage) = usage.get(&shard.id) else {
-            return Some(format!("how full shard {} is cannot be seen", shard.id));
-        };
-        if remove.contains(&shard.id) {
+    for (id, usage) in group.shards.iter().filter_map(|shard| usage.get_key_value(&shard.id)) {
+        if remove.contains(id) {
             leaves = leaves.saturating_add(usage.used);
         } else {
             free = free.saturating_add(usage.most.saturating_sub(usage.used));
