@@ -14,7 +14,7 @@ pub trait ElastiCache: Send + Sync {
     /// All replication groups, with their members and tags.
     fn groups(&self) -> impl Future<Output = Result<Vec<Group>, Error>> + Send;
 
-    /// All manual snapshots, with their tags.
+    /// All snapshots, automatic ones too, with their tags.
     fn snapshots(&self) -> impl Future<Output = Result<Vec<Snapshot>, Error>> + Send;
 
     /// A parameter group; none where there is none of the name.

@@ -255,6 +255,16 @@ impl crate::Call for Call {
         }
     }
 
+    // A change that is refused keeps back neither a token nor a change of something else.
+    fn key(&self) -> String {
+        let what: Vec<String> = match self {
+            Self::ModifyGroup { change, .. } => change.iter().map(|(field, _)| format!("{field:?}")).collect(),
+            Self::SetToken { .. } => vec!["token".to_owned()],
+            _ => Vec::new(),
+        };
+        format!("{} {} {}", self.operation(), self.resource(), what.join(" "))
+    }
+
     fn sentence(&self) -> String {
         match self {
             Self::CreateGroup { id, settings, shards, replicas, token, user_group, snapshot, kms_key, tags } => {

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Seen {
     /// All replication groups of account and region: others of our tags are looked for among them.
     pub groups: Vec<Group>,
-    /// All manual snapshots; final ones are such.
+    /// All snapshots, automatic ones too.
     pub snapshots: Vec<Snapshot>,
     /// The parameter groups that were asked for and are there.
     pub parameter_groups: BTreeMap<String, ParameterGroup>,
@@ -121,6 +121,8 @@ pub struct User {
     pub id: String,
     /// `UserName`, with which clients log in.
     pub name: String,
+    /// `Engine`.
+    pub engine: String,
     /// `Status`.
     pub status: String,
     /// Its tags.
@@ -138,6 +140,8 @@ pub struct User {
 pub struct UserGroup {
     /// `UserGroupId`.
     pub id: String,
+    /// `Engine`: that of its users, which is not always the cache's.
+    pub engine: String,
     /// `Status`.
     pub status: String,
     /// Its tags.

@@ -268,6 +268,11 @@ impl Spec {
                     if access.rules.trim().is_empty() {
                         problems.push(format!("auth.users.{name}.access: say what it may do, as in 'on ~* +@all'"));
                     }
+                    if access.rules.split_whitespace().any(|rule| rule.starts_with(['>', '<', '#', '!'])) {
+                        problems.push(format!(
+                            "auth.users.{name}.access: take the password out, it is read from the Secret"
+                        ));
+                    }
                 }
             }
         }

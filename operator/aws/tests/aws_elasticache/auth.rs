@@ -1,9 +1,9 @@
 //! Tokens and users, and how they are changed without a client being refused: the driver checks that at every look.
 
-use crate::driver::{FIRST, Operator, SECOND, THIRD, has, says, wish, wish_of_users};
+use crate::driver::{FIRST, Operator, SECOND, THIRD, credential, has, says, wish, wish_of_users};
 use learningplatform_aws::{
-    Call as _, Identity, Kind, Password,
-    elasticache::{Auth, Call, Engine, Memory, Strategy, TOKEN},
+    Allow, Call as _, Identity, Kind, Password, When,
+    elasticache::{Access, Auth, Call, Engine, Field, Memory, Strategy, TOKEN},
 };
 use std::time::Duration;
 
@@ -207,6 +207,28 @@ async fn users_come_go_and_get_other_rights() {
     let operations: Vec<&str> = operator.cache.log().split_off(before).iter().map(|one| one.call.operation()).collect();
     let last = operations.iter().rposition(|one| *one == "ModifyUserGroup");
     assert!(last < operations.iter().position(|one| *one == "DeleteUser"), "{operations:?}");
+    assert!(operator.refused().is_empty(), "{:?}", operator.refused());
+}
+
+#[tokio::test]
+async fn the_users_of_redis_stay_when_the_cache_becomes_one_of_valkey() {
+    let mut operator = Operator::new(wish_of_users());
+    (operator.wish.spec.engine, operator.wish.spec.parameters) = (Engine::Redis, None);
+    operator.wish.spec.engine_version = Some("7.1".into());
+    operator.synced().await;
+    operator.allow(Allow::MajorUpgrade);
+    operator.wish.spec.engine = Engine::Valkey;
+    operator.wish.spec.engine_version = Some("8.0".into());
+    operator.wish.spec.apply.insert(Field::EngineVersion, When::Immediate);
+    let Auth::Users(users) = &mut operator.wish.spec.auth else { panic!("users") };
+    let more = users["app"].clone();
+    users.insert("more".into(), Access { credential: credential(SECOND), ..more });
+    operator.synced().await;
+    let id = operator.id();
+    let group = operator.cache.user_group(&id).expect("it is there");
+    assert_eq!((group.engine.as_str(), group.users.len()), ("redis", 4), "the one of the name default is among them");
+    let engine = operator.cache.group(&id).expect("it is there").settings.text(Field::Engine).map(str::to_owned);
+    assert_eq!(engine.as_deref(), Some("valkey"));
     assert!(operator.refused().is_empty(), "{:?}", operator.refused());
 }
 

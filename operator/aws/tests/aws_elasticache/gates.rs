@@ -1,9 +1,9 @@
 //! What is refused before anything is sent, what is held until the user says so, and what is only shown.
 
-use crate::driver::{Operator, credential, has, says, wish, wish_of_one_shard, wish_of_users};
+use crate::driver::{Operator, SECOND, credential, has, says, wish, wish_of_one_shard, wish_of_users};
 use learningplatform_aws::{
     Allow, Call as _, Kind, Mode, Parameters, When,
-    elasticache::{Access, Auth, Engine, Field, Wish},
+    elasticache::{Access, Auth, Call, Engine, Field, Snapshot, Wish},
 };
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ type Edit = fn(&mut Wish);
 
 #[tokio::test]
 async fn what_cannot_be_is_refused_by_the_name_of_its_field_before_anything_is_sent() {
-    let edits: [(&str, Edit); 17] = [
+    let edits: [(&str, Edit); 18] = [
         ("auth.token: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential("too-short"))),
         ("auth.token: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential(&"x".repeat(129)))),
         ("auth.token: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential("with-a-slash/in-the-middle"))),
@@ -31,6 +31,10 @@ async fn what_cannot_be_is_refused_by_the_name_of_its_field_before_anything_is_s
             wish.spec.parameters = Some(Parameters::Own { family: "valkey7".into(), values });
         }),
         ("auth.users: name at least one", |wish| wish.spec.auth = Auth::Users([].into())),
+        ("auth.users.app.access: take the password out", |wish| {
+            let access = Access { rules: "on >a-secret ~* +@all".into(), credential: credential("a-legal-password") };
+            wish.spec.auth = Auth::Users([("app".to_owned(), access)].into());
+        }),
         ("auth.users.default: use another name", |wish| {
             let access = Access { rules: " ".into(), credential: credential("short") };
             wish.spec.auth = Auth::Users([("default".to_owned(), access)].into());
@@ -51,6 +55,37 @@ async fn what_cannot_be_is_refused_by_the_name_of_its_field_before_anything_is_s
 }
 
 #[tokio::test]
+async fn a_cache_is_made_from_the_snapshot_that_is_named_and_not_without_it() {
+    let mut operator = Operator::new(wish());
+    operator.wish.spec.restore_from = Some("theirs".into());
+    let step = operator.settle().await;
+    assert!(says(&step, Kind::Invalid).contains("restoreFrom: there is no snapshot theirs"), "{:?}", step.conditions);
+    assert!(operator.cache.done("CreateReplicationGroup").is_empty());
+    let (name, group, status) = ("theirs".to_owned(), "their-group".to_owned(), "creating".to_owned());
+    operator.cache.put_snapshot(Snapshot { name, group, status, tags: [].into(), created: None });
+    operator.synced().await;
+    let made = operator.cache.done("CreateReplicationGroup");
+    assert!(matches!(&made[..], [Call::CreateGroup { snapshot: Some(name), .. }] if name == "theirs"), "{made:?}");
+    assert_eq!(operator.cache.data(&operator.id()), Some(1), "it has the snapshot's data");
+    assert!(operator.refused().is_empty(), "{:?}", operator.refused());
+}
+
+#[tokio::test]
+async fn what_is_refused_keeps_back_nothing_else() {
+    let mut operator = Operator::new(wish());
+    operator.synced().await;
+    operator.wish.spec.engine_version = Some("7.9".into());
+    operator.wish.spec.snapshot_retention = Some(3);
+    operator.rotate(SECOND);
+    operator.wish.generation += 1;
+    let step = operator.go_on(Duration::from_secs(1800)).await;
+    assert!(says(&step, Kind::Refused).contains("Cannot find version 7.9"), "{:?}", step.conditions);
+    assert_eq!(operator.cache.tokens(&operator.id()), [SECOND]);
+    let group = operator.cache.group(&operator.id()).expect("it is there");
+    assert_eq!(group.settings.number(Field::Retention), Some(3));
+}
+
+#[tokio::test]
 async fn every_legal_token_character_is_taken() {
     let mut operator = Operator::new(wish());
     operator.wish.spec.auth = Auth::Token(credential("aZ09!&#$^<>-aZ09!&#$^<>-"));
@@ -67,7 +102,6 @@ async fn another_engine_or_major_version_needs_the_hash_of_its_plan_and_takes_pa
     operator.wish.spec.engine = Engine::Valkey;
     operator.wish.spec.engine_version = Some("8".into());
     operator.wish.spec.parameters = Some(Parameters::Own { family: "valkey8".into(), values: [].into() });
-    operator.wish.spec.apply.insert(Field::EngineVersion, When::Immediate);
     operator.wish.generation += 1;
     let step = operator.settle().await;
     assert!(says(&step, Kind::NeedsConsent).contains("no way back"), "{:?}", step.conditions);
@@ -76,6 +110,11 @@ async fn another_engine_or_major_version_needs_the_hash_of_its_plan_and_takes_pa
     operator.wish.approved = Some("0123456789abcdef".into());
     assert!(has(&operator.settle().await, Kind::NeedsConsent), "another plan's hash says nothing");
     operator.wish.approved = step.plan.hash();
+    let step = operator.synced().await;
+    // All of it waits for the window, and is done there.
+    assert!(says(&step, Kind::PendingMaintenance).contains("Engine=valkey EngineVersion=8.0"), "{:?}", step.conditions);
+    assert_eq!(settings(&operator).text(Field::Engine), Some("redis"));
+    operator.cache.open_window();
     operator.synced().await;
     let after = settings(&operator);
     assert_eq!((after.text(Field::Engine), after.text(Field::EngineVersion)), (Some("valkey"), Some("8.0")));

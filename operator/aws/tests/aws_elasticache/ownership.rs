@@ -181,6 +181,7 @@ async fn somebody_elses_user_user_group_and_parameter_group_of_our_name_are_left
         let theirs = User {
             id: app.clone(),
             name: "app".into(),
+            engine: "valkey".into(),
             status: "active".into(),
             tags: tags.clone(),
             access: "on ~* +@all".into(),

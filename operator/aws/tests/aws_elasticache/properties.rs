@@ -158,6 +158,7 @@ fn any_world() -> impl Strategy_<(Wish, Seen, Memory, Timestamp)> {
             move |(kind, status, is_in)| User {
                 id: id.clone(),
                 name: name.into(),
+                engine: "valkey".into(),
                 status: status.into(),
                 tags: tags(kind),
                 access: "on ~app:* +@all".into(),
@@ -207,6 +208,7 @@ fn any_world() -> impl Strategy_<(Wish, Seen, Memory, Timestamp)> {
             user_groups: user_group
                 .map(|(kind, status)| UserGroup {
                     id: id.clone(),
+                    engine: "valkey".into(),
                     status: status.into(),
                     tags: tags(kind),
                     users: users.iter().filter(in_it).map(|user| user.id.clone()).collect(),

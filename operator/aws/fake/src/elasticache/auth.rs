@@ -61,9 +61,10 @@ impl World {
             return refuse("InvalidParameterCombination", "a user of valkey needs a password");
         }
         let (status, groups) = ("creating".to_owned(), BTreeSet::new());
-        let (id, name, tags, access) = (id.clone(), name.clone(), tags.clone(), access.clone());
+        let (id, name, engine) = (id.clone(), name.clone(), engine.clone());
+        let (tags, access) = (tags.clone(), access.clone());
         let count = u32::try_from(passwords.len()).unwrap_or(0);
-        let seen = User { id, name, status, tags, access, passwords: count, groups };
+        let seen = User { id, name, engine, status, tags, access, passwords: count, groups };
         let until = Some(after(now, self.durations.users));
         let kept = KeptUser { seen, until, hidden: self.hide, passwords: texts(passwords) };
         self.users.insert(kept.seen.id.clone(), kept);
@@ -78,6 +79,15 @@ impl World {
             }
             Some(kept) => Ok(kept),
         }
+    }
+
+    /// A user that can be in a group of this engine.
+    fn fits(&mut self, id: &str, engine: &str) -> Answer<&mut KeptUser> {
+        let kept = self.user(id)?;
+        if kept.seen.engine == engine || (engine == "valkey" && !kept.passwords.is_empty()) {
+            return Ok(kept);
+        }
+        refuse("InvalidParameterCombination", format!("{id} is of {}, not {engine}", kept.seen.engine))
     }
 
     pub(super) fn modify_user(
@@ -137,7 +147,7 @@ impl World {
             return refuse("UserGroupAlreadyExists", format!("{id} already exists"));
         }
         for user in users {
-            self.user(user)?;
+            self.fits(user, engine)?;
         }
         let names: BTreeSet<&String> =
             users.iter().filter_map(|user| self.users.get(user)).map(|user| &user.seen.name).collect();
@@ -150,8 +160,8 @@ impl World {
         for user in users {
             self.user(user)?.seen.groups.insert(id.to_owned());
         }
-        let (id, users, used_by) = (id.to_owned(), users.clone(), BTreeSet::new());
-        let seen = UserGroup { id, status: "creating".into(), tags: tags.clone(), users, used_by };
+        let (id, engine, users, used_by) = (id.to_owned(), engine.to_owned(), users.clone(), BTreeSet::new());
+        let seen = UserGroup { id, engine, status: "creating".into(), tags: tags.clone(), users, used_by };
         let kept = KeptUserGroup { seen, until: Some(after(now, self.durations.users)), hidden: self.hide };
         self.user_groups.insert(kept.seen.id.clone(), kept);
         Ok(())
@@ -179,8 +189,11 @@ impl World {
         if remove.iter().any(|user| !group.users.contains(user)) || group.users.is_subset(remove) {
             return refuse("InvalidParameterCombination", "these are not in the group, or are all of it");
         }
+        if remove.iter().filter_map(|user| self.users.get(user)).any(|user| user.seen.name == "default") {
+            return refuse("DefaultUserRequired", "the user of the name default stays");
+        }
         for user in add {
-            self.user(user)?.seen.groups.insert(id.to_owned());
+            self.fits(user, &group.engine)?.seen.groups.insert(id.to_owned());
         }
         for user in remove {
             if let Some(kept) = self.users.get_mut(user) {

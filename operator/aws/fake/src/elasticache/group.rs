@@ -178,8 +178,12 @@ impl World {
         self.check_parameters(&all)?;
         let roll_back = change.get(Field::NodeType).filter(|_| immediately).and_then(|_| self.roll_back.take());
         let kept = self.get(id)?;
-        let at_once = change.only(|field| field.default_when().is_none());
-        let waits = change.only(|field| field.default_when().is_some());
+        // Parameters of another family come with its version.
+        let with_version = change.get(Field::EngineVersion).is_some();
+        let is_later =
+            |field: Field| field.default_when().is_some() || (with_version && field == Field::ParameterGroup);
+        let at_once = change.only(|field| !is_later(field));
+        let waits = change.only(is_later);
         for (field, value) in waits.iter() {
             // To wish what there is takes back what waits.
             if kept.seen.settings.get(field) == Some(value) {

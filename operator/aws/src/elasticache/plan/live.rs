@@ -74,6 +74,11 @@ fn absent(round: &mut Round<'_>, found: &Found<'_>) {
             }
         }
     }
+    if let Some(name) = &wish.spec.restore_from
+        && round.seen.snapshots.iter().all(|snapshot| snapshot.name != *name)
+    {
+        return round.tell(Kind::Invalid, format!("restoreFrom: there is no snapshot {name}"));
+    }
     let hold = parameters::plan(round, &found.id);
     let hold = hold.or(users::plan(round, found));
     create(round, found, hold);

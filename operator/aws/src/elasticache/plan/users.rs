@@ -1,7 +1,7 @@
 //! Users and their group. A user has two passwords while one is changed: the published one and the wished one.
 
 use super::{
-    super::{Access, Auth, Call, Credential, Memory, Resource, User, UserGroup, Wish, wish::DEFAULT_USER},
+    super::{Access, Auth, Call, Credential, Engine, Memory, Resource, User, UserGroup, Wish, wish::DEFAULT_USER},
     Found, Round, identifier,
 };
 use crate::{Fingerprint, Identity, Kind, Password, Planned, Standing, Tags};
@@ -35,16 +35,18 @@ pub(super) fn plan(round: &mut Round<'_>, found: &Found<'_>) -> Option<String> {
     round.memory.users = true;
     let mut hold = None;
     let mut ids = BTreeSet::new();
+    // A cache that became one of Valkey goes on with the users of Redis that it had.
+    let group_there = round.seen.user_groups.iter().find(|group| group.id == found.id);
+    let engine = group_there.map_or_else(|| round.wish.spec.engine.to_string(), |group| group.engine.clone());
     // Redis wants a user of this name in every group; with Valkey there need be none, and nobody can log in as it.
-    let needs_default = round.wish.spec.engine == super::super::Engine::Redis;
-    if needs_default {
+    if engine == Engine::Redis.to_string() {
         let id = Identity::user(&found.id, DEFAULT_USER);
-        hold = hold.or(one(round, &id, DEFAULT_USER, SHUT, None));
+        hold = hold.or(one(round, &id, &engine, (DEFAULT_USER, SHUT), None));
         ids.insert(id);
     }
     for (name, Access { rules, credential }) in users {
         let id = Identity::user(&found.id, name);
-        hold = hold.or(one(round, &id, name, rules, Some(credential)));
+        hold = hold.or(one(round, &id, &engine, (name, rules), Some(credential)));
         ids.insert(id);
     }
     let of_group = group(round, &found.id, &ids, hold.clone());
@@ -99,7 +101,14 @@ fn standing(round: &mut Round<'_>, resource: Resource, id: &str, tags: &Tags) ->
     Some(format!("{what} {id} is not ours"))
 }
 
-fn one(round: &mut Round<'_>, id: &str, name: &str, rules: &str, credential: Option<&Credential>) -> Option<String> {
+/// Plans one user, with its name and its rules.
+fn one(
+    round: &mut Round<'_>,
+    id: &str,
+    engine: &str,
+    (name, rules): (&str, &str),
+    credential: Option<&Credential>,
+) -> Option<String> {
     let target = credential.map(target);
     let Some(user) = round.seen.users.iter().find(|user| user.id == id) else {
         let hold = Some(format!("user {id} is not there yet"));
@@ -114,8 +123,8 @@ fn one(round: &mut Round<'_>, id: &str, name: &str, rules: &str, credential: Opt
             }
             target => target.flatten().unwrap_or_default(),
         };
-        let engine = round.wish.spec.engine.to_string();
-        let (id, name, access, tags) = (id.to_owned(), name.to_owned(), rules.to_owned(), round.wish.owner.tags());
+        let (id, name, engine) = (id.to_owned(), name.to_owned(), engine.to_owned());
+        let (access, tags) = (rules.to_owned(), round.wish.owner.tags());
         round.add(Planned::new(Call::CreateUser { id, name, engine, access, passwords, tags }));
         return hold;
     };
