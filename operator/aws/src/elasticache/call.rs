@@ -1,7 +1,7 @@
 //! The calls that change something.
 
 use super::{Field, Settings};
-use crate::{Password, Tags};
+use crate::{Password, Tags, owner::whose};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -340,10 +340,4 @@ fn listed(names: &BTreeSet<String>) -> String {
 
 fn which(shards: &BTreeSet<String>) -> String {
     if shards.is_empty() { "all shards".to_owned() } else { format!("shards {}", listed(shards)) }
-}
-
-fn whose(tags: &Tags) -> String {
-    let words: Vec<String> =
-        tags.iter().map(|(key, value)| format!("{}={value}", key.rsplit('/').next().unwrap_or(key))).collect();
-    format!("as {}", words.join(" "))
 }

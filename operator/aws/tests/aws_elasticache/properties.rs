@@ -3,7 +3,7 @@
 use crate::driver::{FIRST, SECOND, owner, wish, wish_of_users};
 use jiff::Timestamp;
 use learningplatform_aws::{
-    Allow, Call as _, DeletionPolicy, Identity, Mode, Password, Standing, TAGS, Tags, When,
+    Allow, Call as _, DeletionPolicy, Identity, Mode, Password, Planned, Standing, TAGS, Tags, When,
     elasticache::{
         Auth, Call, Field, Group, Memory, ParameterGroup, Resize, Seen, Settings, Shard, Snapshot, Strategy, Tokens,
         Usage, User, UserGroup, Wish, plan,
@@ -243,85 +243,112 @@ fn tags_of<'a>(seen: &'a Seen, call: &Call) -> Option<&'a Tags> {
     seen.groups.iter().find(|group| group.id == name).map(|group| &group.tags)
 }
 
+/// Whether it waits for nothing, and needs no word or has it.
+fn may_be_sent(wish: &Wish, planned: &Planned<Call>) -> bool {
+    planned.hold.is_none() && planned.consent.as_ref().is_none_or(|consent| wish.allow.contains(&consent.allow))
+}
+
+/// What must hold of a call that is sent.
+fn is_allowed(wish: &Wish, seen: &Seen, memory: &Memory, call: &Call) -> Result<(), TestCaseError> {
+    let id = wish.owner.identity.replication_group();
+    // Only what is ours is changed, but for the tags of what is adopted, and of a final snapshot.
+    match call {
+        Call::Tag { resource, id: name, .. } => {
+            let is_final = seen.snapshots.iter().any(|one| one.name == *name && one.group == id);
+            let is_noted = memory.final_snapshots.contains(name);
+            prop_assert!(wish.adopt || (wish.deleted && (is_final || is_noted)), "{:?} {}", resource, name);
+        }
+        _ => {
+            if let Some(tags) = tags_of(seen, call) {
+                prop_assert_eq!(wish.owner.standing(tags), Standing::Ours, "{:?}", call);
+            }
+        }
+    }
+    let group = seen.groups.iter().find(|group| group.id == id);
+    let is_of_group = call.operation().contains("Replica");
+    let creates = matches!(call, Call::CreateGroup { .. });
+    if let Some(group) = group.filter(|_| is_of_group && !creates) {
+        let fails = group.status == "create-failed" && matches!(call, Call::DeleteGroup { .. });
+        prop_assert!(fails || group.unready().is_none(), "{:?} while {:?}", call, group.unready());
+    }
+    match call {
+        Call::CreateGroup { id: new, user_group, snapshot, .. } => {
+            prop_assert!(group.is_none() && !wish.deleted && *new == id && (!memory.seen || snapshot.is_some()));
+            let there = user_group
+                .as_ref()
+                .is_none_or(|name| seen.user_groups.iter().any(|one| one.id == *name && one.status == "active"));
+            prop_assert!(there, "{:?}", call);
+            let status =
+                |name: &String| seen.snapshots.iter().find(|one| one.name == *name).map(|one| one.status.clone());
+            prop_assert!(snapshot.as_ref().is_none_or(|name| status(name).as_deref() == Some("available")));
+        }
+        Call::DeleteGroup { snapshot, .. } => {
+            prop_assert!(wish.deleted && wish.deletion_policy != DeletionPolicy::Retain);
+            let allowed =
+                wish.deletion_policy == DeletionPolicy::Delete || wish.allow.contains(&Allow::DeleteWithoutSnapshot);
+            prop_assert!(snapshot.is_some() || allowed, "{:?}", call);
+            if let Some(name) = snapshot {
+                prop_assert!(seen.snapshots.iter().all(|taken| taken.name != *name));
+            }
+        }
+        Call::Reshard { shards, remove, .. } => {
+            let group = group.expect("it is there");
+            prop_assert_eq!(group.shards.len() - remove.len(), (*shards as usize).min(group.shards.len()));
+            prop_assert!(remove.iter().all(|id| group.shards.iter().any(|shard| shard.id == *id)));
+            let sum = |stays: bool, of: fn(&Usage) -> u64| -> Option<u64> {
+                let shards = group.shards.iter().filter(|shard| remove.contains(&shard.id) != stays);
+                shards.map(|shard| seen.usage.get(&shard.id).map(of)).sum()
+            };
+            let has_room = sum(true, |usage| usage.most - usage.used).zip(sum(false, |usage| usage.used));
+            let has_room = has_room.is_some_and(|(free, leaves)| 2 * free >= 3 * leaves);
+            prop_assert!(remove.is_empty() || has_room || wish.allow.contains(&Allow::RemoveShardsUnchecked));
+        }
+        Call::DecreaseReplicas { replicas: 0, .. } => {
+            let group = group.expect("it is there");
+            prop_assert!(group.is_clustered() || group.effective().flag(Field::Failover) != Some(true));
+        }
+        Call::SetToken { token, strategy, .. } => {
+            let Auth::Token(credential) = &wish.spec.auth else { panic!("no token is wished") };
+            prop_assert!(credential.wished.as_ref() == Some(token) || credential.published.as_ref() == Some(token));
+            // A client may show what another token than the last drops.
+            let is_single = memory.tokens.as_ref().is_some_and(|tokens| tokens.set) && memory.token_sent.is_none();
+            prop_assert!(is_single || credential.published.is_none() || credential.taken);
+            prop_assert!(
+                *strategy == Strategy::Rotate || (credential.taken && credential.published.as_ref() == Some(token))
+            );
+        }
+        Call::ModifyGroup { change, .. } => {
+            let group = group.expect("it is there");
+            let version = change.text(Field::EngineVersion).unwrap_or("9");
+            prop_assert!(version > group.settings.text(Field::EngineVersion).unwrap_or_default());
+            prop_assert!(change.only(Field::is_fixed).is_empty());
+            prop_assert!(
+                group.is_clustered()
+                    || change.flag(Field::Failover) != Some(true)
+                    || group.shards.iter().all(|shard| shard.replicas() > 0)
+            );
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn what_is_sent_is_allowed((wish, seen, memory, now) in any_world()) {
         let step = plan(&wish, &seen, &memory, now);
-        let id = wish.owner.identity.replication_group();
-        let Some(call) = &step.send else { return Ok(()) };
-        prop_assert!(wish.mode == Mode::Apply && !step.finished);
-        let planned = step.plan.calls.iter().find(|one| one.call == *call).expect("it is of the plan");
-        prop_assert!(planned.hold.is_none());
-        prop_assert!(planned.consent.as_ref().is_none_or(|consent| wish.allow.contains(&consent.allow)));
-        // Only what is ours is changed, but for the tags of what is adopted, and of a final snapshot.
-        match call {
-            Call::Tag { resource, id: name, .. } => {
-                let is_final = seen.snapshots.iter().any(|one| one.name == *name && one.group == id);
-                let is_noted = memory.final_snapshots.contains(name);
-                prop_assert!(wish.adopt || (wish.deleted && (is_final || is_noted)), "{:?} {}", resource, name);
-            }
-            _ => if let Some(tags) = tags_of(&seen, call) {
-                prop_assert_eq!(wish.owner.standing(tags), Standing::Ours, "{:?}", call);
+        if let Some(call) = &step.send {
+            prop_assert!(wish.mode == Mode::Apply && !step.finished);
+            prop_assert!(step.plan.calls.iter().any(|one| one.call == *call && may_be_sent(&wish, one)));
+            if let Call::DeleteGroup { snapshot: Some(name), .. } = call {
+                prop_assert!(step.remember.final_snapshots.contains(name));
             }
         }
-        let group = seen.groups.iter().find(|group| group.id == id);
-        let is_of_group = call.operation().contains("Replica");
-        let creates = matches!(call, Call::CreateGroup { .. });
-        if let Some(group) = group.filter(|_| is_of_group && !creates) {
-            let fails = group.status == "create-failed" && matches!(call, Call::DeleteGroup { .. });
-            prop_assert!(fails || group.unready().is_none(), "{:?} while {:?}", call, group.unready());
-        }
-        match call {
-            Call::CreateGroup { id: new, user_group, snapshot, .. } => {
-                prop_assert!(group.is_none() && !wish.deleted && *new == id && (!memory.seen || snapshot.is_some()));
-                let there = user_group.as_ref().is_none_or(|name| seen.user_groups.iter().any(|one| one.id == *name && one.status == "active"));
-                prop_assert!(there, "{:?}", call);
-                let status = |name: &String| seen.snapshots.iter().find(|one| one.name == *name).map(|one| one.status.clone());
-                prop_assert!(snapshot.as_ref().is_none_or(|name| status(name).as_deref() == Some("available")));
-            }
-            Call::DeleteGroup { snapshot, .. } => {
-                prop_assert!(wish.deleted && wish.deletion_policy != DeletionPolicy::Retain);
-                let allowed = wish.deletion_policy == DeletionPolicy::Delete || wish.allow.contains(&Allow::DeleteWithoutSnapshot);
-                prop_assert!(snapshot.is_some() || allowed, "{:?}", call);
-                if let Some(name) = snapshot {
-                    prop_assert!(seen.snapshots.iter().all(|taken| taken.name != *name));
-                    prop_assert!(step.remember.final_snapshots.contains(name));
-                }
-            }
-            Call::Reshard { shards, remove, .. } => {
-                let group = group.expect("it is there");
-                prop_assert_eq!(group.shards.len() - remove.len(), (*shards as usize).min(group.shards.len()));
-                prop_assert!(remove.iter().all(|id| group.shards.iter().any(|shard| shard.id == *id)));
-                let sum = |stays: bool, of: fn(&Usage) -> u64| -> Option<u64> {
-                    let shards = group.shards.iter().filter(|shard| remove.contains(&shard.id) != stays);
-                    shards.map(|shard| seen.usage.get(&shard.id).map(of)).sum()
-                };
-                let has_room = sum(true, |usage| usage.most - usage.used).zip(sum(false, |usage| usage.used));
-                let has_room = has_room.is_some_and(|(free, leaves)| 2 * free >= 3 * leaves);
-                prop_assert!(remove.is_empty() || has_room || wish.allow.contains(&Allow::RemoveShardsUnchecked));
-            }
-            Call::DecreaseReplicas { replicas: 0, .. } => {
-                let group = group.expect("it is there");
-                prop_assert!(group.is_clustered() || group.effective().flag(Field::Failover) != Some(true));
-            }
-            Call::SetToken { token, strategy, .. } => {
-                let Auth::Token(credential) = &wish.spec.auth else { panic!("no token is wished") };
-                prop_assert!(credential.wished.as_ref() == Some(token) || credential.published.as_ref() == Some(token));
-                // A client may show what another token than the last drops.
-                let is_single = memory.tokens.as_ref().is_some_and(|tokens| tokens.set) && memory.token_sent.is_none();
-                prop_assert!(is_single || credential.published.is_none() || credential.taken);
-                prop_assert!(*strategy == Strategy::Rotate || (credential.taken && credential.published.as_ref() == Some(token)));
-            }
-            Call::ModifyGroup { change, .. } => {
-                let group = group.expect("it is there");
-                let version = change.text(Field::EngineVersion).unwrap_or("9");
-                prop_assert!(version > group.settings.text(Field::EngineVersion).unwrap_or_default());
-                prop_assert!(change.only(Field::is_fixed).is_empty());
-                prop_assert!(group.is_clustered() || change.flag(Field::Failover) != Some(true) || group.shards.iter().all(|shard| shard.replicas() > 0));
-            }
-            _ => {}
+        // All that could be sent, though another comes first.
+        for planned in step.plan.calls.iter().filter(|one| may_be_sent(&wish, one)) {
+            is_allowed(&wish, &seen, &memory, &planned.call)?;
         }
     }
 
