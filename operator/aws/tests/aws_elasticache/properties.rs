@@ -48,11 +48,21 @@ fn any_group(id: String) -> impl Strategy_<Group> {
     let state = || prop::sample::select(STATES.to_vec());
     let member = prop::sample::select(vec!["available", "available", "available", "creating"]);
     let shards = prop::collection::vec((prop::sample::select(STATES[..5].to_vec()), 0..4u32), 1..5);
-    let set = (any::<[bool; 6]>(), prop::sample::select(vec!["7.2", "8.0"]));
-    let token = prop_oneof![6 => Just(None), 1 => Just(Some(Strategy::Rotate)), 1 => Just(Some(Strategy::Set))];
-    (any_kind(), state(), member, shards, set, token, any::<[bool; 3]>()).prop_map(
-        move |(kind, status, member, shards, (flags, version), pending_token, [is_whole, resharding, guarded])| {
-            let [clustered, failover, big, pending, retention, multi_az] = flags;
+    let set = (any::<[bool; 5]>(), prop::sample::select(vec!["7.2", "8.0"]));
+    let token = prop_oneof![12 => Just(None), 1 => Just(Some(Strategy::Rotate)), 1 => Just(Some(Strategy::Set))];
+    let likely = prop::bool::weighted;
+    let rest = (likely(0.8), likely(0.1), any::<bool>(), likely(0.8));
+    (any_kind(), state(), member, shards, set, token, rest).prop_map(
+        move |(
+            kind,
+            status,
+            member,
+            shards,
+            (flags, version),
+            pending_token,
+            (is_whole, resharding, guarded, clustered),
+        )| {
+            let [failover, big, pending, retention, multi_az] = flags;
             let settings = Settings::default()
                 .with(Field::Engine, "valkey")
                 .with(Field::EngineVersion, version)
@@ -125,9 +135,10 @@ fn any_wish() -> impl Strategy_<Wish> {
     ];
     let allow = prop::collection::btree_set(allow, 0..3);
     let token = (prop::option::weighted(0.9, any::<bool>()), prop::option::weighted(0.7, any::<bool>()));
-    (1..5u32, 0..4u32, any::<[bool; 7]>(), policy, mode, allow, token).prop_map(
-        |(shards, replicas, flags, policy, mode, allow, (wished, published))| {
-            let [deleted, adopt, users, clustered, immediate, big, taken] = flags;
+    let flags = (prop::bool::weighted(0.3), prop::bool::weighted(0.8), any::<[bool; 5]>());
+    (1..5u32, 0..4u32, flags, policy, mode, allow, token).prop_map(
+        |(shards, replicas, (deleted, clustered, flags), policy, mode, allow, (wished, published))| {
+            let [adopt, users, immediate, big, taken] = flags;
             let mut wish = if users { wish_of_users() } else { wish() };
             let spec = &mut wish.spec;
             (spec.cluster_mode, spec.shards) = if clustered { (true, shards) } else { (false, 1) };
@@ -180,7 +191,8 @@ fn any_world() -> impl Strategy_<(Wish, Seen, Memory, Timestamp)> {
     let snapshot = (0..5usize, prop::sample::select(vec!["available", "creating"]), any::<bool>());
     let snapshots = prop::collection::hash_map(1..4u32, snapshot, 0..3);
     let parameters = prop::option::weighted(0.8, any_kind());
-    let usage = prop::collection::vec((0..1000u64, 0..1000u64), 0..5);
+    let full = || (0..1000u64, 0..1000u64);
+    let usage = prop_oneof![4 => prop::collection::vec(full(), 4), 1 => prop::collection::vec(full(), 0..4)];
     let seen = (groups, users, prop::option::weighted(0.7, user_group), snapshots, parameters, usage);
     (any_wish(), seen, any_memory(id.clone())).prop_map(move |(wish, seen, memory)| {
         let ((group, copy), (app, reader, left), user_group, snapshots, parameters, usage) = seen;
