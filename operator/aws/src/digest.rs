@@ -57,5 +57,5 @@ impl fmt::Debug for Password {
 }
 
 /// Tells whether a password is another one, without telling the password.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Fingerprint(String);

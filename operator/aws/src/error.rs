@@ -58,11 +58,17 @@ impl Class {
             | "DBSnapshotNotFound"
             | "ReplicationGroupNotFound"
             | "SnapshotNotFound"
+            | "UserNotFound"
+            | "UserGroupNotFound"
             | "NoSuchDistribution" => Self::Absent,
             "DBInstanceAlreadyExists"
             | "DBSnapshotAlreadyExists"
             | "DBParameterGroupAlreadyExists"
             | "ReplicationGroupAlreadyExists"
+            | "CacheParameterGroupAlreadyExists"
+            | "SnapshotAlreadyExists"
+            | "UserAlreadyExists"
+            | "UserGroupAlreadyExists"
             | "DistributionAlreadyExists"
             | "OriginAccessControlAlreadyExists"
             | "CachePolicyAlreadyExists" => Self::Exists,
@@ -72,12 +78,17 @@ impl Class {
             | "InvalidDBSubnetGroupState"
             | "InvalidReplicationGroupState"
             | "InvalidCacheClusterState"
+            | "InvalidCacheParameterGroupState"
+            | "InvalidSnapshotState"
+            | "InvalidUserState"
+            | "InvalidUserGroupState"
             | "TooManyInvalidationsInProgress"
             | "DistributionNotDisabled"
             | "CachePolicyInUse"
             | "OriginAccessControlInUse"
             | "ResourceInUse" => Self::Busy,
-            "PreconditionFailed" | "InvalidIfMatchVersion" => Self::Stale,
+            // Nothing had to be done: what was seen was old.
+            "PreconditionFailed" | "InvalidIfMatchVersion" | "NoOperation" => Self::Stale,
             "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "RequestLimitExceeded" | "SlowDown" => {
                 Self::Throttled
             }
@@ -87,7 +98,12 @@ impl Class {
             | "SnapshotQuotaExceeded"
             | "DBParameterGroupQuotaExceeded"
             | "InsufficientCacheClusterCapacity"
+            | "ClusterQuotaForCustomerExceeded"
+            | "NodeQuotaForClusterExceeded"
             | "NodeQuotaForCustomerExceeded"
+            | "CacheParameterGroupQuotaExceeded"
+            | "UserQuotaExceeded"
+            | "UserGroupQuotaExceeded"
             | "NodeGroupsPerReplicationGroupQuotaExceeded"
             | "TooManyDistributions"
             | "TooManyCacheBehaviors" => Self::Capacity,

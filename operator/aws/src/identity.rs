@@ -88,6 +88,13 @@ impl Identity {
         self.name(ELASTICACHE_LIMIT)
     }
 
+    /// Id of a user of a replication group. Users are known by their id in the whole account.
+    pub fn user(group: &str, name: &str) -> String {
+        let hash = digest::short(&format!("{group}/{name}"));
+        let stem: String = group.chars().take(ELASTICACHE_LIMIT - hash.len() - 1).collect();
+        format!("{}-{hash}", stem.trim_end_matches('-'))
+    }
+
     /// The distribution's `CallerReference`. The counter is raised where AWS keeps that of a deleted distribution blocked.
     pub fn caller_reference(&self, counter: u32) -> String {
         let reference = digest::hex(&self.joined());

@@ -10,13 +10,17 @@
 
 mod bucket;
 mod digest;
+pub mod elasticache;
 mod error;
 mod identity;
 mod owner;
 mod plan;
 pub mod rds;
+mod seen;
+mod settings;
 mod step;
 mod trouble;
+mod wish;
 
 pub use bucket::{Bucket, Buckets, Rate, Service, Spot};
 pub use digest::{Fingerprint, Password};
@@ -24,5 +28,9 @@ pub use error::{Class, Error};
 pub use identity::{Identity, InvalidIdentity};
 pub use owner::{Owner, Standing, TAGS, Tags};
 pub use plan::{Allow, Approved, Call, Consent, Mode, Plan, Planned};
+pub use seen::Endpoint;
+pub use settings::{Setting, Settings, Value, When, major};
 pub use step::{Condition, Kind, Step};
 pub use trouble::{Trouble, Troubles};
+use wish::own_group;
+pub use wish::{DeletionPolicy, Parameters};

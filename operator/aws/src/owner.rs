@@ -67,6 +67,15 @@ impl Owner {
         }
     }
 
+    /// What a resource is that bears our name, or one that was adopted: an adopted name is told by what is remembered of it,
+    /// and its tags may be those of another cluster still.
+    pub fn standing_of(&self, tags: &Tags, adopted: bool) -> Standing {
+        match self.standing(tags) {
+            Standing::NameConflict if adopted => self.former(tags).unwrap_or(Standing::NameConflict),
+            standing => standing,
+        }
+    }
+
     /// What a resource is that has another name: one of the same namespace, platform and item, of any cluster and any UID, is
     /// retained; nothing else is anything to us.
     pub fn former(&self, tags: &Tags) -> Option<Standing> {
@@ -77,4 +86,11 @@ impl Owner {
             _ => None,
         }
     }
+}
+
+/// The tags in words, for sentences.
+pub(crate) fn whose(tags: &Tags) -> String {
+    let words: Vec<String> =
+        tags.iter().map(|(key, value)| format!("{}={value}", key.rsplit('/').next().unwrap_or(key))).collect();
+    format!("as {}", words.join(" "))
 }

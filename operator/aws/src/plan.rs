@@ -55,6 +55,8 @@ pub enum Allow {
     StartEmpty,
     /// Deletes a replica that was promoted, and may have been written to.
     DeletePromoted,
+    /// Removes shards of a cache though it is not shown that the others have room for what they hold.
+    RemoveShardsUnchecked,
 }
 
 /// A call of a plan.

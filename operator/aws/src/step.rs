@@ -88,6 +88,27 @@ pub enum Kind {
     Unavailable,
     /// Copies that bear our tags, and are left alone.
     LeftAlone,
+    /// AWS took a change of size back: it is not tried again before the spec changes.
+    ResizeRolledBack,
+}
+
+/// Whether every field was compared, and nothing is left to do. `unsettled` is what is not done yet, though nothing is left to
+/// send for it.
+pub(crate) fn synced<C: Call>(plan: &Plan<C>, conditions: &[Condition], unsettled: &[String]) -> Condition {
+    let left = plan.calls.iter().map(|planned| {
+        let hold = planned.hold.as_ref().map(|hold| format!(" ({hold})")).unwrap_or_default();
+        format!("to do: {}{hold}", planned.call.sentence())
+    });
+    let blocked = conditions.iter().any(|condition| {
+        use Kind::*;
+        let kinds = [Invalid, NameConflict, Retained, Missing, Broken, Refused, ResizeRolledBack];
+        kinds.contains(&condition.kind)
+    });
+    match unsettled.iter().cloned().chain(left).next() {
+        Some(first) => Condition::is_not(Kind::Synced, first),
+        None if blocked => Condition::is_not(Kind::Synced, "see the other conditions"),
+        None => Condition::is(Kind::Synced, "every field that is set was compared"),
+    }
 }
 
 /// What a plan is let through by.

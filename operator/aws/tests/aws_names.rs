@@ -30,7 +30,11 @@ proptest! {
         }
         let snapshot = instance.clone() + "-final-4294967295";
         prop_assert!(is_legal(&snapshot, 255));
-        prop_assert!(is_legal(&identity.replication_group(), 40), "{}", identity.replication_group());
+        let group = identity.replication_group();
+        prop_assert!(is_legal(&group, 40), "{group}");
+        for user in ["app", "a.reader", "default"] {
+            prop_assert!(is_legal(&Identity::user(&group, user), 40), "{}", Identity::user(&group, user));
+        }
         prop_assert_eq!(instance, identity.clone().instance());
         prop_assert_eq!(identity.caller_reference(0).len(), 64);
     }
@@ -39,7 +43,10 @@ proptest! {
     fn different_ones_have_different_names(one in identity(), other in identity()) {
         prop_assume!(one != other);
         prop_assert_ne!(one.instance(), other.instance());
-        prop_assert_ne!(one.replication_group(), other.replication_group());
+        let (group, others) = (one.replication_group(), other.replication_group());
+        prop_assert_ne!(&group, &others);
+        prop_assert_ne!(Identity::user(&group, "app"), Identity::user(&others, "app"));
+        prop_assert_ne!(Identity::user(&group, "app"), Identity::user(&group, "App"));
         prop_assert_ne!(one.caller_reference(0), other.caller_reference(0));
         prop_assert_ne!(one.caller_reference(0), one.caller_reference(1));
     }

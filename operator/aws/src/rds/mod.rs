@@ -8,13 +8,14 @@ mod seen;
 mod settings;
 mod wish;
 
+pub use crate::{DeletionPolicy, Endpoint, Parameters, Value, When, major};
 pub use api::{Rds, observe};
 pub use call::{Call, Resource};
 pub use memory::Memory;
 pub use plan::{Step, View, plan};
-pub use seen::{Endpoint, Instance, ParameterGroup, Seen, Snapshot, State};
-pub use settings::{Field, Settings, Value, When, major};
-pub use wish::{DeletionPolicy, Parameters, Spec, Wish};
+pub use seen::{Instance, ParameterGroup, Seen, Snapshot, State};
+pub use settings::{Field, Settings};
+pub use wish::{Spec, Wish};
 
 /// The engine, as AWS calls it.
 pub const ENGINE: &str = "postgres";

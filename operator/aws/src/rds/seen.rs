@@ -1,7 +1,7 @@
 //! What was seen: answers of describe calls, as plain values.
 
 use super::Settings;
-use crate::Tags;
+use crate::{Endpoint, Tags};
 use jiff::Timestamp;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -41,15 +41,6 @@ pub struct Instance {
     pub replicas: BTreeSet<String>,
     /// `MasterUsername`.
     pub username: String,
-}
-
-/// Where a server answers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Its name.
-    pub address: String,
-    /// Its port.
-    pub port: u32,
 }
 
 /// A snapshot.

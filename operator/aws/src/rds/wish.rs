@@ -1,7 +1,7 @@
 //! What is wished of a database at RDS.
 
-use super::{Field, MOST_REPLICAS, Settings, Value, When, major};
-use crate::{Allow, Mode, Owner, Password};
+use super::{Field, MOST_REPLICAS, Settings};
+use crate::{Allow, DeletionPolicy, Mode, Owner, Parameters, Password, Value, When, major, own_group};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What is wished.
@@ -25,18 +25,6 @@ pub struct Wish {
     pub deletion_policy: DeletionPolicy,
     /// The database.
     pub spec: Spec,
-}
-
-/// What becomes of the data when the database is deleted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum DeletionPolicy {
-    /// Everything stays as it is.
-    Retain,
-    /// A final snapshot stays, and the automated backups as long as they are kept.
-    #[default]
-    Snapshot,
-    /// Nothing stays. The word itself allows it.
-    Delete,
 }
 
 /// The database.
@@ -92,20 +80,6 @@ pub struct Spec {
     pub username: String,
     /// The administrator's password; none where the Secret is missing, and then nothing is done about it.
     pub password: Option<Password>,
-}
-
-/// Where the server's parameters come from.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Parameters {
-    /// A group that somebody else keeps.
-    Group(String),
-    /// A group of this database's own.
-    Own {
-        /// `postgres16`.
-        family: String,
-        /// Name and value.
-        values: BTreeMap<String, String>,
-    },
 }
 
 impl Wish {
@@ -190,11 +164,4 @@ impl Wish {
     pub(super) fn replica(&self, id: &str) -> Settings {
         self.primary(id).only(Field::is_of_replicas).with(Field::DeletionProtection, false)
     }
-}
-
-/// Name of a database's own parameter group: each family has another, because an upgrade changes from one to the next.
-pub(super) fn own_group(id: &str, family: &str) -> String {
-    let family: String =
-        family.to_lowercase().chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-    format!("{id}-{}", family.trim_matches('-'))
 }

@@ -6,7 +6,10 @@ mod groups;
 mod modify;
 mod time;
 
-use crate::{Clock, Fault, Faults};
+use crate::{
+    Clock, Fault, Faults, Logged,
+    record::{Answer, Record, refuse},
+};
 use aws::{
     Call as _, Error, Tags,
     rds::{Call, Field, Instance, ParameterGroup, Rds, Resource, Settings, Snapshot},
@@ -71,17 +74,6 @@ struct KeptSnapshot {
     username: String,
 }
 
-/// A call that was carried out, or refused.
-#[derive(Clone, Debug)]
-pub struct Logged {
-    /// When.
-    pub at: Timestamp,
-    /// The call.
-    pub call: Call,
-    /// The code of the refusal.
-    pub refused: Option<String>,
-}
-
 #[derive(Default)]
 pub(crate) struct World {
     instances: BTreeMap<String, Kept>,
@@ -91,31 +83,18 @@ pub(crate) struct World {
     durations: Durations,
     hide: u32,
     next_data: u64,
-    log: Vec<Logged>,
-    faults: Faults,
-    writes: u64,
-    crash_after: Option<u64>,
-    crashed: bool,
+    record: Record<Call>,
     stale: (Vec<Instance>, Vec<Snapshot>),
     stale_groups: BTreeMap<String, ParameterGroup>,
     promoted: Vec<String>,
     destroyed: Vec<u64>,
     kept_backups: Vec<String>,
-    reads: usize,
 }
 
 /// RDS of one account and region.
 pub struct FakeRds {
     clock: Clock,
     world: Mutex<World>,
-}
-
-type Answer<T> = Result<T, (&'static str, u16, String)>;
-
-/// A refusal.
-fn refuse<T>(code: &'static str, message: impl Into<String>) -> Answer<T> {
-    let status = if code.contains("NotFound") { 404 } else { 400 };
-    Err((code, status, message.into()))
 }
 
 impl FakeRds {
@@ -143,39 +122,37 @@ impl FakeRds {
 
     /// Plans what goes wrong.
     pub fn faults(&self, plan: impl FnOnce(&mut Faults)) {
-        plan(&mut self.world().faults);
+        plan(&mut self.world().record.faults);
     }
 
     /// How many requests there were.
     pub fn requests(&self) -> u64 {
-        self.world().faults.requests()
+        self.world().record.faults.requests()
     }
 
     /// After so many calls that changed something, from 1, the caller is killed: see [`Self::take_crash`].
     pub fn crash_after(&self, writes: u64) {
-        self.world().crash_after = Some(writes);
+        self.world().record.crash_after = Some(writes);
     }
 
     /// Whether the caller was killed, since it was last asked.
     pub fn take_crash(&self) -> bool {
-        std::mem::take(&mut self.world().crashed)
+        self.world().record.take_crash()
     }
 
     /// How many calls changed something.
     pub fn writes(&self) -> u64 {
-        self.world().writes
+        self.world().record.writes
     }
 
     /// The calls that were meant to change something.
-    pub fn log(&self) -> Vec<Logged> {
-        self.world().log.clone()
+    pub fn log(&self) -> Vec<Logged<Call>> {
+        self.world().record.log.clone()
     }
 
     /// Those of this operation that were carried out.
     pub fn done(&self, operation: &str) -> Vec<Call> {
-        let world = self.world();
-        let done = world.log.iter().filter(|logged| logged.refused.is_none() && logged.call.operation() == operation);
-        done.map(|logged| logged.call.clone()).collect()
+        self.world().record.done(operation)
     }
 
     /// An instance, whether reads show it or not.
@@ -260,18 +237,8 @@ impl FakeRds {
     ) -> Result<T, Error> {
         let now = self.clock.now();
         let mut world = self.world();
-        let fault = world.faults.next();
-        let error = fault.and_then(|fault| fault.error(operation));
-        if let Some(error) = error.clone().filter(|_| fault.is_some_and(|fault| !fault.is_done())) {
-            return Err(error);
-        }
-        let answer = act(&mut world, fault, now).map_err(|(code, status, message)| Error {
-            operation,
-            code: Some(code.to_owned()),
-            status: Some(status),
-            message,
-        });
-        error.map_or(answer, Err)
+        let fault = world.record.faults.next();
+        crate::record::answer(operation, fault, || act(&mut world, fault, now))
     }
 }
 
@@ -285,7 +252,7 @@ impl Rds for FakeRds {
     async fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
         self.answer("DescribeDBSnapshots", |world, fault, _| {
             let now: Vec<Snapshot> = world.snapshots.values().map(|kept| kept.seen.clone()).collect();
-            Ok(if fault == Some(Fault::Stale) { world.stale.1.clone() } else { world.shuffled(now) })
+            Ok(if fault == Some(Fault::Stale) { world.stale.1.clone() } else { world.record.shuffled(now) })
         })
     }
 
@@ -307,15 +274,11 @@ impl Rds for FakeRds {
             let refused = answer.as_ref().err().map(|(code, ..)| (*code).to_owned());
             if refused.is_none() {
                 (world.stale, world.stale_groups) = (before, groups);
-                world.writes += 1;
             }
-            world.log.push(Logged { at: now, call: call.clone(), refused });
+            world.record.note(now, call, refused);
             answer
         });
-        let mut world = self.world();
-        if world.crash_after == Some(world.writes) {
-            (world.crash_after, world.crashed) = (None, true);
-        }
+        self.world().record.crash();
         result
     }
 }
@@ -351,17 +314,7 @@ impl World {
                 shown.push(kept.seen.clone());
             }
         }
-        self.shuffled(shown)
-    }
-
-    fn shuffled<T>(&mut self, mut list: Vec<T>) -> Vec<T> {
-        self.reads += 1;
-        let by = self.reads % list.len().max(1);
-        list.rotate_left(by);
-        if self.reads.is_multiple_of(2) {
-            list.reverse();
-        }
-        list
+        self.record.shuffled(shown)
     }
 
     fn tag(&mut self, resource: Resource, id: &str, tags: &Tags) -> Answer<()> {

@@ -1,17 +1,8 @@
 //! What there is of ours, and of a former platform of the same name.
 
 use super::super::{Instance, MOST_REPLICAS, Memory, Seen, Snapshot, State, Wish};
-use crate::{Identity, Owner, Standing, Tags};
+use crate::{Identity, Standing};
 use std::collections::BTreeMap;
-
-/// What a resource is that bears our name.
-pub(super) fn standing(owner: &Owner, memory: &Memory, tags: &Tags) -> Standing {
-    match owner.standing(tags) {
-        // An adopted name is told by what is remembered of it: its tags may be those of another cluster still.
-        Standing::NameConflict if memory.identifier.is_some() => owner.former(tags).unwrap_or(Standing::NameConflict),
-        standing => standing,
-    }
-}
 
 /// What was found.
 pub(super) struct Found<'a> {
@@ -33,7 +24,7 @@ impl<'a> Found<'a> {
         let owner = &wish.owner;
         let id = memory.identifier.clone().unwrap_or_else(|| owner.identity.instance());
         let by_id = |id: &str| seen.instances.iter().find(|instance| instance.id == id);
-        let standing = |instance: &Instance| standing(owner, memory, &instance.tags);
+        let standing = |instance: &Instance| owner.standing_of(&instance.tags, memory.identifier.is_some());
         let replicas: BTreeMap<_, _> = (0..MOST_REPLICAS)
             .filter_map(|index| Some((index, by_id(&Identity::replica(&id, index))?)))
             .map(|(index, instance)| (index, (instance, standing(instance))))

@@ -1,11 +1,10 @@
 //! The database's own parameter group.
 
 use super::{
-    super::{Call, Field, Instance, Memory, ParameterGroup, Parameters, Resource, Wish, wish::own_group},
+    super::{Call, Field, Instance, Memory, ParameterGroup, Resource, Wish},
     Round,
-    found::standing,
 };
-use crate::{Kind, Planned, Standing};
+use crate::{Kind, Parameters, Planned, Standing, own_group};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Most parameters of one call, by AWS's service model.
@@ -36,7 +35,7 @@ pub(super) fn plan(round: &mut Round<'_>, id: &str) -> Option<String> {
         set(round, &name, values, &ParameterGroup::default(), Some(&hold));
         return Some(hold);
     };
-    match standing(&wish.owner, &round.memory, &group.tags) {
+    match wish.owner.standing_of(&group.tags, round.memory.identifier.is_some()) {
         Standing::Ours => {
             round.memory.groups.insert(name.clone());
             set(round, &name, values, group, None);

@@ -9,8 +9,8 @@ mod replicas;
 
 use super::{Call, Endpoint, Instance, Memory, Seen, State, Wish};
 use crate::{
-    Call as _, Condition, Kind, Mode, Plan, Planned,
-    step::{CHANGING, Gate},
+    Condition, Kind, Mode, Plan, Planned,
+    step::{CHANGING, Gate, synced},
 };
 use found::Found;
 pub(super) use groups::groups;
@@ -123,20 +123,8 @@ impl<'a> Round<'a> {
         };
         let through = gate.pass(&self.plan, &mut self.memory.approved, &mut self.memory.troubles);
         self.conditions.extend(through.conditions);
-        let left = self.plan.calls.iter().map(|planned| {
-            let hold = planned.hold.as_ref().map(|hold| format!(" ({hold})")).unwrap_or_default();
-            format!("to do: {}{hold}", planned.call.sentence())
-        });
-        let unsettled: Vec<String> = self.unsettled.iter().cloned().chain(left).collect();
-        let blocked = self.conditions.iter().any(|condition| {
-            let kinds = [Kind::Invalid, Kind::NameConflict, Kind::Retained, Kind::Missing, Kind::Broken, Kind::Refused];
-            kinds.contains(&condition.kind)
-        });
-        self.conditions.push(match unsettled.first() {
-            Some(first) => Condition::is_not(Kind::Synced, first.clone()),
-            None if blocked => Condition::is_not(Kind::Synced, "see the other conditions"),
-            None => Condition::is(Kind::Synced, "every field that is set was compared"),
-        });
+        let synced = synced(&self.plan, &self.conditions, &self.unsettled);
+        self.conditions.push(synced);
         let requeue = if self.unsettled.is_empty() { through.requeue } else { through.requeue.min(CHANGING) };
         let mut after = self.memory.clone();
         let send = through.send.map(|at| self.plan.calls[at].clone());
