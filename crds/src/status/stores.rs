@@ -118,7 +118,7 @@ pub struct StoreServer {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
-    /// Claim of the volume that they are on.
+    /// Claim of the volume that they are on; that volume snapshots are of.
     pub claim: String,
     /// Folder of a bucket that they are brought to, as `s3://<bucket>/<folder>`; absent where none is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
