@@ -25,7 +25,7 @@ use crate::{
 };
 use crds::{
     status::{BackupStatus, ConditionType, Reason, StoredBackup},
-    tiers::backup::{Backup, BackupMethod, KEEP},
+    tiers::backup::{Backup, BackupMethod},
 };
 use jiff::{Timestamp, ToSpan};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
