@@ -81,7 +81,8 @@ pub async fn reconcile(object: Arc<DeserializeGuard<LearningPlatform>>, ctx: Arc
             };
             let (platform, now) = (known(&object), Timestamp::now());
             let freezes: Vec<_> = platform.spec.freezes.iter().filter_map(|freeze| Freeze::new(freeze).ok()).collect();
-            let snapshot = database::next_snapshot(&platform, now).and_then(|due| now.duration_until(due).try_into().ok());
+            let snapshot =
+                database::next_snapshot(&platform, now).and_then(|due| now.duration_until(due).try_into().ok());
             let planned = snapshot.map_or(planned, |snapshot: Duration| planned.min(snapshot + DUE));
             Ok(Action::requeue(freeze::next_pass(&freezes, planned, now.into())))
         }

@@ -33,8 +33,7 @@ pub(super) async fn run(
         bail!("{missing}");
     }
     let kind = Kind::VolumeSnapshot;
-    let api: Api<DynamicObject> =
-        Api::namespaced_with(cluster.client.clone(), &item.namespace, &kind.resource());
+    let api: Api<DynamicObject> = Api::namespaced_with(cluster.client.clone(), &item.namespace, &kind.resource());
     let mut names = Vec::new();
     for server in &item.servers {
         let wanted = wanted(cluster, item, server).await?;
@@ -53,9 +52,9 @@ pub(super) async fn run(
             let found = found.map_err(|e| cluster.explain(&format!("{kind} {name} cannot be read"), e))?;
             match Snapshot::of(&found) {
                 Some(snapshot) if snapshot.ready || snapshot.error.is_some() => break snapshot,
-                _ if Instant::now() >= end => bail!(
-                    "{kind} {name} is not ready yet, and goes on: `lpctl backup --list` shows it when it is"
-                ),
+                _ if Instant::now() >= end => {
+                    bail!("{kind} {name} is not ready yet, and goes on: `lpctl backup --list` shows it when it is")
+                }
                 _ => tokio::time::sleep(LOOK).await,
             }
         };
@@ -71,7 +70,8 @@ pub(super) async fn run(
 async fn wanted(cluster: &Cluster, item: &InCluster, server: &Server) -> anyhow::Result<DynamicObject> {
     let name = record::name(&server.object_name);
     let maps: Api<ConfigMap> = Api::namespaced(cluster.client.clone(), &item.namespace);
-    let found = maps.get_opt(&name).await.map_err(|e| cluster.explain(&format!("ConfigMap {name} cannot be read"), e))?;
+    let found =
+        maps.get_opt(&name).await.map_err(|e| cluster.explain(&format!("ConfigMap {name} cannot be read"), e))?;
     let record = found.and_then(|map| map.data).unwrap_or_default();
     if !record.contains_key(SYSTEM_IDENTIFIER) {
         bail!("database {} has never served: there is nothing to back up yet", item.name);
@@ -90,7 +90,8 @@ fn missing(platform: &LearningPlatform, name: &str) -> Option<String> {
 fn said(snapshot: &Snapshot, namespace: &str) -> String {
     let name = &snapshot.name;
     if snapshot.ready {
-        let size = snapshot.bytes.and_then(|bytes| i64::try_from(bytes).ok()).map(|bytes| format!(", of {}", size(bytes)));
+        let size =
+            snapshot.bytes.and_then(|bytes| i64::try_from(bytes).ok()).map(|bytes| format!(", of {}", size(bytes)));
         return format!("backup {name} is complete{}\n", size.unwrap_or_default());
     }
     let why = snapshot.error.as_deref().unwrap_or_default();
@@ -118,7 +119,10 @@ mod tests {
         assert_eq!(said(&ready, "learning"), "backup story-main-1 is complete, of 20.0 GiB\n");
         let failed = snapshot(json!({"readyToUse": false, "error": {"message": "no such class"}}));
         let words = said(&failed, "learning");
-        assert!(words.starts_with("failed: no such class\n") && words.contains("kubectl -n learning describe"), "{words}");
+        assert!(
+            words.starts_with("failed: no such class\n") && words.contains("kubectl -n learning describe"),
+            "{words}"
+        );
     }
 
     #[test]

@@ -74,9 +74,11 @@ pub fn objects(database: &InCluster, seen: &Seen, children: &Children, served: S
     let unseen = SeenServer::default();
     let pooled = seen.pooler.leads(database);
     let poolers = &seen.pooler;
-    built.extend(seen.source.iter().flat_map(|source| {
-        database.servers.first().map(|server| restored_claim(database, server, source))
-    }));
+    built.extend(
+        seen.source
+            .iter()
+            .flat_map(|source| database.servers.first().map(|server| restored_claim(database, server, source))),
+    );
     let (mut of_volumes, now) = (Vec::new(), jiff::Timestamp::now());
     for server in &database.servers {
         let seen = seen.servers.get(server.shard as usize).unwrap_or(&unseen);
@@ -144,7 +146,9 @@ fn record(database: &InCluster, server: &Server, seen: &SeenServer, children: &C
     let now = jiff::Timestamp::now();
     backup::keep(database, &mut known, &seen.backup, (archive, promoted), now);
     match snapshots::wished(database) {
-        Some(_) => snapshots::keep(&mut known, &seen.backup.snapshots, seen.view.as_ref().and_then(|view| view.major), now),
+        Some(_) => {
+            snapshots::keep(&mut known, &seen.backup.snapshots, seen.view.as_ref().and_then(|view| view.major), now)
+        }
         None => snapshots::forget(&mut known),
     }
     known

@@ -95,7 +95,9 @@ impl Snapshot {
             due: annotation(DUE).and_then(|time| time.parse().ok()),
             taken: status["creationTime"].as_str().and_then(|time| time.parse().ok()),
             ready: status["readyToUse"] == true,
-            error: status.get("error").map(|error| error["message"].as_str().unwrap_or("no reason is given").to_owned()),
+            error: status
+                .get("error")
+                .map(|error| error["message"].as_str().unwrap_or("no reason is given").to_owned()),
             bytes: size.and_then(|size| pods::bytes(&size)),
             heard: !status.is_null(),
             system: annotation(SYSTEM),
@@ -214,10 +216,9 @@ pub fn objects(
         return Vec::new();
     }
     let snapshots = look(children, database, server, Some(record));
-    let goes: Vec<&str> =
-        wished(database).map_or_else(Vec::new, |spec| {
-            expired(&snapshots, kept_of(spec)).into_iter().map(|snapshot| snapshot.name.as_str()).collect()
-        });
+    let goes: Vec<&str> = wished(database).map_or_else(Vec::new, |spec| {
+        expired(&snapshots, kept_of(spec)).into_iter().map(|snapshot| snapshot.name.as_str()).collect()
+    });
     let stay = live(children, database, server).filter(|object| !goes.contains(&object.name_any().as_str()));
     let mut built: Vec<Built> = stay.map(|object| again(database, server, object)).collect();
     let known = seen.view.as_ref().and_then(|view| view.record.as_ref());
@@ -230,20 +231,15 @@ pub fn objects(
 }
 
 /// A snapshot that is called after a time: the one at which it was `due`, or of somebody's asking.
-pub fn object(
-    database: &InCluster,
-    server: &Server,
-    record: &Record,
-    at: Timestamp,
-    due: Option<Timestamp>,
-) -> Built {
+pub fn object(database: &InCluster, server: &Server, record: &Record, at: Timestamp, due: Option<Timestamp>) -> Built {
     let annotations = [
         (DUE, due.map(|due| due.to_string())),
         (SYSTEM, record.get(SYSTEM_IDENTIFIER).cloned()),
         (OF_TIMELINE, record.get(TIMELINE).cloned()),
         (MAJOR, record.get(VERSION).cloned()),
     ];
-    let annotations: BTreeMap<_, _> = annotations.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+    let annotations: BTreeMap<_, _> =
+        annotations.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     let class = database.spec.backup.as_ref().and_then(|backup| backup.volume_snapshot_class.as_ref());
     Kind::VolumeSnapshot.object(&json!({
         "metadata": { "name": name(server, at), "labels": labels(database, server), "annotations": annotations },
@@ -256,8 +252,10 @@ pub fn object(
 
 /// One that is there, as it is, but for what is to become of it with the platform.
 fn again(database: &InCluster, server: &Server, live: &DynamicObject) -> Built {
-    let ours: BTreeMap<_, _> =
-        [DUE, SYSTEM, OF_TIMELINE, MAJOR].into_iter().filter_map(|name| Some((name, live.annotations().get(name)?))).collect();
+    let ours: BTreeMap<_, _> = [DUE, SYSTEM, OF_TIMELINE, MAJOR]
+        .into_iter()
+        .filter_map(|name| Some((name, live.annotations().get(name)?)))
+        .collect();
     Kind::VolumeSnapshot.object(&json!({
         "metadata": { "name": live.name_any(), "labels": labels(database, server), "annotations": ours },
         "spec": live.data["spec"],
@@ -282,6 +280,7 @@ pub fn told(
     now: Timestamp,
 ) -> (BackupStatus, Verdict) {
     let status = BackupStatus {
+        method: Some(spec.method()),
         claim: server.primary_claim(),
         next: due_after(&spec.schedule)(now).map(|next| next.to_string()),
         backups: snapshots.iter().filter(|s| s.ready).take(LISTED).map(Snapshot::stored).collect(),
@@ -391,7 +390,9 @@ pub fn source(name: &str, found: Option<Result<Option<DynamicObject>, String>>) 
                  their controller, with the driver that took it"
             ));
         }
-        Some(Err(error)) => return Err(format!("VolumeSnapshot {name}, which it is to be made of, cannot be read: {error}")),
+        Some(Err(error)) => {
+            return Err(format!("VolumeSnapshot {name}, which it is to be made of, cannot be read: {error}"));
+        }
         Some(Ok(None)) => {
             return Err(format!(
                 "it is to be made of VolumeSnapshot {name}, which does not exist in this namespace: correct restoreFrom.volumeSnapshot"
@@ -402,8 +403,13 @@ pub fn source(name: &str, found: Option<Result<Option<DynamicObject>, String>>) 
     match snapshot {
         Some(Snapshot { ready: true, name, bytes, .. }) => Ok(Source { name, bytes }),
         other => {
-            let why = other.and_then(|snapshot| snapshot.error).unwrap_or_else(|| "its driver has not finished it".to_owned());
+            let why = other
+                .and_then(|snapshot| snapshot.error)
+                .unwrap_or_else(|| "its driver has not finished it".to_owned());
             Err(format!("it is to be made of VolumeSnapshot {name}, which is not ready: {why}"))
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
