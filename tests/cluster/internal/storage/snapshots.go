@@ -87,6 +87,9 @@ func (s *snapshots) see(ctx context.Context, snapshot *unstructured.Unstructured
 	if err == nil || apierrors.IsConflict(err) {
 		return err
 	}
+	if told, _, _ := unstructured.NestedString(snapshot.Object, "status", "error", "message"); told == err.Error() {
+		return nil
+	}
 	return errors.Join(err, s.refuse(ctx, snapshot, err.Error()))
 }
 
@@ -238,9 +241,6 @@ func (s *snapshots) tell(
 
 // refuse says why a snapshot could not be taken; it is tried again.
 func (s *snapshots) refuse(ctx context.Context, snapshot *unstructured.Unstructured, why string) error {
-	if told, _, _ := unstructured.NestedString(snapshot.Object, "status", "error", "message"); told == why {
-		return nil
-	}
 	return s.status(ctx, snapshot, map[string]any{
 		"readyToUse": false,
 		"error":      map[string]any{"message": why, "time": s.now().UTC().Format(time.RFC3339)},
