@@ -108,7 +108,8 @@ async fn as_many_are_kept_as_asked_for_and_they_outlive_the_platform_unless_that
     }
     let told = database(&world);
     assert!(told["deletion"].as_str().unwrap().contains("its volume snapshots stay"), "{told}");
-    let names: Vec<&Value> = told["backup"]["backups"].as_array().unwrap().iter().map(|backup| &backup["name"]).collect();
+    let names: Vec<&Value> =
+        told["backup"]["backups"].as_array().unwrap().iter().map(|backup| &backup["name"]).collect();
     assert_eq!(names, ["story-main-3", "story-main-2"], "neither what is not ready nor what is of other data is one");
     world.api.writes();
     world.pass(&world.operator().await).await;
@@ -121,7 +122,11 @@ async fn as_many_are_kept_as_asked_for_and_they_outlive_the_platform_unless_that
         let kept = world.api.get(&path(&format!("story-main-{day}"))).unwrap();
         assert_eq!(kept["metadata"]["ownerReferences"][0]["uid"], "uid-1", "{kept}");
     }
-    assert!(database(&world)["deletion"].as_str().unwrap().contains("snapshots are deleted with it"), "{}", database(&world));
+    assert!(
+        database(&world)["deletion"].as_str().unwrap().contains("snapshots are deleted with it"),
+        "{}",
+        database(&world)
+    );
 }
 
 #[tokio::test]
@@ -132,7 +137,10 @@ async fn a_database_waits_for_its_snapshot_and_its_volume_is_made_of_it_once() {
     world.settle(&operator).await;
     let condition = world.condition("DatabaseReady");
     assert_eq!(condition["reason"], "NotFound", "{condition}");
-    assert!(condition["message"].as_str().unwrap().contains("VolumeSnapshot night, which does not exist"), "{condition}");
+    assert!(
+        condition["message"].as_str().unwrap().contains("VolumeSnapshot night, which does not exist"),
+        "{condition}"
+    );
     for nothing in [SET, CLAIM, RECORD] {
         assert_eq!(world.api.get(nothing), None, "an empty database would be taken for it");
     }

@@ -18,7 +18,7 @@ use crate::{
     context::Context,
     error::Result,
     keeper::{StoreKey, database::Orders},
-    kinds::{Kind, ObjectId},
+    kinds::{Belongs, Kind, ObjectId, belongs},
     secrets::{KubeSecrets, Lack, Reader},
     validate::ValidPlatform,
 };
@@ -255,15 +255,18 @@ fn in_cluster_items(lp: &ValidPlatform) -> impl Iterator<Item = &InCluster> {
     })
 }
 
-/// The snapshots of databases that are more than are to be kept, the oldest first. One that the spec makes a database of stays.
+/// The snapshots of databases that are more than are to be kept, the oldest first. One that a database is still to be made of stays.
 pub fn surplus<'a>(lp: &'a ValidPlatform, children: &'a Children) -> Vec<&'a DynamicObject> {
-    let sources = in_cluster_items(lp).filter_map(|item| item.spec.restore_from.as_ref()?.volume_snapshot.as_ref());
-    let sources: BTreeSet<&String> = sources.collect();
+    let sources = in_cluster_items(lp).filter_map(|item| in_cluster::awaited(item, children));
+    let sources: BTreeSet<&str> = sources.collect();
     let of_item = |item: &'a InCluster| {
         item.servers.iter().flat_map(move |server| in_cluster::backup::snapshots::surplus(children, item, server))
     };
-    let all = in_cluster_items(lp).flat_map(of_item);
-    all.filter(|snapshot| snapshot.metadata.name.as_ref().is_none_or(|name| !sources.contains(name))).collect()
+    let all = in_cluster_items(lp).flat_map(of_item).filter(|snapshot| {
+        let is_source = snapshot.metadata.name.as_ref().is_some_and(|name| sources.contains(name.as_str()));
+        !is_source && !matches!(belongs(*snapshot, &lp.owner), Belongs::Foreign(_))
+    });
+    all.collect()
 }
 
 /// When the next snapshot of a database is due: no event tells.

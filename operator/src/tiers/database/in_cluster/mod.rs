@@ -270,7 +270,7 @@ pub async fn observe(
         Err(lack) => (None, Err(lack)),
     };
     // A database without the volume that it is to be made of would begin empty.
-    let source = source(ctx, children, database, &servers).await;
+    let source = source(ctx, children, database).await;
     let passwords = source.as_ref().map_err(Clone::clone).and(passwords);
     let mut rotation = None;
     let restored = servers.iter().flat_map(|server| &server.record).any(|record| record.contains_key(record::RESTORED));
@@ -308,18 +308,24 @@ pub async fn observe(
     }
 }
 
-/// The snapshot that the volume of a database is to be made of: only where it has never had data, and has no volume.
-async fn source(
-    ctx: &Context,
-    children: &Children,
-    database: &InCluster,
-    servers: &[SeenServer],
-) -> Result<Option<Source>, Lack> {
-    let name = database.spec.restore_from.as_ref().and_then(|from| from.volume_snapshot.as_ref());
-    let is_new = servers.iter().all(|server| !server.has_served() && server.claim.is_none());
-    let Some(name) = name.filter(|_| is_new) else { return Ok(None) };
-    let served = ctx.capabilities.now().volume_snapshot;
+/// The snapshot that a database is still to be made of: only one that has never had data is.
+pub fn awaited<'a>(database: &'a InCluster, children: &Children) -> Option<&'a str> {
+    let name = database.spec.restore_from.as_ref()?.volume_snapshot.as_deref()?;
+    let mut records = database.servers.iter().filter_map(|server| record::of(children, &server.object_name));
+    let has_data = records.any(|record| record.contains_key(SYSTEM_IDENTIFIER));
+    (!has_data).then_some(name)
+}
+
+/// The snapshot that the volume of a database is to be made of now, unless it has been.
+async fn source(ctx: &Context, children: &Children, database: &InCluster) -> Result<Option<Source>, Lack> {
+    let Some((name, server)) = awaited(database, children).zip(database.servers.first()) else { return Ok(None) };
     let kind = Kind::VolumeSnapshot;
+    let claim = server.primary_claim();
+    if let Some(there) = children.get(Kind::PersistentVolumeClaim, &claim) {
+        let made_of = there.data.pointer("/spec/dataSource/name").and_then(|name| name.as_str());
+        return backup::snapshots::made_of(name, &claim, made_of).map(|()| None).map_err(Lack::NotYet);
+    }
+    let served = ctx.capabilities.now().volume_snapshot;
     let found = match children.get(kind, name).filter(|_| served) {
         Some(found) => Some(Ok(Some(found.clone()))),
         None if served => {

@@ -377,6 +377,20 @@ pub struct Source {
     pub bytes: Option<u64>,
 }
 
+/// Sees to it that the claim which is there was made of the snapshot that is wished, `made_of` being what it was made of.
+///
+/// # Errors
+/// That it was not, and how to mend it.
+pub fn made_of(name: &str, claim: &str, made_of: Option<&str>) -> Result<(), String> {
+    if made_of == Some(name) {
+        return Ok(());
+    }
+    Err(format!(
+        "it is to be made of VolumeSnapshot {name}, and the claim {claim} is there, which was not: nothing is restored over data; restore \
+         into a database of another name, or delete the claim if nothing is on its volume"
+    ))
+}
+
 /// The snapshot of this name to make a volume of; `found` is what the API server has, None where it does not serve the API.
 ///
 /// # Errors

@@ -327,4 +327,9 @@ fn a_volume_is_made_only_of_a_snapshot_that_is_ready() {
         let error = found.expect_err("a lack");
         assert!(error.contains(words) && error.contains("night"), "{error}");
     }
+    assert_eq!(made_of("night", "data-story-main-pg-0", Some("night")), Ok(()));
+    for other in [None, Some("morning")] {
+        let error = made_of("night", "data-story-main-pg-0", other).expect_err("a lack");
+        assert!(error.contains("the claim data-story-main-pg-0 is there"), "{error}");
+    }
 }
