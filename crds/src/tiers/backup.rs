@@ -31,7 +31,7 @@ pub enum BackupMethod {
     "backup.volume is missing: base backups are kept on a volume of their own; set volume.storage, or method: VolumeSnapshot"
 ))]
 #[x_kube(validation = Rule::new("!has(self.method) || self.method != 'VolumeSnapshot' || (!has(self.volume) && !has(self.s3) && !has(self.resources))").message(
-    "backup.volume, s3 and resources are for base backups, and a volume snapshot is where the storage's driver keeps it: remove them, or method"
+    "backup: a volume snapshot is where the storage's driver keeps it: remove volume, s3 and resources, or set method: BaseBackup"
 ))]
 #[x_kube(validation = Rule::new("!has(self.volumeSnapshotClass) || (has(self.method) && self.method == 'VolumeSnapshot')").message(
     "backup.volumeSnapshotClass says how volume snapshots are taken: set method: VolumeSnapshot, or remove it"

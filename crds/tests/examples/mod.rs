@@ -266,11 +266,9 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         let changes = restore(from);
         case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.volumeSnapshot is one moment");
     }
-    let changes = restore(json!({"volumeSnapshot": "Night"}));
-    case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.volumeSnapshot");
     case(
         &[(&tenants("/backup/method"), json!("VolumeSnapshot"))],
-        "backup.volume, s3 and resources are for base backups",
+        "remove volume, s3 and resources",
     );
     for field in ["volume", "s3", "resources"] {
         let kept = json!({"storage": "60Gi"});
@@ -280,13 +278,10 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
             _ => json!({"limits": {"memory": "256Mi"}}),
         };
         let backup = json!({"method": "VolumeSnapshot", "schedule": {"cron": "@daily"}, field: kept});
-        case(&[(&tenants("/backup"), backup)], "backup.volume, s3 and resources are for base backups");
+        case(&[(&tenants("/backup"), backup)], "remove volume, s3 and resources");
     }
     case(&[(&tenants("/backup/volume"), none.clone())], "backup.volume is missing");
-    case(&[(&tenants("/backup/method"), json!("Copy"))], "backup.method");
     case(&[(&tenants("/backup/volumeSnapshotClass"), json!("fast"))], "set method: VolumeSnapshot, or remove it");
-    let backup = json!({"method": "VolumeSnapshot", "schedule": {"cron": "@daily"}, "volumeSnapshotClass": "Fast"});
-    case(&[(&tenants("/backup"), backup)], "backup.volumeSnapshotClass");
     let changes = restore(json!({"s3": {"bucket": "backups"}}));
     case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.s3.prefix is missing");
     case(&[(&single("/tls/allowPlaintext"), json!(true))], "tls.allowPlaintext is for databases");

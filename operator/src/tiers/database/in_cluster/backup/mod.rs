@@ -212,6 +212,7 @@ pub fn told(
     keep(database, &mut record, &seen.backup, (archive, false), now);
     let due = due_after(&spec.schedule);
     let status = BackupStatus {
+        method: None,
         claim: server.backup_claim(),
         bucket: spec.s3.as_ref().map(|bucket| format!("s3://{}", bucket::folder(database, server, bucket))),
         uploaded: seen.backup.upload.as_ref().map(|upload| *upload == Upload::Done),
