@@ -266,10 +266,7 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         let changes = restore(from);
         case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.volumeSnapshot is one moment");
     }
-    case(
-        &[(&tenants("/backup/method"), json!("VolumeSnapshot"))],
-        "remove volume, s3 and resources",
-    );
+    case(&[(&tenants("/backup/method"), json!("VolumeSnapshot"))], "remove volume, s3 and resources");
     for field in ["volume", "s3", "resources"] {
         let kept = json!({"storage": "60Gi"});
         let kept = match field {
