@@ -22,6 +22,8 @@ pub struct Served {
     pub barman_cloud: bool,
     /// Certificate of cert-manager.
     pub cert_manager: bool,
+    /// VolumeSnapshot of the CSI snapshotter.
+    pub volume_snapshot: bool,
 }
 
 impl Served {
@@ -34,6 +36,7 @@ impl Served {
         cloud_native_pg: true,
         barman_cloud: true,
         cert_manager: true,
+        volume_snapshot: true,
     };
 
     /// Whether a kind can be asked for.
@@ -44,14 +47,15 @@ impl Served {
             Kind::CloudNativePgCluster | Kind::CloudNativePgScheduledBackup => self.cloud_native_pg,
             Kind::BarmanObjectStore => self.barman_cloud,
             Kind::CertManagerCertificate => self.cert_manager,
+            Kind::VolumeSnapshot => self.volume_snapshot,
             _ => true,
         }
     }
 
     /// Whether to look again, that long after the last time.
     fn is_due(self, since: Duration) -> bool {
-        let complete =
-            self.http_route && self.pod_monitor && self.cloud_native_pg && self.barman_cloud && self.cert_manager;
+        let of_databases = self.cloud_native_pg && self.barman_cloud && self.volume_snapshot;
+        let complete = self.http_route && self.pod_monitor && self.cert_manager && of_databases;
         since >= if complete { LOOK_OVER } else { LOOK_AGAIN }
     }
 }
@@ -94,6 +98,7 @@ impl Capabilities {
                 Kind::CloudNativePgCluster | Kind::CloudNativePgScheduledBackup => served.cloud_native_pg = false,
                 Kind::BarmanObjectStore => served.barman_cloud = false,
                 Kind::CertManagerCertificate => served.cert_manager = false,
+                Kind::VolumeSnapshot => served.volume_snapshot = false,
                 _ => {}
             }
             *served != before
@@ -120,6 +125,9 @@ impl Capabilities {
         }
         if let Some(found) = serves(client, Kind::CertManagerCertificate).await {
             served.cert_manager = found;
+        }
+        if let Some(found) = serves(client, Kind::VolumeSnapshot).await {
+            served.volume_snapshot = found;
         }
         self.served.send_if_modified(|current| {
             let changed = *current != served;
@@ -188,6 +196,7 @@ mod tests {
             (Served { http_route: false, ..Served::ALL }, minute, true),
             (Served { cloud_native_pg: false, ..Served::ALL }, minute, true),
             (Served { barman_cloud: false, ..Served::ALL }, minute, true),
+            (Served { volume_snapshot: false, ..Served::ALL }, minute, true),
             (Served { session_persistence: false, ..Served::ALL }, 9 * minute, false),
             (Served { session_persistence: false, ..Served::ALL }, 10 * minute, true),
             (Served::ALL, 10 * minute, true),

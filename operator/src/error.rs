@@ -138,6 +138,14 @@ impl Error {
         }
     }
 
+    /// The kind of the object that it is about.
+    pub fn kind(&self) -> Option<&str> {
+        match self {
+            Self::NameConflict { kind, .. } | Self::ApiMissing { kind, .. } | Self::Api { kind, .. } => Some(kind),
+            _ => None,
+        }
+    }
+
     /// HTTP status of the API server's answer.
     pub fn code(&self) -> Option<u16> {
         match self {

@@ -45,13 +45,15 @@ pub enum Kind {
     PodMonitor,
     /// batch/v1
     CronJob,
+    /// snapshot.storage.k8s.io/v1, optional; a backup of a database's volume
+    VolumeSnapshot,
     /// autoscaling/v2
     HorizontalPodAutoscaler,
 }
 
 impl Kind {
     /// Every kind, in the order of application: what pods need before them, what sends requests to them after.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::Secret,
         Self::CertManagerCertificate,
         Self::ConfigMap,
@@ -69,6 +71,7 @@ impl Kind {
         Self::Ingress,
         Self::PodMonitor,
         Self::CronJob,
+        Self::VolumeSnapshot,
         Self::HorizontalPodAutoscaler,
     ];
 
@@ -92,6 +95,7 @@ impl Kind {
             Self::Ingress => ("networking.k8s.io", "v1", "Ingress", "ingresses"),
             Self::PodMonitor => ("monitoring.coreos.com", "v1", "PodMonitor", "podmonitors"),
             Self::CronJob => ("batch", "v1", "CronJob", "cronjobs"),
+            Self::VolumeSnapshot => ("snapshot.storage.k8s.io", "v1", "VolumeSnapshot", "volumesnapshots"),
             Self::HorizontalPodAutoscaler => {
                 ("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
             }
@@ -134,6 +138,7 @@ impl Kind {
                 | Self::CloudNativePgScheduledBackup
                 | Self::HttpRoute
                 | Self::PodMonitor
+                | Self::VolumeSnapshot
         )
     }
 

@@ -41,6 +41,9 @@ use std::{
 /// How long it may take to tell in the status what ended a pass.
 const TELL_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// After a snapshot is due, so that it is for sure.
+const DUE: Duration = Duration::from_millis(100);
+
 /// A lost race is run again at once.
 const CONFLICT: Duration = Duration::from_millis(250);
 
@@ -76,9 +79,12 @@ pub async fn reconcile(object: Arc<DeserializeGuard<LearningPlatform>>, ctx: Arc
                 // Spread, so that all platforms of an operator's start do not come back at the same time.
                 Outcome::Settled | Outcome::Skipped => ctx.settings.resync.mul_f64(1.0 - random() / 10.0),
             };
-            let freezes = known(&object).spec.freezes;
-            let freezes: Vec<_> = freezes.iter().filter_map(|freeze| Freeze::new(freeze).ok()).collect();
-            Ok(Action::requeue(freeze::next_pass(&freezes, planned, Timestamp::now().into())))
+            let (platform, now) = (known(&object), Timestamp::now());
+            let freezes: Vec<_> = platform.spec.freezes.iter().filter_map(|freeze| Freeze::new(freeze).ok()).collect();
+            let snapshot =
+                database::next_snapshot(&platform, now).and_then(|due| now.duration_until(due).try_into().ok());
+            let planned = snapshot.map_or(planned, |snapshot: Duration| planned.min(snapshot + DUE));
+            Ok(Action::requeue(freeze::next_pass(&freezes, planned, now.into())))
         }
         Err(error) => {
             // The pass has ended before it could say so itself.
@@ -232,6 +238,10 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     errors.extend(recreated);
     let scaling_outcome = Autoscaling.apply(ctx, lp, &children, &scaling_plan).await;
     errors.extend(prune(ctx, &others).await);
+    let surplus = database::surplus(lp, &children);
+    let surplus: Vec<_> =
+        surplus.into_iter().filter_map(|object| children.0.get_key_value(&ObjectId::of(object)?)).collect();
+    errors.extend(prune(ctx, &surplus).await);
     drop(step);
 
     let mut after = children;
@@ -245,7 +255,8 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     ] {
         after.0.extend(outcome.applied);
         pending.extend(outcome.pending);
-        failures.extend(outcome.failures.into_iter().map(|(item, error)| (item, (condition, error))));
+        let condition = |error: &Error| if is_of_backup(error) { ConditionType::BackupReady } else { condition };
+        failures.extend(outcome.failures.into_iter().map(|(item, error)| (item, (condition(&error), error))));
     }
     // A lost race says nothing about the platform: the pass is run again, and its status waits for that.
     if let Some(item) = failures.iter().find_map(|(item, (_, e))| e.is_conflict().then(|| item.clone()))
@@ -294,6 +305,11 @@ fn is_deployment(object: &DynamicObject) -> bool {
 /// Whether the error is that the app's Deployment belongs to somebody else.
 fn is_taken(error: &Error) -> bool {
     matches!(error, Error::NameConflict { kind, .. } if kind == Kind::Deployment.as_str())
+}
+
+/// Whether a backup could not be written, which says nothing of the database.
+fn is_of_backup(error: &Error) -> bool {
+    error.kind() == Some(Kind::VolumeSnapshot.as_str())
 }
 
 /// A suspended platform is compared, not written.

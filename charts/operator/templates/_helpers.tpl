@@ -114,6 +114,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 - apiGroups: [postgresql.cnpg.io]
   resources: [clusters, scheduledbackups]
   verbs: [create, delete, get, list, patch, watch]
+# Backups of databases; their deletion is what keeps no more of them than were asked for.
+- apiGroups: [snapshot.storage.k8s.io]
+  resources: [volumesnapshots]
+  verbs: [create, delete, get, list, patch, watch]
 - apiGroups: [cert-manager.io]
   resources: [certificates]
   verbs: [create, delete, get, list, patch, watch]

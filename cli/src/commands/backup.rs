@@ -1,6 +1,7 @@
 //! `lpctl backup`: takes a backup of a database in the cluster now, or shows those that there are.
 
 pub(super) mod delegated;
+mod snapshots;
 
 use super::psql::item;
 use crate::{
@@ -29,7 +30,10 @@ use kube::{
     Api, ResourceExt,
     api::{ListParams, ObjectMeta, PostParams},
 };
-use operator::tiers::{app::jobs::JOB_NAME, database::in_cluster::InCluster};
+use operator::tiers::{
+    app::jobs::JOB_NAME,
+    database::in_cluster::{InCluster, backup::snapshots::wished},
+};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
@@ -87,6 +91,9 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
         output::emit(&output::formatted(args.output, &status, |status| table(status, Timestamp::now()))?)?;
         return Ok(Exit::Good);
     }
+    if wished(&item).is_some() {
+        return snapshots::run(args, &cluster, &platform, &item).await;
+    }
     let namespace = platform.namespace().unwrap_or_default();
     let mut jobs = Vec::new();
     for server in &item.servers {
@@ -142,10 +149,11 @@ pub(super) fn status<'a>(platform: &'a LearningPlatform, name: &str) -> Option<&
 }
 
 fn table(status: &BackupStatus, now: Timestamp) -> String {
-    let mut out = format!("{}  {}  SIZE\n", pad("NAME", 16), pad("AGE", 5));
+    let width = status.backups.iter().map(|backup| backup.name.len()).max().unwrap_or_default().max(16);
+    let mut out = format!("{}  {}  SIZE\n", pad("NAME", width), pad("AGE", 5));
     for backup in &status.backups {
         let age = backup.ended.parse().map(|ended| age(ended, now)).unwrap_or_default();
-        out.push_str(&format!("{}  {}  {}\n", pad(&backup.name, 16), pad(&age, 5), size(backup.bytes)));
+        out.push_str(&format!("{}  {}  {}\n", pad(&backup.name, width), pad(&age, 5), size(backup.bytes)));
     }
     if status.backups.is_empty() {
         out = "there is none yet\n".to_owned();

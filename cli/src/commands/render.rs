@@ -62,6 +62,7 @@ fn served(apis: &[OptionalApi]) -> Served {
         cloud_native_pg: true,
         barman_cloud: true,
         cert_manager: true,
+        volume_snapshot: true,
     }
 }
 

@@ -23,7 +23,7 @@ use kube::{
     Api, ResourceExt,
     api::{Patch, PatchParams},
 };
-use operator::tiers::database::in_cluster::backup::bucket;
+use operator::tiers::database::in_cluster::backup::{bucket, snapshots::wished};
 use serde_json::json;
 
 /// Arguments of `restore`.
@@ -48,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub backup: Option<String>,
 
-    /// As of when. Default: all that was received
+    /// As of when. Default: all that was received. Snapshots of volumes are chosen by --backup
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
 
@@ -112,6 +112,13 @@ fn restored(args: &Args, platform: &LearningPlatform, name: &str, now: Timestamp
     let mut new = database.clone();
     new.name.clone_from(&args.new);
     new.renamed_from = None;
+    if wished(&item).is_some() {
+        let volume_snapshot = Some(snapshot(args, name, status)?);
+        if let Some(spec) = &mut new.in_cluster {
+            spec.restore_from = Some(RestoreFrom { volume_snapshot, ..RestoreFrom::default() });
+        }
+        return Ok(new);
+    }
     let backup = item.spec.backup.as_ref();
     let s3 = match backup.and_then(|backup| backup.s3.as_ref()).zip(item.servers.first()).filter(|_| args.from_s3) {
         Some((bucket, server)) => {
@@ -130,11 +137,27 @@ fn restored(args: &Args, platform: &LearningPlatform, name: &str, now: Timestamp
         spec.restore_from = Some(RestoreFrom {
             claim: s3.is_none().then(|| status.claim.clone()),
             s3,
+            volume_snapshot: None,
             backup: args.backup.clone(),
             target_time: args.at.map(|at| at.to_string()),
         });
     }
     Ok(new)
+}
+
+/// The snapshot that is named, else the newest: each of them is one moment.
+fn snapshot(args: &Args, name: &str, status: &BackupStatus) -> anyhow::Result<String> {
+    if args.from_s3 {
+        bail!("backups of database {name} are brought to no bucket: leave out --from-s3");
+    }
+    if args.at.is_some() {
+        bail!(
+            "backups of database {name} are snapshots, each of one moment: leave out --at, and choose one with --backup; `lpctl backup \
+             {name} --list` shows them"
+        );
+    }
+    let newest = status.backups.first().map(|backup| backup.name.clone());
+    args.backup.clone().or(newest).context("no backup is complete yet: take one with `lpctl backup`")
 }
 
 /// The same of a database that CloudNativePG runs. The new one's backups are in a folder of its own, beside those of the other.
@@ -215,6 +238,9 @@ mod tests {
                     "backup": {"schedule": {"cron": "0 3 * * *"}, "volume": {"storage": "2Gi"}},
                 }},
                 {"name": "bare", "inCluster": {"volume": {"storage": "1Gi"}}},
+                {"name": "shots", "inCluster": {
+                    "volume": {"storage": "1Gi"}, "backup": {"method": "VolumeSnapshot", "schedule": {"cron": "0 3 * * *"}},
+                }},
                 {"name": "exams", "cloudNativePG": {
                     "volume": {"storage": "1Gi"},
                     "backup": {"schedule": {"cron": "0 3 * * *"}, "s3": {"bucket": "school", "prefix": "db"}},
@@ -222,6 +248,12 @@ mod tests {
             ]},
             "status": {"databases": [{"name": "exams", "backupWindow": {
                 "location": "s3://school/db/story-exams-pg", "restorableSince": "2026-11-01T03:00:09Z",
+            }}, {"name": "shots", "backup": {
+                "claim": "data-story-shots-pg-0",
+                "backups": [
+                    {"name": "story-shots-2", "ended": "2026-11-02T03:00:09Z", "bytes": 7},
+                    {"name": "story-shots-1", "ended": "2026-11-01T03:00:09Z", "bytes": 7},
+                ],
             }}, {"name": "main", "backup": {
                 "claim": "data-story-old-backup-0",
                 "backups": [{"name": "b", "ended": "2026-11-02T03:00:09Z", "bytes": 7}, {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 7}],
@@ -284,6 +316,16 @@ mod tests {
     }
 
     #[test]
+    fn of_snapshots_it_is_made_of_the_newest_or_the_one_that_is_named() {
+        for (backup, made_of) in [(None, "story-shots-2"), (Some("story-shots-1"), "story-shots-1")] {
+            let spec = tried("shots", "copy", backup, None).unwrap().in_cluster.unwrap();
+            let from = RestoreFrom { volume_snapshot: Some(made_of.to_owned()), ..RestoreFrom::default() };
+            assert_eq!(spec.restore_from, Some(from));
+            assert!(spec.backup.is_some(), "it is backed up as the other is");
+        }
+    }
+
+    #[test]
     fn a_database_of_cloud_native_pg_is_made_of_the_folder_of_the_other() {
         let new = tried("exams", "copy", None, Some("2026-11-02T09:00:00+01:00")).unwrap();
         let spec = new.cloud_native_pg.unwrap();
@@ -302,6 +344,8 @@ mod tests {
             ("main", "copy", None, Some("2026-11-01T00:00:00Z"), "before backup a was complete"),
             ("main", "copy", Some("b"), Some("2026-11-02T02:00:00Z"), "before backup b was complete"),
             ("main", "copy", None, Some("2026-11-03T00:00:00Z"), "is still to come"),
+            ("shots", "copy", Some("c"), None, "there is no backup c; there are story-shots-1, story-shots-2"),
+            ("shots", "copy", None, Some("2026-11-02T08:00:00Z"), "choose one with --backup"),
             ("exams", "bare", None, None, "there is a database bare already"),
             ("exams", "copy", Some("b"), None, "CloudNativePG chooses"),
             ("exams", "copy", None, Some("2026-11-03T00:00:00Z"), "is still to come"),

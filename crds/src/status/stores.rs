@@ -1,5 +1,6 @@
 //! What is reported of caches and databases.
 
+use crate::tiers::backup::BackupMethod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
@@ -118,7 +119,10 @@ pub struct StoreServer {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct BackupStatus {
-    /// Claim of the volume that they are on.
+    /// How they are taken; absent for base backups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<BackupMethod>,
+    /// Claim of the volume that they are on; that volume snapshots are of.
     pub claim: String,
     /// Folder of a bucket that they are brought to, as `s3://<bucket>/<folder>`; absent where none is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]

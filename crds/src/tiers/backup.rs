@@ -1,19 +1,47 @@
-//! `databases[].inCluster.backup` and `restoreFrom`: base backups with the log that follows them, and databases made of them.
+//! `databases[].inCluster.backup` and `restoreFrom`: base backups with the log that follows them, snapshots of volumes, and databases
+//! made of them.
 
 use super::{bucket::Bucket, in_cluster::StoreVolume, jobs::cron, pod::Resources};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Backups that are kept where the spec says nothing (P): a week of nights.
 pub const KEEP: i32 = 7;
 
-/// Base backups by the clock, and the log of the primary as it is written, on a volume of their own: the database can be
-/// restored as of any time since the oldest backup. The volume is in this cluster; what destroys the cluster's storage destroys
-/// the backups, too, unless `s3` brings them elsewhere.
+/// How a backup is taken.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+pub enum BackupMethod {
+    /// A packed copy of the data, and the log that follows it, on a volume of their own: the database can be restored as of any
+    /// time since the oldest backup.
+    #[default]
+    BaseBackup,
+    /// A snapshot of the primary's volume, by the driver of its storage: the database can be restored as of each of them, and as
+    /// of no time between. The cluster needs the API `snapshot.storage.k8s.io/v1`. A snapshot is what a crash of the primary at
+    /// that moment would leave: data and log are on the one volume, and every commit that was acknowledged by then is in it.
+    VolumeSnapshot,
+}
+
+/// Backups by the clock. Base backups, with the log of the primary as it is written, are on a volume in this cluster; what
+/// destroys the cluster's storage destroys them, too, unless `s3` brings them elsewhere. Volume snapshots are where the storage's
+/// driver keeps them.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("has(self.volume) || (has(self.method) && self.method != 'BaseBackup')").message(
+    "backup.volume is missing: base backups are kept on a volume of their own; set volume.storage, or method: VolumeSnapshot"
+))]
+#[x_kube(validation = Rule::new("!has(self.method) || self.method != 'VolumeSnapshot' || (!has(self.volume) && !has(self.s3) && !has(self.resources))").message(
+    "backup: a volume snapshot is where the storage's driver keeps it: remove volume, s3 and resources, or set method: BaseBackup"
+))]
+#[x_kube(validation = Rule::new("!has(self.volumeSnapshotClass) || (has(self.method) && self.method == 'VolumeSnapshot')").message(
+    "backup.volumeSnapshotClass says how volume snapshots are taken: set method: VolumeSnapshot, or remove it"
+))]
 pub struct Backup {
-    /// When a base backup is taken. `lpctl backup` takes one at once.
+    /// How they are taken. Backups that were taken in another way stay as they are. Default `BaseBackup`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<BackupMethod>,
+
+    /// When a backup is taken. `lpctl backup` takes one at once.
     pub schedule: BackupSchedule,
 
     /// Backups to keep. An older one goes when a new one is complete, with the log that no other needs. Default 7.
@@ -21,9 +49,16 @@ pub struct Backup {
     #[schemars(range(min = 1, max = 365))]
     pub keep: Option<i32>,
 
-    /// The volume of the backups, of each shard one. It needs room for `keep` + 1 packed copies of the data, and for the packed
+    /// The volume of base backups, of each shard one. It needs room for `keep` + 1 packed copies of the data, and for the packed
     /// log since the oldest. Its claim is `data-<platform>-<name>-backup-0`, and becomes what `deletionPolicy` says.
-    pub volume: StoreVolume,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub volume: Option<StoreVolume>,
+
+    /// The VolumeSnapshotClass of volume snapshots, whose driver must be that of the volume's storage class. Default: the default
+    /// class of that driver.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub volume_snapshot_class: Option<String>,
 
     /// A bucket that they are brought to as well: backups as they become complete, and the log some seconds after it was written.
     /// The bucket keeps the newest `keep` backups, with the log that they need. What is on the volume is never restored from the
@@ -61,8 +96,11 @@ pub struct BackupSchedule {
 /// nothing is ever restored over data. It gets passwords of its own; those of roles that were made by hand come along.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.claim) != has(self.s3)").message(
-    "restoreFrom: say where the backups are: set exactly one of claim and s3"
+#[x_kube(validation = Rule::new("(has(self.claim) ? 1 : 0) + (has(self.s3) ? 1 : 0) + (has(self.volumeSnapshot) ? 1 : 0) == 1").message(
+    "restoreFrom: say where the backups are: set exactly one of claim, s3 and volumeSnapshot"
+))]
+#[x_kube(validation = Rule::new("!has(self.volumeSnapshot) || (!has(self.backup) && !has(self.targetTime))").message(
+    "restoreFrom.volumeSnapshot is one moment: remove backup and targetTime, and name the snapshot of the time that is wanted"
 ))]
 #[x_kube(validation = Rule::new("!has(self.s3) || has(self.s3.prefix)").message(
     "restoreFrom.s3.prefix is missing: name the folder of the database's backups, by default <namespace>/<platform>-<database>"
@@ -79,6 +117,12 @@ pub struct RestoreFrom {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub s3: Option<Bucket>,
 
+    /// A VolumeSnapshot in this namespace, of the volume of a primary or of a read replica. The volume of the new primary is made of
+    /// it, and is at least as large. Its storage class must be of the driver that took the snapshot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub volume_snapshot: Option<String>,
+
     /// Name of the backup. Default `latest`: the newest one, or the newest that was complete by `targetTime`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
@@ -92,4 +136,11 @@ pub struct RestoreFrom {
         "restoreFrom.targetTime is no time with a zone: write it as 2026-11-02T08:00:00Z"
     ))]
     pub target_time: Option<String>,
+}
+
+impl Backup {
+    /// How they are taken.
+    pub fn method(&self) -> BackupMethod {
+        self.method.unwrap_or_default()
+    }
 }

@@ -158,7 +158,7 @@ pub struct InClusterDatabase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exporter: Option<StoreExporter>,
 
-    /// Base backups with the log that follows them. None by default.
+    /// Backups: base backups with the log that follows them, or snapshots of the volume. None by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup: Option<Backup>,
 

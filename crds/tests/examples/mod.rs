@@ -249,10 +249,36 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         "restoreFrom.targetTime",
     );
     let restore = |from: Value| [(tenants("/shards"), none.clone()), (tenants("/restoreFrom"), from)];
-    for from in [json!({}), json!({"claim": "c", "s3": {"bucket": "backups", "prefix": "a/b"}})] {
+    for from in [
+        json!({}),
+        json!({"claim": "c", "s3": {"bucket": "backups", "prefix": "a/b"}}),
+        json!({"claim": "c", "volumeSnapshot": "s"}),
+    ] {
         let changes = restore(from);
-        case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "set exactly one of claim and s3");
+        case(
+            &changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())),
+            "set exactly one of claim, s3 and volumeSnapshot",
+        );
     }
+    for more in [json!({"backup": "b"}), json!({"targetTime": "2026-11-02T08:00:00Z"})] {
+        let mut from = json!({"volumeSnapshot": "story-main-20261102t030000z"});
+        from.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let changes = restore(from);
+        case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.volumeSnapshot is one moment");
+    }
+    case(&[(&tenants("/backup/method"), json!("VolumeSnapshot"))], "remove volume, s3 and resources");
+    for field in ["volume", "s3", "resources"] {
+        let kept = json!({"storage": "60Gi"});
+        let kept = match field {
+            "volume" => kept,
+            "s3" => json!({"bucket": "backups"}),
+            _ => json!({"limits": {"memory": "256Mi"}}),
+        };
+        let backup = json!({"method": "VolumeSnapshot", "schedule": {"cron": "@daily"}, field: kept});
+        case(&[(&tenants("/backup"), backup)], "remove volume, s3 and resources");
+    }
+    case(&[(&tenants("/backup/volume"), none.clone())], "backup.volume is missing");
+    case(&[(&tenants("/backup/volumeSnapshotClass"), json!("fast"))], "set method: VolumeSnapshot, or remove it");
     let changes = restore(json!({"s3": {"bucket": "backups"}}));
     case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.s3.prefix is missing");
     case(&[(&single("/tls/allowPlaintext"), json!(true))], "tls.allowPlaintext is for databases");

@@ -36,6 +36,17 @@ applied() {
 
 [ -z "${LP_RECORD_PROMOTION:-}" ] || . "${0%/*}/promote.sh"
 
+# As long as nothing is known of the data, and only once: from then on they are this database's own.
+if [ -n "${LP_RESTORE_SNAPSHOT:-}" ] && [ -z "$identifier" ] && [ "$(cat "$PGDATA/lp_restored" 2>/dev/null)" != "$LP_RESTORE_SNAPSHOT" ]; then
+  . "$conf/restore.sh"
+  write_conf </dev/null
+  adopt
+  # With its passwords in place of the other's.
+  setup "$PGDATA" || refuse SetupFailed 'the first setup of the database failed: the log says where'
+  printf '%s\n' "$LP_RESTORE_SNAPSHOT" >"$PGDATA/lp_restored"
+  flush_dir "$PGDATA/lp_restored"
+fi
+
 if has_data; then
   found=$(control "$PGDATA" 'Database system identifier')
   [ -n "$found" ] || refuse DataMissing "the control file in $PGDATA cannot be read"

@@ -38,7 +38,7 @@ impl Writer {
         Ok(true)
     }
 
-    /// Makes a claim for a volume that is there. Not by server-side apply: its fields can never change, so the operator must not
+    /// Makes a claim: for a volume that is there, or for one that is made of a snapshot. Not by server-side apply: its fields can never change, so the operator must not
     /// be asked for them when it later applies the size alone.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Writer {
         let api = self.api(kind, &claim.namespace().unwrap_or_default());
         let made =
             api.create(&params, claim).await.map_err(|error| Error::api("create", kind.as_str(), &name, error))?;
-        tracing::info!(name, "made the claim of a volume that was there");
+        tracing::info!(name, "made a claim");
         Ok(made)
     }
 }

@@ -71,6 +71,8 @@ pub struct DatabaseView {
     pub archive: Option<ArchiveState>,
     /// Whether the primary takes writes.
     pub accepts_writes: bool,
+    /// Major version of the primary; none where it did not answer.
+    pub major: Option<u32>,
     /// What an acknowledged commit survives now.
     pub durability: String,
     /// Whether the apps' next password works.
@@ -248,6 +250,7 @@ fn view(view: &postgres::View) -> DatabaseView {
         states: view.replicas.iter().map(|replica| (replica.ordinal, replica.state)).collect(),
         archive: view.archive,
         accepts_writes: view.accepts_writes,
+        major: view.major,
         durability: match view.durability {
             // Not how much that is just now: it changes with every write.
             DurabilityNow::Local { lag: Some(_) } => SURVIVES_A_CRASH.to_owned(),

@@ -8,7 +8,7 @@ pub mod database;
 pub mod store;
 
 use crate::{
-    apply::{Applied, Change, Live},
+    apply::{Applied, Change, Live, Mode},
     conditions::{State, Verdict},
     context::Context,
     error::{Error, Result},
@@ -190,6 +190,24 @@ pub async fn carry_out(ctx: &Context, lp: &ValidPlatform, children: &Children, p
     outcome
 }
 
+/// A claim that is not there is made once, and never written over: one of its name that nobody listed holds others' data.
+async fn write(ctx: &Context, lp: &ValidPlatform, step: &Step, id: &ObjectId, live: Live<'_>) -> Result<Applied> {
+    if id.kind != Kind::PersistentVolumeClaim || matches!(live, Live::Known(_)) {
+        return ctx.writer.apply(step.manager, &lp.owner, &step.object, live).await;
+    }
+    let mut claim = step.object.clone();
+    claim.metadata.namespace = Some(lp.key.namespace.clone());
+    let change = if ctx.writer.mode() == Mode::Observe { Change::Pending } else { Change::Created };
+    match ctx.writer.claim(&claim).await {
+        Ok(object) => Ok(Applied { change, object }),
+        Err(error) if error.code() == Some(409) => {
+            let (kind, holder) = (id.kind.to_string(), "somebody else".to_owned());
+            Err(Error::NameConflict { kind, name: id.name.clone(), holder })
+        }
+        Err(error) => Err(error),
+    }
+}
+
 async fn carry_out_item(ctx: &Context, lp: &ValidPlatform, children: &Children, steps: &[Step]) -> Outcome {
     let mut outcome = Outcome::default();
     for step in steps {
@@ -200,7 +218,7 @@ async fn carry_out_item(ctx: &Context, lp: &ValidPlatform, children: &Children, 
             break;
         }
         let live = outcome.applied.get(&id).or_else(|| children.0.get(&id)).map_or(Live::Unknown, Live::Known);
-        let write = ctx.writer.apply(step.manager, &lp.owner, &step.object, live);
+        let write = write(ctx, lp, step, &id, live);
         let written = tokio::time::timeout(WRITE_TIMEOUT, write).await;
         match written.unwrap_or(Err(Error::Deadline(WRITE_TIMEOUT))) {
             Ok(Applied { change, object }) => {

@@ -16,6 +16,7 @@ mod pooler;
 mod refusals;
 mod rotation;
 mod settling;
+mod snapshots;
 mod stores;
 #[path = "../support/mod.rs"]
 mod support;

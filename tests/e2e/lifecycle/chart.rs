@@ -67,12 +67,13 @@ async fn the_chart_installs_an_operator_that_makes_a_platform_ready() {
     school.apply("school", json!({"apps": [with(app("web"), web)], "caches": caches})).await;
     ready(&school, "school").await;
     let made: BTreeSet<String> = children(&school).await.into_iter().filter_map(|o| Some(o.types?.kind)).collect();
-    // CloudNativePG and cert-manager have tests of their own.
+    // CloudNativePG, cert-manager and snapshots of volumes have tests of their own.
     let others = [
         Kind::CloudNativePgCluster,
         Kind::CloudNativePgScheduledBackup,
         Kind::BarmanObjectStore,
         Kind::CertManagerCertificate,
+        Kind::VolumeSnapshot,
     ];
     let kinds = Kind::ALL.into_iter().filter(|kind| !others.contains(kind)).map(|kind| kind.as_str().to_owned());
     assert_eq!(made, kinds.collect());

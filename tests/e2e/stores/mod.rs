@@ -18,6 +18,7 @@ mod retention;
 mod rotation;
 mod scaling;
 mod secrecy;
+mod snapshots;
 mod tls;
 mod volumes;
 

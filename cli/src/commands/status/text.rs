@@ -3,7 +3,10 @@
 use super::view::{PlatformView, StoreView};
 use crate::commands::backup::size;
 use crate::output::{Mark, Style, age, ago, pad};
-use crds::status::{BackupStatus, BackupWindow, Reshaping, StoreServer};
+use crds::{
+    status::{BackupStatus, BackupWindow, Reshaping, StoreServer},
+    tiers::backup::BackupMethod,
+};
 use jiff::Timestamp;
 
 /// Platforms one below the other.
@@ -110,6 +113,9 @@ fn backups(backup: &BackupStatus, now: Timestamp) -> String {
     let last = backup.backups.first().map_or("none yet".to_owned(), |last| {
         let when = last.ended.parse().map(|ended| format!(", {}", ago(ended, now))).unwrap_or_default();
         let place = match (&backup.bucket, backup.uploaded) {
+            (None, _) if backup.method == Some(BackupMethod::VolumeSnapshot) => {
+                "in the storage system of the cluster".to_owned()
+            }
             (None, _) => "in this cluster alone".to_owned(),
             (Some(bucket), Some(true)) => format!("here and in {bucket}"),
             (Some(bucket), _) => format!("here; {bucket} does not have everything yet"),

@@ -177,6 +177,22 @@ impl Node {
         self.wait();
     }
 
+    /// Copies the volume as it is at one moment, as the driver of a storage does: none of the container's processes runs meanwhile.
+    pub fn snapshot(&self, into: &Path) {
+        let end = Instant::now() + Duration::from_secs(30);
+        // Again, because of those that were born meanwhile: their parents stand by now.
+        let mut all = Vec::new();
+        while all.is_empty() || !family(self.roots()).iter().all(|pid| is_stopped(*pid)) {
+            assert!(Instant::now() < end, "they do not stop: {}", self.log());
+            all = family(self.roots());
+            signal("STOP", &all);
+        }
+        let _ = fs::remove_dir(into);
+        let copied = Command::new("cp").arg("-a").arg(self.dir.join("volume")).arg(into).status().unwrap();
+        signal("CONT", &all);
+        assert!(copied.success());
+    }
+
     /// The script, and a server that it started beside itself for the setup.
     fn roots(&self) -> Vec<u32> {
         let dir = self.data();
@@ -243,6 +259,10 @@ fn signal(name: &str, pids: &[u32]) {
 
 fn is_alive(pid: u32) -> bool {
     fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn is_stopped(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") T ") || stat.contains(") Z "))
 }
 
 /// Processes and their descendants.

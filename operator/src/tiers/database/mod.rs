@@ -18,16 +18,19 @@ use crate::{
     context::Context,
     error::Result,
     keeper::{StoreKey, database::Orders},
-    kinds::{Kind, ObjectId},
+    kinds::{Belongs, Kind, ObjectId, belongs},
     secrets::{KubeSecrets, Lack, Reader},
     validate::ValidPlatform,
 };
 use cloud_native_pg::CloudNativePg;
 use crds::{
+    LearningPlatform,
     status::{ConditionType, Reason},
     tiers::database::ExternalDatabase,
 };
 use in_cluster::InCluster;
+use jiff::Timestamp;
+use kube::core::DynamicObject;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The port of PostgreSQL.
@@ -200,10 +203,13 @@ impl Tier for Databases {
             is_referred(id.kind) && store::made_for(*object).is_none_or(|made_for| !items.contains(made_for))
         });
         let clusters = clusters.chain(referred.map(|(id, _)| id.clone()));
+        // Only more of them than are to be kept ever go, by name: see [`surplus`].
+        let snapshots = children.0.keys().filter(|id| id.kind == Kind::VolumeSnapshot).cloned();
         let lingers = |item: &&InCluster| seen.in_cluster.get(&item.name).is_some_and(|seen| seen.pooler.lingers);
         let poolers = in_cluster_items(lp).filter(lingers);
         let poolers = poolers.flat_map(|item| in_cluster::pooler::lingering(item, children));
-        seen.left.kept(children).chain(unplanned).chain(poolers).chain(held).chain(clusters).collect()
+        let kept = seen.left.kept(children).chain(unplanned).chain(poolers).chain(held).chain(clusters);
+        kept.chain(snapshots).collect()
     }
 
     fn status(&self, lp: &ValidPlatform, seen: &Observed, _: &Children) -> TierStatus {
@@ -247,6 +253,26 @@ fn in_cluster_items(lp: &ValidPlatform) -> impl Iterator<Item = &InCluster> {
         Provider::InCluster(database) => Some(database.as_ref()),
         Provider::CloudNativePg(_) | Provider::External(_) => None,
     })
+}
+
+/// The snapshots of databases that are more than are to be kept, the oldest first. One that a database is still to be made of stays.
+pub fn surplus<'a>(lp: &'a ValidPlatform, children: &'a Children) -> Vec<&'a DynamicObject> {
+    let sources = in_cluster_items(lp).filter_map(|item| in_cluster::awaited(item, children));
+    let sources: BTreeSet<&str> = sources.collect();
+    let of_item = |item: &'a InCluster| {
+        item.servers.iter().flat_map(move |server| in_cluster::backup::snapshots::surplus(children, item, server))
+    };
+    let all = in_cluster_items(lp).flat_map(of_item).filter(|snapshot| {
+        let is_source = snapshot.metadata.name.as_ref().is_some_and(|name| sources.contains(name.as_str()));
+        !is_source && !matches!(belongs(*snapshot, &lp.owner), Belongs::Foreign(_))
+    });
+    all.collect()
+}
+
+/// When the next snapshot of a database is due: no event tells.
+pub fn next_snapshot(platform: &LearningPlatform, now: Timestamp) -> Option<Timestamp> {
+    let backups = platform.spec.databases.iter().filter_map(|item| item.in_cluster.as_ref()?.backup.as_ref());
+    backups.filter_map(|backup| in_cluster::backup::snapshots::next(backup, now)).min()
 }
 
 /// The databases that CloudNativePG runs.

@@ -328,6 +328,9 @@ fn change(
     match verb {
         "create" => {
             let name = body["metadata"]["name"].as_str().unwrap_or_default();
+            if path.ends_with("/persistentvolumeclaims") && state.objects.contains_key(&format!("{path}/{name}")) {
+                return (409, failure(409, "AlreadyExists", &format!("{name} already exists")));
+            }
             state.objects.insert(format!("{path}/{name}"), body.clone());
             (201, body)
         }
@@ -464,6 +467,7 @@ fn resources(group_version: &str) -> Value {
     let plural = match group_version {
         "gateway.networking.k8s.io/v1" => "httproutes",
         "postgresql.cnpg.io/v1" => "clusters",
+        "snapshot.storage.k8s.io/v1" => "volumesnapshots",
         _ => "podmonitors",
     };
     json!({ "kind": "APIResourceList", "groupVersion": group_version, "resources": [

@@ -26,7 +26,7 @@ const usage = `usage: cluster VERB [ARGUMENTS]
   image FLAGS            pack an image archive from files and Debian packages (image -h)
   tools [NAME...]        build or unpack the tools where missing; print name and path
   crds NAME...           print resource definitions: gateway-api, podmonitor, prometheusrule,
-                         cloudnative-pg; cloudnative-pg-operator prints its manifests
+                         volume-snapshots, cloudnative-pg; cloudnative-pg-operator prints its manifests
 
 Which cluster: the one of LP_KUBECONFIG or KUBECONFIG, else kind where Docker answers, else the
 project's own node (root, Debian). LP_CLUSTER=node or kind chooses without asking.

@@ -1,6 +1,7 @@
 // Package storage provisions the node's volumes: a claim gets a folder of the
 // node, as a hostPath volume. It is a part of the node, for the storage
-// classes of manifests/node/storage.yaml.
+// classes of manifests/node/storage.yaml. Where the cluster has the API of
+// snapshots, it takes them, too, and makes volumes of them.
 package storage
 
 import (
@@ -15,6 +16,7 @@ import (
 
 	v1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
@@ -56,26 +58,43 @@ func Run(ctx context.Context, arguments []string) error {
 	}); err != nil {
 		return err
 	}
-	provision := controller.NewProvisionController(ctx, client, Name, folders{*folder},
+	objects, err := dynamic.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	snapshots := &snapshots{client: client, dynamic: objects, folders: folders{*folder}, copyAt: copyFrozen, now: time.Now}
+	provision := controller.NewProvisionController(ctx, client, Name, provisioner{folders{*folder}, snapshots},
 		controller.LeaderElection(false),
 		controller.ClaimsInformer(claims),
 		// The library's default waits 15 s after the first failure.
 		controller.RateLimiter(workqueue.NewTypedItemExponentialFailureRateLimiter[string](200*time.Millisecond, 10*time.Second)),
 	)
 	shared.Start(ctx.Done())
+	go snapshots.run(ctx)
 	provision.Run(ctx)
 	return nil
 }
 
-// folders makes and removes the volumes below one folder.
+// folders are those of volumes and of snapshots, below one folder.
 type folders struct{ root string }
+
+func (f folders) volume(name string) string { return filepath.Join(f.root, name) }
+
+// snapshot is beside those of volumes, whose names begin with pvc-.
+func (f folders) snapshot(handle string) string { return filepath.Join(f.root, "snapshots", handle) }
+
+// provisioner makes and removes volumes.
+type provisioner struct {
+	folders   folders
+	snapshots *snapshots
+}
 
 // modes are the access modes that one node can keep.
 var modes = []v1.PersistentVolumeAccessMode{v1.ReadWriteOnce, v1.ReadWriteOncePod}
 
 // Provision makes the volume's folder. Done again it finds the same folder, as
 // the volume's name is derived from the claim's uid.
-func (f folders) Provision(_ context.Context, options controller.ProvisionOptions) (
+func (p provisioner) Provision(ctx context.Context, options controller.ProvisionOptions) (
 	*v1.PersistentVolume, controller.ProvisioningState, error,
 ) {
 	claim := options.PVC
@@ -87,11 +106,15 @@ func (f folders) Provision(_ context.Context, options controller.ProvisionOption
 			return refuse(fmt.Errorf("access mode %s: a folder of the node offers only %v", mode, modes))
 		}
 	}
-	if claim.Spec.Selector != nil || claim.Spec.DataSourceRef != nil {
-		return refuse(errors.New("a selector or a data source: a volume of this class starts empty"))
+	if claim.Spec.Selector != nil {
+		return refuse(errors.New("a selector: a volume of this class is made for its claim"))
 	}
-	path := filepath.Join(f.root, options.PVName)
-	if err := os.MkdirAll(path, 0o700); err != nil {
+	source, err := p.snapshots.source(ctx, claim)
+	if err != nil {
+		return refuse(err)
+	}
+	path := p.folders.volume(options.PVName)
+	if err := made(path, source); err != nil {
 		return refuse(err)
 	}
 	// The kubelet does not apply fsGroup to a hostPath: whatever user the pod has must be able to write. Others of
@@ -117,10 +140,29 @@ func (f folders) Provision(_ context.Context, options controller.ProvisionOption
 	}, controller.ProvisioningFinished, nil
 }
 
+// made makes a folder, of a source where one is named. One that is there stays
+// as it is: it has its name only once it is complete.
+func made(path, source string) error {
+	if source == "" {
+		return os.MkdirAll(path, 0o700)
+	}
+	if _, err := os.Stat(path); err == nil || !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	part := path + ".part"
+	if err := os.RemoveAll(part); err != nil {
+		return err
+	}
+	if err := copyFolder(source, part); err != nil {
+		return err
+	}
+	return os.Rename(part, path)
+}
+
 // Delete removes the volume's folder with all in it. The library calls it for
 // volumes that are released and have the reclaim policy Delete.
-func (f folders) Delete(_ context.Context, volume *v1.PersistentVolume) error {
-	path := filepath.Join(f.root, volume.Name)
+func (p provisioner) Delete(_ context.Context, volume *v1.PersistentVolume) error {
+	path := p.folders.volume(volume.Name)
 	if volume.Spec.HostPath == nil || volume.Spec.HostPath.Path != path {
 		return &controller.IgnoredError{Reason: "its folder is not one of this provisioner's"}
 	}

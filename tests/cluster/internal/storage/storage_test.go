@@ -29,7 +29,7 @@ func request(modes ...v1.PersistentVolumeAccessMode) controller.ProvisionOptions
 }
 
 func TestAVolumeIsAFolderThatAnyUserCanWriteAndThatStaysWhatItIs(t *testing.T) {
-	ctx, folders := context.Background(), folders{t.TempDir()}
+	ctx, folders := context.Background(), provisioner{folders: folders{t.TempDir()}}
 	volume, _, err := folders.Provision(ctx, request(v1.ReadWriteOncePod))
 	if err != nil {
 		t.Fatal(err)
@@ -66,13 +66,13 @@ func TestAVolumeIsAFolderThatAnyUserCanWriteAndThatStaysWhatItIs(t *testing.T) {
 
 func TestOnlyTheProvisionersOwnFoldersAreRemoved(t *testing.T) {
 	strange := t.TempDir()
-	volume, _, err := folders{t.TempDir()}.Provision(context.Background(), request(v1.ReadWriteOnce))
+	volume, _, err := provisioner{folders: folders{t.TempDir()}}.Provision(context.Background(), request(v1.ReadWriteOnce))
 	if err != nil {
 		t.Fatal(err)
 	}
 	volume.Spec.HostPath.Path = strange
 	var ignored *controller.IgnoredError
-	if err := (folders{t.TempDir()}).Delete(context.Background(), volume); !errors.As(err, &ignored) {
+	if err := (provisioner{folders: folders{t.TempDir()}}).Delete(context.Background(), volume); !errors.As(err, &ignored) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := os.Stat(strange); err != nil {
@@ -87,7 +87,7 @@ func TestWhatAFolderCannotOfferIsRefused(t *testing.T) {
 		"ReadWriteMany": request(v1.ReadWriteOnce, v1.ReadWriteMany), "data source": copied,
 	} {
 		root := t.TempDir()
-		_, state, err := folders{root}.Provision(context.Background(), options)
+		_, state, err := provisioner{folders: folders{root}}.Provision(context.Background(), options)
 		if err == nil || !strings.Contains(err.Error(), says) || state != controller.ProvisioningFinished {
 			t.Errorf("%s: %v, %v", says, state, err)
 		}

@@ -41,6 +41,11 @@ var definitions = map[string]struct {
 	"barman-cloud-operator": {barmanCloud, []string{
 		"config/rbac/role.yaml",
 	}},
+	"volume-snapshots": {"github.com/kubernetes-csi/external-snapshotter/client/v8@v8.4.0", []string{
+		"config/crd/snapshot.storage.k8s.io_volumesnapshotclasses.yaml",
+		"config/crd/snapshot.storage.k8s.io_volumesnapshotcontents.yaml",
+		"config/crd/snapshot.storage.k8s.io_volumesnapshots.yaml",
+	}},
 	"prometheusrule": {"github.com/prometheus-operator/prometheus-operator@v0.85.0", []string{
 		"example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml",
 	}},

@@ -3,7 +3,7 @@
 mod backups;
 #[cfg(feature = "bench")]
 mod beside;
-mod operator;
+pub(super) mod operator;
 mod plugin;
 
 use super::*;

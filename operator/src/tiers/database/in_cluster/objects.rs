@@ -1,6 +1,13 @@
 //! The Kubernetes objects of a database in this cluster.
 
-use super::{DEFAULT_IMAGE, InCluster, Seen, SeenServer, Server, backup, pooler};
+use super::{
+    DEFAULT_IMAGE, InCluster, Seen, SeenServer, Server,
+    backup::{
+        self,
+        snapshots::{self, Source},
+    },
+    pooler,
+};
 use crate::{
     capabilities::Served,
     kinds::Kind,
@@ -18,7 +25,7 @@ use crate::{
     },
 };
 use crds::tiers::in_cluster::DeletionPolicy;
-use k8s_openapi::api::core::v1::EnvVar;
+use k8s_openapi::{api::core::v1::EnvVar, apimachinery::pkg::api::resource::Quantity};
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -38,6 +45,8 @@ pub(super) const CONFIG: &str = "/etc/learningplatform/postgres";
 pub(super) const SECRETS: &str = "/etc/learningplatform/secrets";
 /// Where the volume is mounted, as in the official image from version 18.
 const MOUNT: &str = "/var/lib/postgresql";
+/// A second pod beside the primary would corrupt its files: not even on the same node may there be one.
+const ACCESS: &str = "ReadWriteOncePod";
 /// A clean stop writes everything out first; a killed server starts slowly.
 const GRACE_SECONDS: i64 = 120;
 
@@ -65,17 +74,19 @@ pub fn objects(database: &InCluster, seen: &Seen, children: &Children, served: S
     let unseen = SeenServer::default();
     let pooled = seen.pooler.leads(database);
     let poolers = &seen.pooler;
+    built.extend(
+        seen.source
+            .iter()
+            .flat_map(|source| database.servers.first().map(|server| restored_claim(database, server, source))),
+    );
+    let (mut of_volumes, now) = (Vec::new(), jiff::Timestamp::now());
     for server in &database.servers {
         let seen = seen.servers.get(server.shard as usize).unwrap_or(&unseen);
+        let record = record(database, server, seen, children);
         let pods = replica_pods(server, seen, children);
         let primary = seen.promotion.pods.unwrap_or_else(|| live_pods(children, &server.primary_set()).unwrap_or(1));
         built.extend([
-            record::config_map(
-                &database.identity,
-                &server.object_name,
-                policy,
-                &record(database, server, seen, children),
-            ),
+            record::config_map(&database.identity, &server.object_name, policy, &record),
             headless(database, server),
             stateful_set(database, server, Role::Primary, primary, seen.has_served(), &scrape),
             stateful_set(database, server, Role::Replica, pods, true, &scrape),
@@ -92,7 +103,10 @@ pub fn objects(database: &InCluster, seen: &Seen, children: &Children, served: S
         }));
         built.extend(pooler::objects(database, server, poolers));
         built.extend(backup::objects::objects(database, server));
+        of_volumes.extend(snapshots::objects(database, server, seen, (children, &record), served, now));
     }
+    // One that is refused holds nothing else up.
+    built.extend(of_volumes);
     built
 }
 
@@ -129,7 +143,14 @@ fn record(database: &InCluster, server: &Server, seen: &SeenServer, children: &C
     super::promotion::keep(database, server, &mut known, seen);
     super::scaling::keep(database, &mut known, seen.view.as_deref());
     let archive = seen.view.as_ref().and_then(|view| view.archive);
-    backup::keep(database, &mut known, &seen.backup, (archive, promoted), jiff::Timestamp::now());
+    let now = jiff::Timestamp::now();
+    backup::keep(database, &mut known, &seen.backup, (archive, promoted), now);
+    match snapshots::wished(database) {
+        Some(_) => {
+            snapshots::keep(&mut known, &seen.backup.snapshots, seen.view.as_ref().and_then(|view| view.major), now)
+        }
+        None => snapshots::forget(&mut known),
+    }
     known
 }
 
@@ -312,17 +333,12 @@ fn stateful_set(
 ) -> Built {
     let labels = with(labels(database, server), ROLE, role.as_str());
     let policy = database.spec.deletion_policy.unwrap_or_default();
-    let (name, access, kept, scaled) = match role {
-        // A second pod beside the primary would corrupt its files: not even on the same node may there be one.
+    let (name, kept, scaled) = match role {
         // It has no pod while its database goes on with a replica's data: that deletes nothing.
-        Role::Primary => (server.primary_set(), "ReadWriteOncePod", policy, DeletionPolicy::Retain),
+        Role::Primary => (server.primary_set(), policy, DeletionPolicy::Retain),
         // A replica is a copy: the volume of one that is no longer wanted is nothing but old data.
-        Role::Replica => (server.replica_set(), "ReadWriteOncePod", policy, DeletionPolicy::Delete),
+        Role::Replica => (server.replica_set(), policy, DeletionPolicy::Delete),
     };
-    let mut claim_labels = labels.clone();
-    if policy == DeletionPolicy::Retain {
-        claim_labels.insert(RETAINED.to_owned(), "true".to_owned());
-    }
     Kind::StatefulSet.object(&json!({
         "metadata": { "name": name, "labels": labels },
         "spec": {
@@ -333,9 +349,30 @@ fn stateful_set(
             "persistentVolumeClaimRetentionPolicy": claim_retention(kept, scaled),
             "selector": { "matchLabels": role_selector(database, server, role) },
             "template": template(database, server, role, has_data, &labels, scrape),
-            "volumeClaimTemplates": [claim(&database.spec.volume, access, &claim_labels)],
+            "volumeClaimTemplates": [claim(&database.spec.volume, ACCESS, &claim_labels(database, server, role))],
         },
     }))
+}
+
+fn claim_labels(database: &InCluster, server: &Server, role: Role) -> BTreeMap<String, String> {
+    let policy = database.spec.deletion_policy.unwrap_or_default();
+    let labels = with(labels(database, server), ROLE, role.as_str());
+    if policy == DeletionPolicy::Retain { with(labels, RETAINED, true) } else { labels }
+}
+
+/// The claim of a primary whose volume is made of a snapshot: as the StatefulSet would make it, but for where its data come from.
+/// Only the first claim may have them from there, so that this is no matter of the StatefulSet's.
+fn restored_claim(database: &InCluster, server: &Server, source: &Source) -> Built {
+    let mut volume = database.spec.volume.clone();
+    if let Some(bytes) = source.bytes.filter(|bytes| pods::bytes(&volume.storage).is_none_or(|asked| asked < *bytes)) {
+        volume.storage = Quantity(bytes.to_string());
+    }
+    let mut claim = claim(&volume, ACCESS, &claim_labels(database, server, Role::Primary));
+    claim["metadata"]["name"] = json!(server.primary_claim());
+    claim["spec"]["dataSource"] = json!({
+        "apiGroup": Kind::VolumeSnapshot.group(), "kind": Kind::VolumeSnapshot.as_str(), "name": source.name,
+    });
+    Kind::PersistentVolumeClaim.object(&claim)
 }
 
 fn template(

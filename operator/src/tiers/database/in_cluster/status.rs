@@ -24,7 +24,7 @@ pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
     let details = StoreStatus {
         backup,
         promise: views.first().copied().flatten().map(|view| view.durability.clone()),
-        deletion: Some(told::deletion(database.spec.deletion_policy.unwrap_or_default(), &seen.volumes)),
+        deletion: Some(deletion(database, seen)),
         servers: servers.collect(),
         passwords_changed: told::changed(&seen.passwords),
         rotation: seen.rotation.clone(),
@@ -47,6 +47,15 @@ pub fn status(database: &InCluster, seen: &Seen) -> ItemStatus {
         address: Some(database.primary().to_string()),
         store: Some(Box::new(details)),
         ..ItemStatus::default()
+    }
+}
+
+/// What becomes of the data, and of snapshots of them.
+fn deletion(database: &InCluster, seen: &Seen) -> String {
+    let told = told::deletion(database.spec.deletion_policy.unwrap_or_default(), &seen.volumes);
+    match super::backup::snapshots::deletion(database, &seen.servers) {
+        Some(of_snapshots) => format!("{told}; {of_snapshots}"),
+        None => told,
     }
 }
 

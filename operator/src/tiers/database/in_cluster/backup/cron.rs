@@ -96,6 +96,23 @@ fn field(text: &str, least: i8, most: i8, names: &[&str]) -> Option<Field> {
     Some(Field { values, any })
 }
 
+/// The last time at which a backup was `due` after `from`, up to now.
+pub fn last_due(from: Timestamp, now: Timestamp, due: impl Fn(Timestamp) -> Option<Timestamp>) -> Option<Timestamp> {
+    let due = |after: Timestamp| due(after).filter(|time| *time <= now);
+    let mut minutes = 1_i64;
+    // Twice as far back each time, so that few times lie between the first that is found and now.
+    loop {
+        let start = now.checked_sub(minutes.minutes()).map_or(from, |start| start.max(from));
+        if let Some(first) = due(start) {
+            return std::iter::successors(Some(first), |time| due(*time)).last();
+        }
+        if start == from {
+            return None;
+        }
+        minutes *= 2;
+    }
+}
+
 /// How late a backup may be beyond two intervals (P): one of a large database takes its time.
 const MARGIN_HOURS: i64 = 1;
 
@@ -134,6 +151,26 @@ mod tests {
             ("0 0 31 2 *", "UTC", "2026-11-02T00:00:00Z", ""),
         ] {
             assert_eq!(next(cron, zone, after), expected, "{cron}");
+        }
+    }
+
+    #[test]
+    fn the_last_time_is_the_newest_that_has_passed() {
+        let at = |text: &str| text.parse::<Timestamp>().expect("a time");
+        for (cron, from, now, expected) in [
+            ("0 3 * * *", "2026-11-02T00:00:00Z", "2026-11-02T02:59:59Z", None),
+            ("0 3 * * *", "2026-11-02T00:00:00Z", "2026-11-02T03:00:00Z", Some("2026-11-02T03:00:00Z")),
+            ("0 3 * * *", "2026-11-02T03:00:00Z", "2026-11-03T02:00:00Z", None),
+            // What was missed before it is not made up for.
+            ("0 3 * * *", "2026-10-01T00:00:00Z", "2026-11-02T12:00:00Z", Some("2026-11-02T03:00:00Z")),
+            ("*/7 2 * * *", "2026-10-01T00:00:00Z", "2026-11-02T12:00:00Z", Some("2026-11-02T02:56:00Z")),
+            ("@yearly", "2020-05-01T00:00:00Z", "2026-11-02T12:00:00Z", Some("2026-01-01T00:00:00Z")),
+            ("0 0 31 2 *", "2020-05-01T00:00:00Z", "2026-11-02T12:00:00Z", None),
+            ("@hourly", "2026-11-02T12:00:00Z", "2026-11-02T10:00:00Z", None),
+        ] {
+            let parsed = Cron::parse(cron).expect(cron);
+            let found = last_due(at(from), at(now), |after| parsed.next(after, &TimeZone::UTC));
+            assert_eq!(found, expected.map(at), "{cron} from {from} at {now}");
         }
     }
 

@@ -3,6 +3,7 @@
 pub mod bucket;
 pub(in crate::tiers::database) mod cron;
 pub mod objects;
+pub mod snapshots;
 
 use super::{InCluster, Server};
 use crate::{
@@ -13,14 +14,14 @@ use crate::{
     tiers::{
         Children,
         app::{jobs::JOB_NAME, trouble::Trouble},
-        store::{SHARD, record::Record},
+        store::{SHARD, record, record::Record},
     },
     validate::{Problem, ValidPlatform},
 };
 use bucket::Upload;
 use crds::{
     status::{BackupStatus, ConditionType, Reason, StoredBackup},
-    tiers::backup::RestoreFrom,
+    tiers::backup::{Backup, BackupMethod, BackupSchedule, KEEP, RestoreFrom},
 };
 use cron::Cron;
 use jiff::{Timestamp, tz::TimeZone};
@@ -29,6 +30,7 @@ use kube::ResourceExt;
 use objects::{ARCHIVE, BACKUP};
 use postgres::{Archive, ArchiveState};
 use serde::Deserialize;
+use snapshots::Snapshot;
 use std::sync::Arc;
 
 /// Key of the record: the backups that are kept, as JSON, the newest first.
@@ -49,6 +51,10 @@ pub struct Seen {
     pub upload: Option<Upload>,
     /// Since when backups are asked for.
     pub since: Option<Timestamp>,
+    /// Whether the cluster knows snapshots of volumes.
+    pub snapshots_served: bool,
+    /// Those of the server's data, the newest first.
+    pub snapshots: Vec<Snapshot>,
 }
 
 /// The last words of a run that succeeded.
@@ -73,7 +79,13 @@ pub fn observe(
     server: &Server,
     trouble: Option<Trouble>,
 ) -> Seen {
-    let Some(spec) = &database.spec.backup else { return Seen::default() };
+    let record = record::of(children, &server.object_name);
+    let of_volume = Seen {
+        snapshots_served: ctx.capabilities.now().volume_snapshot,
+        snapshots: snapshots::look(children, database, server, record.as_ref()),
+        ..Seen::default()
+    };
+    let Some(spec) = base_backups(database) else { return of_volume };
     let is = |role: &str, object: &dyn Fn(&str) -> Option<String>| {
         object(super::objects::ROLE).as_deref() == Some(role)
             && object(COMPONENT).as_ref() == Some(&database.identity.id)
@@ -108,7 +120,24 @@ pub fn observe(
         .get(Kind::CronJob, &server.backup())
         .and_then(|cron_job| cron_job.metadata.creation_timestamp.as_ref());
     let upload = spec.s3.as_ref().and_then(|_| of(ARCHIVE).into_iter().find_map(|pod| bucket::upload_of(pod)));
-    Seen { report, failed, trouble, upload, since: since.map(|time| time.0) }
+    Seen { report, failed, trouble, upload, since: since.map(|time| time.0), ..of_volume }
+}
+
+/// The wish for base backups, with the log that follows them.
+pub fn base_backups(database: &InCluster) -> Option<&Backup> {
+    database.spec.backup.as_ref().filter(|backup| backup.method() == BackupMethod::BaseBackup)
+}
+
+/// How many backups are kept.
+fn kept_of(spec: &Backup) -> usize {
+    usize::try_from(spec.keep.unwrap_or(KEEP)).unwrap_or(1)
+}
+
+/// The first time after another at which a backup is due.
+fn due_after(schedule: &BackupSchedule) -> impl Fn(Timestamp) -> Option<Timestamp> {
+    let zone = schedule.time_zone.as_deref().map_or(Some(TimeZone::UTC), |name| TimeZone::get(name).ok());
+    let cron = Cron::parse(&schedule.cron);
+    move |after| cron.as_ref()?.next(after, zone.as_ref()?)
 }
 
 /// What the container of a run has left as its termination message.
@@ -130,7 +159,7 @@ pub fn keep(
     (archive, promoted): (Option<ArchiveState>, bool),
     now: Timestamp,
 ) {
-    if database.spec.backup.is_none() {
+    if base_backups(database).is_none() {
         record.retain(|key, _| ![BACKUPS, LOG_LOST].contains(&key.as_str()));
         return;
     }
@@ -159,7 +188,7 @@ fn kept(record: &Record) -> Vec<StoredBackup> {
 
 /// What the keeper is to do about the receiver's slot.
 pub fn archive(database: &InCluster, record: Option<&Record>) -> Archive {
-    match (&database.spec.backup, record.is_some_and(|record| record.contains_key(LOG_LOST))) {
+    match (base_backups(database), record.is_some_and(|record| record.contains_key(LOG_LOST))) {
         (None, _) => Archive::Off,
         (Some(_), false) => Archive::On,
         (Some(_), true) => Archive::Renewed,
@@ -175,11 +204,15 @@ pub fn told(
 ) -> Option<(BackupStatus, Verdict)> {
     let spec = database.spec.backup.as_ref()?;
     let mut record = seen.record.clone().unwrap_or_default();
+    if spec.method() == BackupMethod::VolumeSnapshot {
+        let seen = &seen.backup;
+        return Some(snapshots::told(spec, server, &record, (seen.snapshots_served, &seen.snapshots), now));
+    }
     let archive = seen.view.as_ref().and_then(|view| view.archive);
     keep(database, &mut record, &seen.backup, (archive, false), now);
-    let zone = spec.schedule.time_zone.as_deref().map_or(Some(TimeZone::UTC), |name| TimeZone::get(name).ok());
-    let due = |after: Timestamp| Cron::parse(&spec.schedule.cron)?.next(after, zone.as_ref()?);
+    let due = due_after(&spec.schedule);
     let status = BackupStatus {
+        method: None,
         claim: server.backup_claim(),
         bucket: spec.s3.as_ref().map(|bucket| format!("s3://{}", bucket::folder(database, server, bucket))),
         uploaded: seen.backup.upload.as_ref().map(|upload| *upload == Upload::Done),

@@ -41,10 +41,8 @@ const GRACE_SECONDS: i64 = 30;
 
 /// Everything for the backups of a server; nothing where none are wished.
 pub fn objects(database: &InCluster, server: &Server) -> Vec<Built> {
-    database
-        .spec
-        .backup
-        .iter()
+    super::base_backups(database)
+        .into_iter()
         .flat_map(|spec| [archive(database, server, spec), cron_job(database, server, spec)])
         .collect()
 }
@@ -60,6 +58,8 @@ fn selector(database: &InCluster, server: &Server, role: &str) -> BTreeMap<Strin
 fn archive(database: &InCluster, server: &Server, spec: &Backup) -> Built {
     let labels = labels(database, server, ARCHIVE);
     let policy = database.spec.deletion_policy.unwrap_or_default();
+    // Admission sees to it that base backups have one.
+    let volume = spec.volume.clone().unwrap_or_default();
     let mut claim_labels = labels.clone();
     if policy == DeletionPolicy::Retain {
         claim_labels.insert(RETAINED.to_owned(), "true".to_owned());
@@ -75,7 +75,7 @@ fn archive(database: &InCluster, server: &Server, spec: &Backup) -> Built {
             "selector": { "matchLabels": selector(database, server, ARCHIVE) },
             "template": template(database, server, spec, ARCHIVE, None),
             // Jobs on the same node use it, too.
-            "volumeClaimTemplates": [claim(&spec.volume, "ReadWriteOnce", &claim_labels)],
+            "volumeClaimTemplates": [claim(&volume, "ReadWriteOnce", &claim_labels)],
         },
     }))
 }
@@ -172,8 +172,8 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
     json!({ "metadata": { "labels": labels(database, server, role) }, "spec": pod })
 }
 
-/// Lets the primary's pod make its database of a backup: of a volume, on the node where that is read and written, or of what is
-/// first fetched from a bucket. Only for as long as the database has no data: afterwards both are let go. The pod's own volume is
+/// Lets the primary's pod make its database of a backup: of its own volume, where that was made of a snapshot, of another, on the
+/// node where that is read and written, or of what is first fetched from a bucket. Only for as long as the database has no data: afterwards both are let go. The pod's own volume is
 /// mounted at `mount` and has the data in `data`.
 pub fn restore(database: &InCluster, server: &Server, has_data: bool, (mount, data): (&str, &str), pod: &mut Value) {
     let Some(from) = database.spec.restore_from.as_ref().filter(|_| !has_data) else { return };
@@ -182,6 +182,10 @@ pub fn restore(database: &InCluster, server: &Server, has_data: bool, (mount, da
             list.extend(values);
         }
     };
+    if let Some(snapshot) = &from.volume_snapshot {
+        push(pod.pointer_mut("/containers/0/env"), vec![json!(env("LP_RESTORE_SNAPSHOT", snapshot))]);
+        return;
+    }
     let which: [EnvVar; 2] = [
         env("LP_RESTORE_BACKUP", from.backup.as_deref().unwrap_or("latest")),
         env("LP_RESTORE_TIME", super::target_time(from).unwrap_or_default()),
