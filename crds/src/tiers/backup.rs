@@ -1,19 +1,24 @@
-//! `databases[].inCluster.backup` and `restoreFrom`: base backups with the log that follows them, and databases made of them.
+//! `databases[].inCluster.backup` and `restoreFrom`: base backups with the log that follows them, or dumps, and databases made of them.
 
 use super::{bucket::Bucket, in_cluster::StoreVolume, jobs::cron, pod::Resources};
 use kube::KubeSchema;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Backups that are kept where the spec says nothing (P): a week of nights.
 pub const KEEP: i32 = 7;
 
-/// Base backups by the clock, and the log of the primary as it is written, on a volume of their own: the database can be
-/// restored as of any time since the oldest backup. The volume is in this cluster; what destroys the cluster's storage destroys
+/// Backups by the clock on a volume of their own; with base backups the log of the primary as it is written, too: the database can
+/// be restored as of any time since the oldest backup. The volume is in this cluster; what destroys the cluster's storage destroys
 /// the backups, too, unless `s3` brings them elsewhere.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
-    /// When a base backup is taken. `lpctl backup` takes one at once.
+    /// What a backup is. Default `BaseBackup`. Backups of the other method stay, and count in `keep`, until newer ones push them out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<BackupMethod>,
+
+    /// When a backup is taken. `lpctl backup` takes one at once.
     pub schedule: BackupSchedule,
 
     /// Backups to keep. An older one goes when a new one is complete, with the log that no other needs. Default 7.
@@ -34,6 +39,27 @@ pub struct Backup {
     /// What the receiver of the log, a backup, and what brings them to a bucket each ask for and may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+}
+
+impl Backup {
+    /// What a backup is.
+    pub fn method(&self) -> BackupMethod {
+        self.method.unwrap_or_default()
+    }
+}
+
+/// What a backup is.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+pub enum BackupMethod {
+    /// A copy of the server's files, which the log follows as it is written: it is restored as of any time, by the same major
+    /// version of PostgreSQL.
+    #[default]
+    BaseBackup,
+    /// Dumps: the roles, and each database as of the moment when its dump began, by `pg_dump`. They are restored as they are, by the
+    /// same major version of PostgreSQL or a newer one; that is how a database gets there. Nothing is received in between and no log is
+    /// kept. Passwords, subscriptions and tablespaces are left out. The role `lp_backup` may read all rows then, which the primary takes
+    /// by a restart where it was made without.
+    Logical,
 }
 
 /// When a backup is taken.
@@ -58,7 +84,8 @@ pub struct BackupSchedule {
 }
 
 /// A backup that a database is made of. It counts only as long as the database has never had data: later it may stay or go, and
-/// nothing is ever restored over data. It gets passwords of its own; those of roles that were made by hand come along.
+/// nothing is ever restored over data. It gets passwords of its own; those of roles that were made by hand come along with a base
+/// backup, and are to be set anew after a logical one. A logical backup may be of an older major version of PostgreSQL than `image`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("has(self.claim) != has(self.s3)").message(
@@ -84,8 +111,8 @@ pub struct RestoreFrom {
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub backup: Option<String>,
 
-    /// As of when, such as `2026-11-02T08:00:00Z`: all that was committed by then, and nothing that was committed later. Default:
-    /// all that was received.
+    /// As of when, such as `2026-11-02T08:00:00Z`: all that was committed by then, and nothing that was committed later. It takes a
+    /// base backup: a logical one is refused. Default: all that was received, or all of a logical backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 20, max = 40))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self) > timestamp('2000-01-01T00:00:00Z')").message(

@@ -20,7 +20,7 @@ use crate::{
 use bucket::Upload;
 use crds::{
     status::{BackupStatus, ConditionType, Reason, StoredBackup},
-    tiers::backup::RestoreFrom,
+    tiers::backup::{BackupMethod, RestoreFrom},
 };
 use cron::Cron;
 use jiff::{Timestamp, tz::TimeZone};
@@ -62,6 +62,11 @@ pub struct Report {
 struct Last {
     begun: String,
     ended: String,
+}
+
+/// Whether backups are dumps, which no log follows.
+pub fn is_logical(database: &InCluster) -> bool {
+    database.spec.backup.as_ref().is_some_and(|backup| backup.method() == BackupMethod::Logical)
 }
 
 /// What there is of the backups of a server; `trouble` is that of its receiver's pod.
@@ -134,7 +139,9 @@ pub fn keep(
         record.retain(|key, _| ![BACKUPS, LOG_LOST].contains(&key.as_str()));
         return;
     }
-    if promoted || archive == Some(ArchiveState::Lost) {
+    if is_logical(database) {
+        record.remove(LOG_LOST);
+    } else if promoted || archive == Some(ArchiveState::Lost) {
         record.entry(LOG_LOST.to_owned()).or_insert_with(|| seconds(now).to_string());
     }
     let Some(report) = &seen.report else { return };
@@ -159,11 +166,10 @@ fn kept(record: &Record) -> Vec<StoredBackup> {
 
 /// What the keeper is to do about the receiver's slot.
 pub fn archive(database: &InCluster, record: Option<&Record>) -> Archive {
-    match (&database.spec.backup, record.is_some_and(|record| record.contains_key(LOG_LOST))) {
-        (None, _) => Archive::Off,
-        (Some(_), false) => Archive::On,
-        (Some(_), true) => Archive::Renewed,
+    if database.spec.backup.is_none() || is_logical(database) {
+        return Archive::Off;
     }
+    if record.is_some_and(|record| record.contains_key(LOG_LOST)) { Archive::Renewed } else { Archive::On }
 }
 
 /// The backups of a server, and how they are; None where none are asked for.
@@ -192,13 +198,14 @@ pub fn told(
         next: due(now).map(|next| next.to_string()),
         backups: kept(&record),
     };
-    let verdict = verdict(&status, &seen.backup, now, due);
+    let verdict = verdict(&status, &seen.backup, is_logical(database), now, due);
     Some((status, verdict))
 }
 
 fn verdict(
     status: &BackupStatus,
     seen: &Seen,
+    is_logical: bool,
     now: Timestamp,
     due: impl Fn(Timestamp) -> Option<Timestamp>,
 ) -> Verdict {
@@ -212,7 +219,11 @@ fn verdict(
     }
     if let Some(trouble) = &seen.trouble {
         let of_bucket = trouble.message.starts_with(&format!("container {}", bucket::UPLOADER));
-        let what = if of_bucket { "backups are not brought to the bucket" } else { "the log is not received" };
+        let what = match (of_bucket, is_logical) {
+            (true, _) => "backups are not brought to the bucket",
+            (false, true) => "the pod that keeps the volume of the backups does not run",
+            (false, false) => "the log is not received",
+        };
         return failed(format!("{what}: {}", trouble.message));
     }
     if let Some((job, why)) = &seen.failed {
@@ -246,7 +257,8 @@ fn verdict(
             let kept = format!("{}, was complete at {}; {} are kept", last.name, last.ended, status.backups.len());
             match seen.upload {
                 Some(Upload::Done) => {
-                    let message = format!("the last backup, {kept}, here and in {place}, with the log that follows");
+                    let log = if is_logical { "" } else { ", with the log that follows" };
+                    let message = format!("the last backup, {kept}, here and in {place}{log}");
                     says(State::True, Reason::Succeeded, message)
                 }
                 _ => {
