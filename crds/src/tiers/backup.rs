@@ -14,7 +14,7 @@ pub const KEEP: i32 = 7;
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 pub struct Backup {
-    /// What a backup is. Default `BaseBackup`. Backups of the other method stay, and count in `keep`, until newer ones push them out.
+    /// What a backup is. Backups of another method stay, and count in `keep`, until newer ones push them out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<BackupMethod>,
 
@@ -48,17 +48,16 @@ impl Backup {
     }
 }
 
-/// What a backup is.
+/// What a backup is. `BaseBackup`, the default: a copy of the server's files, which the log follows as it is written; restored as of any
+/// time, by the same major version of PostgreSQL. `Logical`: the roles, and each database as of when its dump began, by `pg_dump`;
+/// restored as it is, by the same major version or a newer one. A backup of another method stays until newer ones push it out.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
 pub enum BackupMethod {
-    /// A copy of the server's files, which the log follows as it is written: it is restored as of any time, by the same major
-    /// version of PostgreSQL.
+    /// The server's files and the log that follows them.
     #[default]
     BaseBackup,
-    /// Dumps: the roles, and each database as of the moment when its dump began, by `pg_dump`. They are restored as they are, by the
-    /// same major version of PostgreSQL or a newer one; that is how a database gets there. Nothing is received in between and no log is
-    /// kept. Passwords, subscriptions and tablespaces are left out. The role `lp_backup` may read all rows then, which the primary takes
-    /// by a restart where it was made without.
+    /// Dumps. No log is received and none is kept for them. Passwords, subscriptions and tablespaces are left out. The role `lp_backup`
+    /// may read all rows then, which a primary that was made without takes by a restart.
     Logical,
 }
 

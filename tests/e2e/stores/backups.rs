@@ -3,7 +3,10 @@
 use super::*;
 use crate::lpctl::{code, lpctl, out};
 use crds::status::StoreStatus;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{
+    api::{apps::v1::StatefulSet, core::v1::ConfigMap},
+    jiff::Timestamp,
+};
 
 pub(super) async fn told(ns: &TestNamespace, name: &str) -> StoreStatus {
     let status = ns.platform("school").await.status.unwrap_or_default();
@@ -51,8 +54,7 @@ async fn a_database_is_dumped_and_a_second_one_is_made_of_that() {
         .expect("writes");
     let taken = lpctl(&ns, &["backup", "main"]).await;
     assert_eq!(code(&taken), 0, "{}", out(&taken));
-    let one =
-        |seen: &(String, String, usize, bool)| *seen == ("True".into(), "BackupsNotOffCluster".into(), 1, false);
+    let one = |seen: &(String, String, usize, bool)| *seen == ("True".into(), "BackupsNotOffCluster".into(), 1, false);
     eventually("the backup is told", MADE, || backups(&ns, "main"), one).await;
     let list = lpctl(&ns, &["backup", "main", "--list"]).await;
     assert!(out(&list).contains("Logical") && !out(&list).contains("the log"), "{}", out(&list));

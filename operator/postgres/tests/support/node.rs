@@ -230,7 +230,10 @@ impl Node {
     /// Runs a client program as the superuser, and says what it printed.
     pub fn program(&self, words: &[&str]) -> String {
         let mut command = self.command(self.bin().join(words[0]).to_str().unwrap());
-        command.env("PGHOST", self.dir.join("run")).env("PGPORT", &self.environment["LP_PORT"]).env("PGUSER", "postgres");
+        command
+            .env("PGHOST", self.dir.join("run"))
+            .env("PGPORT", &self.environment["LP_PORT"])
+            .env("PGUSER", "postgres");
         let output = command.args(&words[1..]).stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()

@@ -89,7 +89,11 @@ fn no_log_is_received_beside_dumps_and_none_is_missed() {
         ..BackupStatus::default()
     };
     let message = |is_logical| verdict(&status, &done, is_logical, now, due).message;
-    assert!(message(false).ends_with("with the log that follows") && !message(true).contains("log"), "{}", message(true));
+    assert!(
+        message(false).ends_with("with the log that follows") && !message(true).contains("log"),
+        "{}",
+        message(true)
+    );
 }
 
 #[test]
