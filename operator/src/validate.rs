@@ -245,7 +245,7 @@ fn validate_app(
 /// Jobs `a-b` of an app `x` and `b` of an app `x-a` would have CronJobs of one name, as would the backups of a database.
 fn check_schedules(apps: &[ValidApp], databases: &[ValidDatabase], problems: &mut Vec<Problem>) {
     let with_backups = databases.iter().filter_map(|database| match &database.provider {
-        database::Provider::InCluster(item) if database::in_cluster::backup::base_backups(item).is_some() => {
+        database::Provider::InCluster(item) if database::in_cluster::backup::on_volume(item).is_some() => {
             Some(&item.servers)
         }
         _ => None,

@@ -150,10 +150,11 @@ pub(super) fn status<'a>(platform: &'a LearningPlatform, name: &str) -> Option<&
 
 fn table(status: &BackupStatus, now: Timestamp) -> String {
     let width = status.backups.iter().map(|backup| backup.name.len()).max().unwrap_or_default().max(16);
-    let mut out = format!("{}  {}  SIZE\n", pad("NAME", width), pad("AGE", 5));
+    let mut out = format!("{}  {}  {}  METHOD\n", pad("NAME", width), pad("AGE", 5), pad("SIZE", 10));
     for backup in &status.backups {
         let age = backup.ended.parse().map(|ended| age(ended, now)).unwrap_or_default();
-        out.push_str(&format!("{}  {}  {}\n", pad(&backup.name, width), pad(&age, 5), size(backup.bytes)));
+        let (size, method) = (size(backup.bytes), backup.method.unwrap_or_default());
+        out.push_str(&format!("{}  {}  {}  {method:?}\n", pad(&backup.name, width), pad(&age, 5), pad(&size, 10)));
     }
     if status.backups.is_empty() {
         out = "there is none yet\n".to_owned();
@@ -297,27 +298,32 @@ pub(super) fn no_such(name: &str, status: &BackupStatus) -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crds::status::StoredBackup;
+    use crds::{status::StoredBackup, tiers::backup::BackupMethod};
 
     #[test]
     fn backups_are_listed_with_their_age_and_size() {
         let now: Timestamp = "2026-11-02T05:00:00Z".parse().unwrap();
-        let one = |name: &str, ended: &str, bytes| StoredBackup { name: name.into(), ended: ended.into(), bytes };
+        let one = |name: &str, ended: &str, bytes, method| StoredBackup {
+            name: name.into(),
+            ended: ended.into(),
+            bytes,
+            method,
+        };
         let status = BackupStatus {
             claim: "data-story-main-backup-0".into(),
             streaming: Some(true),
             next: Some("2026-11-03T03:00:00Z".into()),
             backups: vec![
-                one("20261102t030000z", "2026-11-02T03:00:00Z", 3_817_472),
-                one("20261101t030000z", "2026-10-30T03:00:00Z", 900),
+                one("20261102t030000z", "2026-11-02T03:00:00Z", 3_817_472, None),
+                one("20261101t030000z", "2026-10-30T03:00:00Z", 900, Some(BackupMethod::Logical)),
             ],
             ..BackupStatus::default()
         };
         assert_eq!(
             table(&status, now),
-            "NAME              AGE    SIZE\n\
-             20261102t030000z  2h     3.6 MiB\n\
-             20261101t030000z  3d     900 B\n\
+            "NAME              AGE    SIZE        METHOD\n\
+             20261102t030000z  2h     3.6 MiB     BaseBackup\n\
+             20261101t030000z  3d     900 B       Logical\n\
              the log that follows is received as it is written\n\
              the next one is due at 2026-11-03T03:00:00Z\n"
         );

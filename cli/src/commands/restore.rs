@@ -15,8 +15,13 @@ use anyhow::{Context, bail};
 use clap_complete::engine::ArgValueCompleter;
 use crds::{
     LearningPlatform,
-    status::BackupStatus,
-    tiers::{backup::RestoreFrom, bucket::Bucket, cloud_native_pg_backup::CloudNativePgRestore, database::Database},
+    status::{BackupStatus, StoredBackup},
+    tiers::{
+        backup::{BackupMethod, RestoreFrom},
+        bucket::Bucket,
+        cloud_native_pg_backup::CloudNativePgRestore,
+        database::Database,
+    },
 };
 use jiff::Timestamp;
 use kube::{
@@ -48,7 +53,8 @@ pub struct Args {
     #[arg(long, value_name = "NAME")]
     pub backup: Option<String>,
 
-    /// As of when. Default: all that was received. Snapshots of volumes are chosen by --backup
+    /// As of when, which takes a base backup. Default: all that was received, or all of a logical backup. Snapshots of volumes are
+    /// chosen by --backup
     #[arg(long, value_name = "TIME")]
     pub at: Option<Timestamp>,
 
@@ -70,7 +76,7 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let cluster = Cluster::connect(global).await?;
     let platform = cluster.platform_with(platform, Item::Database, name).await?;
     let new = restored(args, &platform, name, Timestamp::now())?;
-    let as_of = args.at.map_or("with all that was received".to_owned(), |at| format!("as it was at {at}"));
+    let as_of = args.at.map_or("with all that they have".to_owned(), |at| format!("as it was at {at}"));
     eprintln!(
         "Database {} will be made from the backups of {name}, {as_of}. {name} is only read and goes on as it is; no app is given the \
          new one until its `uses` says so. It gets passwords of its own.",
@@ -212,8 +218,11 @@ fn check(args: &Args, status: &BackupStatus, now: Timestamp) -> anyhow::Result<(
     if at > now {
         bail!("--at {at} is still to come");
     }
+    let is_base = |backup: &&StoredBackup| backup.method != Some(BackupMethod::Logical);
     // The list names the newest alone: what is older than all of them may be there all the same, unless one is named.
-    let Some(first) = named.or_else(|| status.backups.last()) else { return Ok(()) };
+    let Some(first) = named.or_else(|| status.backups.iter().rfind(is_base)).filter(is_base) else {
+        bail!("no log leads from a logical backup to a time: leave out --at to have all of it");
+    };
     if first.ended.parse::<Timestamp>().is_ok_and(|ended| at < ended) {
         bail!(
             "--at {at} is before backup {} was complete, at {}: there is no earlier one to begin with",
@@ -256,7 +265,10 @@ mod tests {
                 ],
             }}, {"name": "main", "backup": {
                 "claim": "data-story-old-backup-0",
-                "backups": [{"name": "b", "ended": "2026-11-02T03:00:09Z", "bytes": 7}, {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 7}],
+                "backups": [
+                    {"name": "b", "ended": "2026-11-02T03:00:09Z", "bytes": 7}, {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 7},
+                    {"name": "0", "ended": "2026-10-31T03:00:09Z", "bytes": 7, "method": "Logical"},
+                ],
             }}]},
         }))
         .unwrap()
@@ -340,7 +352,8 @@ mod tests {
         for (name, new, backup, at, words) in [
             ("main", "bare", None, None, "there is a database bare already"),
             ("bare", "copy", None, None, "no backups of database bare are asked for"),
-            ("main", "copy", Some("c"), None, "there is no backup c; there are a, b"),
+            ("main", "copy", Some("c"), None, "there is no backup c; there are 0, a, b"),
+            ("main", "copy", Some("0"), Some("2026-11-02T02:00:00Z"), "leave out --at"),
             ("main", "copy", None, Some("2026-11-01T00:00:00Z"), "before backup a was complete"),
             ("main", "copy", Some("b"), Some("2026-11-02T02:00:00Z"), "before backup b was complete"),
             ("main", "copy", None, Some("2026-11-03T00:00:00Z"), "is still to come"),

@@ -133,7 +133,7 @@ pub struct BackupStatus {
     /// When the bucket last had all, RFC 3339, while it does not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_uploaded: Option<String>,
-    /// Whether the log is received as it is written; absent while nobody has looked.
+    /// Whether the log is received as it is written; absent while nobody has looked, and where backups are logical.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streaming: Option<bool>,
     /// Since when log is missing that was removed before it was received, RFC 3339: backups from before cannot be followed beyond
@@ -159,6 +159,9 @@ pub struct StoredBackup {
     pub ended: String,
     /// Its size.
     pub bytes: i64,
+    /// What it is; absent for a base backup.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub method: Option<BackupMethod>,
 }
 
 /// The backups of a database that CloudNativePG runs, as its Barman Cloud plugin tells of them.

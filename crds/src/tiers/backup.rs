@@ -1,5 +1,5 @@
-//! `databases[].inCluster.backup` and `restoreFrom`: base backups with the log that follows them, snapshots of volumes, and databases
-//! made of them.
+//! `databases[].inCluster.backup` and `restoreFrom`: base backups with the log that follows them, dumps, snapshots of volumes, and
+//! databases made of them.
 
 use super::{bucket::Bucket, in_cluster::StoreVolume, jobs::cron, pod::Resources};
 use kube::KubeSchema;
@@ -9,26 +9,13 @@ use serde::{Deserialize, Serialize};
 /// Backups that are kept where the spec says nothing (P): a week of nights.
 pub const KEEP: i32 = 7;
 
-/// How a backup is taken.
-#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
-pub enum BackupMethod {
-    /// A packed copy of the data, and the log that follows it, on a volume of their own: the database can be restored as of any
-    /// time since the oldest backup.
-    #[default]
-    BaseBackup,
-    /// A snapshot of the primary's volume, by the driver of its storage: the database can be restored as of each of them, and as
-    /// of no time between. The cluster needs the API `snapshot.storage.k8s.io/v1`. A snapshot is what a crash of the primary at
-    /// that moment would leave: data and log are on the one volume, and every commit that was acknowledged by then is in it.
-    VolumeSnapshot,
-}
-
-/// Backups by the clock. Base backups, with the log of the primary as it is written, are on a volume in this cluster; what
+/// Backups by the clock. Base backups, with the log of the primary as it is written, and dumps are on a volume in this cluster; what
 /// destroys the cluster's storage destroys them, too, unless `s3` brings them elsewhere. Volume snapshots are where the storage's
 /// driver keeps them.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.volume) || (has(self.method) && self.method != 'BaseBackup')").message(
-    "backup.volume is missing: base backups are kept on a volume of their own; set volume.storage, or method: VolumeSnapshot"
+#[x_kube(validation = Rule::new("has(self.volume) || (has(self.method) && self.method == 'VolumeSnapshot')").message(
+    "backup.volume is missing: base backups and dumps are kept on a volume of their own; set volume.storage, or method: VolumeSnapshot"
 ))]
 #[x_kube(validation = Rule::new("!has(self.method) || self.method != 'VolumeSnapshot' || (!has(self.volume) && !has(self.s3) && !has(self.resources))").message(
     "backup: a volume snapshot is where the storage's driver keeps it: remove volume, s3 and resources, or set method: BaseBackup"
@@ -37,7 +24,8 @@ pub enum BackupMethod {
     "backup.volumeSnapshotClass says how volume snapshots are taken: set method: VolumeSnapshot, or remove it"
 ))]
 pub struct Backup {
-    /// How they are taken. Backups that were taken in another way stay as they are. Default `BaseBackup`.
+    /// How they are taken. Of base backups and dumps on one volume those of the other method stay, and count in `keep`, until newer
+    /// ones push them out. Volume snapshots that were taken before stay as they are. Default `BaseBackup`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<BackupMethod>,
 
@@ -49,7 +37,7 @@ pub struct Backup {
     #[schemars(range(min = 1, max = 365))]
     pub keep: Option<i32>,
 
-    /// The volume of base backups, of each shard one. It needs room for `keep` + 1 packed copies of the data, and for the packed
+    /// The volume of base backups and dumps, of each shard one. It needs room for `keep` + 1 packed copies of the data, and for the packed
     /// log since the oldest. Its claim is `data-<platform>-<name>-backup-0`, and becomes what `deletionPolicy` says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub volume: Option<StoreVolume>,
@@ -69,6 +57,23 @@ pub struct Backup {
     /// What the receiver of the log, a backup, and what brings them to a bucket each ask for and may use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resources: Option<Resources>,
+}
+
+/// How a backup is taken.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+pub enum BackupMethod {
+    /// A packed copy of the server's files, and the log that follows it as it is written, on a volume of their own: the database can
+    /// be restored as of any time since the oldest backup, by the same major version of PostgreSQL.
+    #[default]
+    BaseBackup,
+    /// The roles, and each database as of when its dump began, by `pg_dump`, on a volume of their own: restored as they are, by the
+    /// same major version or a newer one. No log is received and none is kept for them. Passwords, subscriptions and tablespaces are
+    /// left out. The role `lp_backup` may read all rows then, which a primary that was made without takes by a restart.
+    Logical,
+    /// A snapshot of the primary's volume, by the driver of its storage: the database can be restored as of each of them, and as
+    /// of no time between. The cluster needs the API `snapshot.storage.k8s.io/v1`. A snapshot is what a crash of the primary at
+    /// that moment would leave: data and log are on the one volume, and every commit that was acknowledged by then is in it.
+    VolumeSnapshot,
 }
 
 /// When a backup is taken.
@@ -93,7 +98,8 @@ pub struct BackupSchedule {
 }
 
 /// A backup that a database is made of. It counts only as long as the database has never had data: later it may stay or go, and
-/// nothing is ever restored over data. It gets passwords of its own; those of roles that were made by hand come along.
+/// nothing is ever restored over data. It gets passwords of its own; those of roles that were made by hand come along with a base
+/// backup, and are to be set anew after a logical one. A logical backup may be of an older major version of PostgreSQL than `image`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.claim) ? 1 : 0) + (has(self.s3) ? 1 : 0) + (has(self.volumeSnapshot) ? 1 : 0) == 1").message(
@@ -128,8 +134,8 @@ pub struct RestoreFrom {
     #[schemars(length(min = 1, max = 63), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub backup: Option<String>,
 
-    /// As of when, such as `2026-11-02T08:00:00Z`: all that was committed by then, and nothing that was committed later. Default:
-    /// all that was received.
+    /// As of when, such as `2026-11-02T08:00:00Z`: all that was committed by then, and nothing that was committed later. It takes a
+    /// base backup: a logical one is refused. Default: all that was received, or all of a logical backup.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 20, max = 40))]
     #[x_kube(validation = Rule::new("self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}([.][0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self) > timestamp('2000-01-01T00:00:00Z')").message(

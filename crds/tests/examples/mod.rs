@@ -69,7 +69,7 @@ pub fn good() -> Value {
                     "exporter": {"resources": {"limits": {"memory": "64Mi"}}},
                     "readReplicaScaling": {"statementsPerReplica": 8},
                     "backup": {
-                        "schedule": {"cron": "0 3 * * MON-FRI", "timeZone": "Europe/Berlin"}, "keep": 14,
+                        "method": "Logical", "schedule": {"cron": "0 3 * * MON-FRI", "timeZone": "Europe/Berlin"}, "keep": 14,
                         "volume": {"storage": "60Gi"}, "resources": {"limits": {"memory": "256Mi"}},
                         "s3": {
                             "bucket": "backups.school", "prefix": "eu-1/tenants", "endpoint": "https://minio.storage:9000",

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Takes a base backup, and lets go of old ones with the log that no backup needs any more.
+# Takes a backup, and lets go of old ones with the log that no backup needs any more.
+# LP_METHOD    Logical for dumps; else a base backup
 # LP_KEEP      how many backups to keep
 # LP_BUCKET    where upload.sh brings them beside this; empty where it does not
 # LP_PATIENCE  seconds without a sign of it after which it is not waited for
@@ -16,12 +17,20 @@ fail() {
   exit 1
 }
 
-# A base backup holds the log that makes it consistent, so that it can be restored without any more.
+now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
+
+# What is written aside, and has its name when it is complete. Sets name and new.
 take() {
-  begun=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+  begun=$(now)
   name=$(date -u +%Y%m%dt%H%M%Sz)
   [ ! -e "$repository/backups/$name" ] || { sleep 1 && name=$(date -u +%Y%m%dt%H%M%Sz); }
   new=$repository/backups/.$name
+  "$1"
+  sync && mv "$new" "$repository/backups/$name" && flush_dir "$repository/backups"
+}
+
+# A base backup holds the log that makes it consistent, so that it can be restored without any more.
+base() {
   pg_basebackup -d "$primary" -D "$new" -F tar -Z 1 -X stream -c fast --no-password 2>"$run/backup.err" &
   child=$!
   wait "$child" || fail "pg_basebackup: $(tail -n 1 "$run/backup.err")"
@@ -43,8 +52,8 @@ take() {
   "name": "$name",
   "method": "base",
   "begun": "$begun",
-  "ended": "$(date -u +%Y-%m-%dT%H:%M:%SZ)",
-  "bytes": $(($(du -sk "$new" | sed 's/[^0-9].*//') * 1024)),
+  "ended": "$(now)",
+  "bytes": $(size "$new"),
   "start": "$start",
   "end": "$end",
   "segment": "$segment",
@@ -53,8 +62,10 @@ take() {
   "server": "$(ask_primary 'SHOW server_version')"
 }
 JSON
-  sync && mv "$new" "$repository/backups/$name" && flush_dir "$repository/backups"
 }
+
+# What files take, in bytes.
+size() { printf '%s\n' $(($(du -sk "$1" | sed 's/[^0-9].*//') * 1024)); }
 
 # Only after one that is complete, so that there is always one.
 retain() {
@@ -63,17 +74,30 @@ retain() {
       # Removal is not atomic, renaming is: a backup half removed must never look whole.
       mv "$repository/backups/$old" "$repository/backups/.$old" && rm -rf "$repository/backups/.$old" && say "let go of $old"
     done
-  oldest=$(field "$repository/backups/$(complete "$repository" | head -n 1)/backup.json" segment)
-  [ -n "$oldest" ] && pg_archivecleanup -x .gz "$repository/wal" "$oldest"
+  for kept in $(complete "$repository"); do
+    oldest=$(field "$repository/backups/$kept/backup.json" segment)
+    [ -z "$oldest" ] || break
+  done
+  if [ -n "$oldest" ]; then
+    pg_archivecleanup -x .gz "$repository/wal" "$oldest"
+  else
+    # Only base backups are followed by log, and none is left, nor is any on its way.
+    rm -rf "$repository/wal" "$repository/receiving" && mkdir "$repository/wal" "$repository/receiving"
+  fi
 }
 
 # What the operator tells of it: this backup, and those that are kept, the newest first, as far as there is room.
 report() {
-  printf '{"last": %s, "backups": [' "$(tr -d '\n' <"$repository/backups/$name/backup.json")"
+  file=$repository/backups/$name/backup.json
+  # The kubelet takes 4096 bytes.
+  printf '{"last": {"name": "%s", "begun": "%s", "ended": "%s", "bytes": %s}, "backups": [' \
+    "$name" "$(field "$file" begun)" "$(field "$file" ended)" "$(field "$file" bytes)"
   separator=
   for kept in $(complete "$repository" | sort -r | head -n 30); do
     file=$repository/backups/$kept/backup.json
-    printf '%s{"name": "%s", "ended": "%s", "bytes": %s}' "$separator" "$kept" "$(field "$file" ended)" "$(field "$file" bytes)"
+    method=
+    [ "$(field "$file" method)" != logical ] || method=', "method": "Logical"'
+    printf '%s{"name": "%s", "ended": "%s", "bytes": %s%s}' "$separator" "$kept" "$(field "$file" ended)" "$(field "$file" bytes)" "$method"
     separator=', '
   done
   printf ']%s}\n' "$uploaded"
@@ -106,8 +130,14 @@ exec 9>"$repository/lock"
 flock 9
 # What a backup left that was killed.
 rm -rf "$repository"/backups/.[0-9]*
-say "taking a base backup of $LP_PRIMARY"
-take
+if [ "${LP_METHOD:-}" = Logical ]; then
+  . "${0%/*}/dump.sh"
+  say "dumping the databases of $LP_PRIMARY"
+  take dump
+else
+  say "taking a base backup of $LP_PRIMARY"
+  take base
+fi
 retain || say 'old log could not be removed'
 exec 9>&-
 await_upload

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Brings a backup and the log that follows it from a bucket to $PGDATA.fetched, for restore.sh. Does nothing where there are data, or where
+# Brings a backup, with the log that follows a base backup, from a bucket to $PGDATA.fetched, for restore.sh. Does nothing where there are data, or where
 # some are known of. Cut off, it goes on with what it had.
 # LP_RESTORE_BACKUP, LP_RESTORE_TIME  as in restore.sh
 . "${0%/*}/common.sh"
@@ -24,6 +24,10 @@ for other in "$repository"/backups/*; do
   [ "$other" = "$repository/backups/$chosen" ] || rm -rf "$other"
 done
 remote copy "$bucket/backups/$chosen" "$repository/backups/$chosen" || fail 'rclone says nothing'
+if is_logical "$repository/backups/$chosen/backup.json"; then
+  say "fetched backup $chosen"
+  exit 0
+fi
 segment=$(field "$repository/backups/$chosen/backup.json" segment)
 for folder in wal receiving; do
   list "$folder" >"$run/list" || fail 'rclone says nothing'

@@ -23,6 +23,16 @@ setup() {
   setup_key >"$1/lp_setup"
 }
 
+# An empty cluster. The default locale sorts by code points, in the same way with every C library: a new image never makes an index
+# wrong.
+initialize() {
+  locale=${LP_LOCALE:-C.UTF-8}
+  provider="--locale=$locale"
+  [ "$locale" != C.UTF-8 ] || [ "$major" -lt 17 ] || provider="$provider --locale-provider=builtin --builtin-locale=C.UTF-8"
+  # shellcheck disable=SC2086
+  initdb -D "$1" -k -N -U postgres -E UTF8 $provider --auth-local=peer --auth-host=scram-sha-256 >/dev/null
+}
+
 # What setup.sql is run with: its mark, and a checksum that changes with the verifiers.
 setup_key() {
   sed -n '1s/^-- lp.setup = //p' "$conf/setup.sql"
@@ -79,12 +89,7 @@ else
     . "$conf/restore.sh"
     restore "$PGDATA.new"
   else
-    # The default locale sorts by code points, in the same way with every C library: a new image never makes an index wrong.
-    locale=${LP_LOCALE:-C.UTF-8}
-    provider="--locale=$locale"
-    [ "$locale" != C.UTF-8 ] || [ "$major" -lt 17 ] || provider="$provider --locale-provider=builtin --builtin-locale=C.UTF-8"
-    # shellcheck disable=SC2086
-    initdb -D "$PGDATA.new" -k -N -U postgres -E UTF8 $provider --auth-local=peer --auth-host=scram-sha-256 >/dev/null
+    initialize "$PGDATA.new"
   fi
   setup "$PGDATA.new" || refuse SetupFailed 'the first setup of the database failed: the log says where'
   initdb -S -D "$PGDATA.new"

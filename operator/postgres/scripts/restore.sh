@@ -14,6 +14,11 @@ restore() {
   choose "$source"
   backup=$source/backups/$chosen
   say "restoring backup $chosen${LP_RESTORE_TIME:+ as of $LP_RESTORE_TIME}"
+  if is_logical "$backup/backup.json"; then
+    . "$conf/load.sh"
+    load "$1" "$backup"
+    return
+  fi
   mkdir -m 700 "$1"
   gzip -dc "$backup/base.tar.gz" | tar -xf - -C "$1" || refuse RestoreRefused "backup $chosen cannot be unpacked: the log says why"
   [ "$(cat "$1/PG_VERSION")" = "$major" ] ||

@@ -7,6 +7,7 @@
 # volume that is empty, or another one, removes nothing.
 #
 # LP_OWNER     whose folder it is: another database of the same system, such as a restored one, writes to another
+# LP_METHOD    Logical where no log is received
 # LP_KEEP      how many backups to keep
 # LP_INTERVAL  seconds between two looks
 # LP_PATIENCE  seconds for which failures are tried again before they are told
@@ -121,14 +122,23 @@ backups() {
 
 # The log that no backup in the bucket needs.
 trim() {
-  oldest=$(head -n 1 "$run/names")
-  [ -n "$oldest" ] || return 0
-  if [ ! -s "$run/$oldest.json" ]; then
-    rm -f "$run"/*z.json
-    remote cat "$bucket/backups/$oldest/backup.json" >"$run/$oldest.json" || return 1
+  for file in "$run"/*z.json; do
+    grep -qxF "$(basename "$file" .json)" "$run/names" || rm -f "$file"
+  done
+  segment=
+  # Of the oldest base backup: logical ones, which may be older, need none.
+  while [ -z "$segment" ] && read -r name; do
+    if [ ! -s "$run/$name.json" ]; then
+      remote cat "$bucket/backups/$name/backup.json" >"$run/$name.json" || return 1
+    fi
+    segment=$(field "$run/$name.json" segment)
+  done <"$run/names"
+  if [ -z "$segment" ]; then
+    # Where log is received a base backup is yet to come.
+    [ -s "$run/names" ] && [ "${LP_METHOD:-}" = Logical ] || return 0
+    # Behind every segment.
+    segment=FFFFFFFFFFFFFFFFFFFFFFFF
   fi
-  segment=$(field "$run/$oldest.json" segment)
-  [ -n "$segment" ] || return 0
   { sed 's,^,wal/,' "$run/wal" && sed 's,^,receiving/,' "$run/receiving"; } |
     awk -v first="${segment#????????}" '{ name = $0; sub(".*/", "", name) }
       index(name, ".") == 25 && substr(name, 9, 16) "" < first ""' >"$run/needless"

@@ -3,7 +3,10 @@
 use super::*;
 use crate::lpctl::{code, lpctl, out};
 use crds::status::StoreStatus;
-use k8s_openapi::api::core::v1::ConfigMap;
+use k8s_openapi::{
+    api::{apps::v1::StatefulSet, core::v1::ConfigMap},
+    jiff::Timestamp,
+};
 
 pub(super) async fn told(ns: &TestNamespace, name: &str) -> StoreStatus {
     let status = ns.platform("school").await.status.unwrap_or_default();
@@ -33,6 +36,58 @@ pub(super) async fn received(stores: &Stores<'_>) {
     );
     let look = || async { client.query_one(&sql, &[]).await.expect("an answer").get::<_, bool>(0) };
     eventually("the log is received", MADE, look, |received| *received).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_is_dumped_and_a_second_one_is_made_of_that() {
+    let (ns, operator) = scene("dumps").await;
+    let backup = json!({"backup": {
+        "method": "Logical", "schedule": {"cron": "0 0 1 1 *"}, "keep": 2, "volume": {"storage": "256Mi"}, "resources": resources(),
+    }});
+    ns.apply("school", json!({"databases": [database("main", backup)]})).await;
+    ready(&ns, "school").await;
+    let stores = Stores { ns: &ns, platform: "school" };
+    let primary = stores.postgres("main", "school-main-pg-0").await;
+    primary
+        .batch_execute("create table pupils (id serial, name text); insert into pupils (name) select 'pupil ' || i from generate_series(1, 1000) i")
+        .await
+        .expect("writes");
+    let taken = lpctl(&ns, &["backup", "main"]).await;
+    assert_eq!(code(&taken), 0, "{}", out(&taken));
+    let one = |seen: &(String, String, usize, bool)| *seen == ("True".into(), "BackupsNotOffCluster".into(), 1, false);
+    eventually("the backup is told", MADE, || backups(&ns, "main"), one).await;
+    let list = lpctl(&ns, &["backup", "main", "--list"]).await;
+    assert!(out(&list).contains("Logical") && !out(&list).contains("the log"), "{}", out(&list));
+    let set = ns.api::<StatefulSet>().get("school-main-backup").await.expect("the volume's set");
+    let containers = set.spec.and_then(|spec| spec.template.spec).map(|spec| spec.containers).unwrap_or_default();
+    assert_eq!(containers.iter().map(|container| container.name.as_str()).collect::<Vec<_>>(), ["hold"]);
+
+    let late = lpctl(&ns, &["restore", "main", "--as", "copy", "--at", &Timestamp::now().to_string()]).await;
+    assert!(code(&late) != 0, "{}", out(&late));
+    let restored = lpctl(&ns, &["restore", "main", "--as", "copy", "--apply"]).await;
+    assert_eq!(code(&restored), 0, "{}", out(&restored));
+    let let_go = || async {
+        let pod = ns.api::<Pod>().get_opt("school-copy-pg-0").await.expect("an answer").unwrap_or_default();
+        let volumes = pod.spec.and_then(|spec| spec.volumes).unwrap_or_default();
+        let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
+        let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        ready && volumes.iter().all(|volume| volume.name != "restore")
+    };
+    eventually("the copy is made, and the volume is let go", MADE, let_go, |done| *done).await;
+    ready(&ns, "school").await;
+    let copy = stores.postgres("copy", "school-copy-pg-0").await;
+    let (rows, next): (i64, i64) = {
+        let row = copy.query_one("select count(*), nextval('pupils_id_seq') from pupils", &[]).await.expect("rows");
+        (row.get(0), row.get(1))
+    };
+    assert_eq!(rows, 1000);
+    assert!(next > 1000, "{next}");
+    for secret in ["password", "backupPassword"] {
+        let (of_main, of_copy) = (stores.secret("main", secret).await, stores.secret("copy", secret).await);
+        assert_ne!(of_main, of_copy);
+        assert!(!operator.logged().contains(&of_main), "{secret}");
+    }
+    ns.delete().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

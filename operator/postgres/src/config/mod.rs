@@ -9,6 +9,7 @@ pub use parameters::{forbidden_parameter, invalid_parameter};
 use std::{collections::BTreeMap, fmt::Write};
 
 const SETUP: &str = include_str!("../../scripts/setup.sql");
+const DUMPS: &str = include_str!("../../scripts/setup_dumps.sql");
 
 /// The settings that are wished of the servers.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -27,6 +28,8 @@ pub struct Server {
     pub credentials: String,
     /// Set where pods are made with certificates.
     pub tls: Option<Encryption>,
+    /// Whether databases are dumped: then the role that backups are taken by may read every row of them.
+    pub dumps: bool,
 }
 
 /// How the servers want connections over the network.
@@ -151,12 +154,13 @@ pub fn render(server: &Server, databases: &[Database]) -> Rendered {
     let extensions = databases
         .iter()
         .flat_map(|database| database.extensions.iter().map(|extension| format!("{}\n{extension}\n", database.name)));
-    let setup =
-        SetupMark { base: mark(&[SETUP, &server.credentials]), extensions: mark(&[&extensions.collect::<String>()]) };
-    let setup_sql = setup_sql(&setup, databases);
-    let pg_hba_conf = hba("host");
+    let dumps = server.dumps.then_some(DUMPS);
+    let base: Vec<&str> = [SETUP, &server.credentials].into_iter().chain(dumps).collect();
+    let setup = SetupMark { base: mark(&base), extensions: mark(&[&extensions.collect::<String>()]) };
+    let setup_sql = setup_sql(&setup, databases) + dumps.unwrap_or_default();
+    let pg_hba_conf = hba("host", server.dumps);
     let pg_hba_tls_conf = server.tls.map(|tls| match tls {
-        Encryption::Required => hba("hostssl"),
+        Encryption::Required => hba("hostssl", server.dumps),
         Encryption::Offered => pg_hba_conf.clone(),
     });
     let mut postgresql_conf = conf(server, limits);
@@ -201,9 +205,14 @@ fn conf(server: &Server, limits: Limits) -> String {
     })
 }
 
-/// The superuser has no way in but the pod's own socket. `host`: connections that may be let in; no line fits others.
-fn hba(host: &str) -> String {
-    "\
+/// The line that keeps the role of backups out of the databases, and that which lets it in.
+const CLOSED: &str = "host    all          lp_backup       all      reject";
+const OPEN: &str = "host    all          lp_backup       all      scram-sha-256";
+
+/// The superuser has no way in but the pod's own socket. `host`: connections that may be let in; no line fits others. `dumps`: whether
+/// backups are read from every database.
+fn hba(host: &str, dumps: bool) -> String {
+    let hba = "\
 # type  database     user            address  method
 local   all          postgres                 peer map=pod
 host    all          postgres        all      reject
@@ -218,8 +227,9 @@ host    all          lp_monitor      all      reject
 host    postgres     lp_pooler       all      scram-sha-256
 host    all          lp_pooler       all      reject
 host    all          all             all      scram-sha-256
-"
-    .replace("\nhost ", &format!("\n{host} "))
+";
+    let hba = if dumps { hba.replace(CLOSED, OPEN) } else { hba.to_owned() };
+    hba.replace("\nhost ", &format!("\n{host} "))
 }
 
 fn setup_sql(mark: &SetupMark, databases: &[Database]) -> String {
@@ -343,6 +353,21 @@ mod tests {
         assert!(!extended.setup.lacks_base(Some(&applied)) && extended.setup.lacks_extensions(Some(&applied)));
         assert!(other.setup.lacks_base(Some(&applied)) && !other.setup.lacks_extensions(Some(&applied)));
         assert!(plain.setup.lacks_base(None) && plain.setup.lacks_extensions(Some("")));
+    }
+
+    #[test]
+    fn the_role_of_backups_reads_databases_only_where_they_are_dumped() {
+        let (plain, dumped) =
+            (render(&server(), &[database(&[])]), render(&Server { dumps: true, ..server() }, &[database(&[])]));
+        assert!(plain.pg_hba_conf.contains(CLOSED) && !plain.setup_sql.contains("pg_read_all_data"));
+        assert!(!dumped.pg_hba_conf.contains(CLOSED) && dumped.pg_hba_conf.contains(OPEN));
+        // After the databases that it is let into.
+        assert!(dumped.setup_sql.ends_with(DUMPS), "{}", dumped.setup_sql);
+        assert_ne!(plain.setup.base, dumped.setup.base);
+        assert_eq!(plain.setup.extensions, dumped.setup.extensions);
+        let tls = Server { dumps: true, tls: Some(Encryption::Required), ..server() };
+        let hba = render(&tls, &[]).pg_hba_tls_conf.unwrap();
+        assert!(hba.contains("hostssl    all          lp_backup       all      scram-sha-256"), "{hba}");
     }
 
     #[test]

@@ -44,6 +44,8 @@ pub struct Cluster {
     /// What each round did, for a test that fails.
     pub history: Vec<String>,
     restore: BTreeMap<String, String>,
+    /// Where the programs of its image are; none for those of the other tests.
+    pub programs: Option<PathBuf>,
     replicas: u32,
     net: u8,
     port: u16,
@@ -96,6 +98,7 @@ impl Cluster {
             promotion,
             history,
             restore,
+            programs: None,
             replicas: 0,
             net,
             port,
@@ -156,6 +159,9 @@ impl Cluster {
             ("LP_PRIMARY".to_owned(), address(self.net, Role::Primary).to_string()),
             ("LP_MAX_LAG".to_owned(), self.wish.max_lag.as_secs().to_string()),
         ]);
+        if let Some(programs) = &self.programs {
+            environment.insert(node::PROGRAMS.into(), text(programs.clone()));
+        }
         if self.wish.server.tls.is_some() {
             environment.insert("LP_TLS_DIR".into(), text(self.path("tls")));
         }

@@ -13,6 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// Variable with the folder of the servers' programs, where they are not those of [`bin`].
+pub const PROGRAMS: &str = "LP_TEST_POSTGRES";
+
 /// A user that every Debian has, and that owns nothing.
 const NOBODY: u32 = 65534;
 
@@ -28,6 +31,19 @@ pub fn bin() -> &'static Path {
             .find(|dir| dir.join("initdb").exists())
             .expect("PostgreSQL's programs are needed: run `tests/cluster/cluster tools postgres` and set LP_POSTGRES_BIN to the folder it prints, or install postgresql")
     })
+}
+
+/// Programs of a newer major version, which `tests/run` names, or which are brought here.
+pub fn newer() -> &'static Path {
+    static NEWER: OnceLock<PathBuf> = OnceLock::new();
+    let bring = || {
+        let tool = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/cluster/cluster");
+        let brought = Command::new(tool).args(["tools", "postgres-17"]).output().unwrap();
+        assert!(brought.status.success(), "tests/cluster/cluster tools postgres-17: {brought:?}");
+        let told = String::from_utf8(brought.stdout).unwrap();
+        PathBuf::from(told.trim().rsplit('\t').next().unwrap()).parent().unwrap().to_owned()
+    };
+    NEWER.get_or_init(|| std::env::var_os("LP_POSTGRES_NEWER_BIN").map_or_else(bring, PathBuf::from))
 }
 
 fn is_root() -> bool {
@@ -65,6 +81,11 @@ impl Node {
         self.dir.join("volume/major/docker")
     }
 
+    /// Where the programs of its image are.
+    fn bin(&self) -> &Path {
+        self.environment.get(PROGRAMS).map_or(bin(), Path::new)
+    }
+
     /// A command in the container.
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
@@ -73,7 +94,7 @@ impl Node {
             command.env("LD_LIBRARY_PATH", path);
         }
         let beside = self.environment.get(super::bucket::PROGRAMS).map(|dir| format!(":{dir}")).unwrap_or_default();
-        command.env("PATH", format!("{}:/usr/bin:/bin{beside}", bin().display()));
+        command.env("PATH", format!("{}:/usr/bin:/bin{beside}", self.bin().display()));
         if is_root() {
             command.uid(NOBODY).gid(NOBODY);
         }
@@ -213,17 +234,31 @@ impl Node {
 
     /// Runs SQL as the superuser, over the pod's own socket.
     pub fn superuser(&self, sql: &str) -> String {
-        let mut psql = self.command(bin().join("psql").to_str().unwrap());
-        psql.args(["-X", "-A", "-t", "-q", "-h"]).arg(self.dir.join("run")).args(["-p", &self.environment["LP_PORT"]]);
-        let output = psql.args(["-U", "postgres", "-d", "postgres", "-c", sql]).output().unwrap();
+        self.superuser_in("postgres", sql)
+    }
+
+    /// The same in another database.
+    pub fn superuser_in(&self, database: &str, sql: &str) -> String {
+        let program = ["psql", "-X", "-A", "-t", "-q", "-v", "ON_ERROR_STOP=1"];
+        self.program(&[program.as_slice(), &["-d", database, "-c", sql]].concat()).trim().to_owned()
+    }
+
+    /// Runs a client program as the superuser, and says what it printed.
+    pub fn program(&self, words: &[&str]) -> String {
+        let mut command = self.command(self.bin().join(words[0]).to_str().unwrap());
+        command
+            .env("PGHOST", self.dir.join("run"))
+            .env("PGPORT", &self.environment["LP_PORT"])
+            .env("PGUSER", "postgres");
+        let output = command.args(&words[1..]).stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{output:?}");
-        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Does something to the data of a container that has ended, without anybody else reaching it.
     pub fn offline(&self, work: impl FnOnce(&dyn Fn(&str, &[&str]))) {
         let run = |program: &str, arguments: &[&str]| {
-            let mut command = self.command(bin().join(program).to_str().unwrap());
+            let mut command = self.command(self.bin().join(program).to_str().unwrap());
             let log = fs::File::options().append(true).open(self.dir.join("log")).unwrap();
             command.env("PGHOST", self.dir.join("run")).args(arguments).stdin(Stdio::null());
             assert!(

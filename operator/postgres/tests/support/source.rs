@@ -1,4 +1,4 @@
-//! A database whose log is received and of which backups are taken, and those that are made of it.
+//! A database of which backups are taken, with the log that follows or logical ones, and those that are made of it.
 
 use super::{
     Cluster, PATIENCE,
@@ -14,26 +14,46 @@ use std::{
 
 pub const PRIMARY: Role = Role::Primary;
 
-/// A database whose log is received.
+/// A database of which backups are taken.
 pub struct Source {
     pub cluster: Cluster,
     pub archive: Node,
     pub job: Node,
+    /// Whether the next backup is a logical one.
+    pub logical: bool,
 }
 
 impl Source {
+    /// One whose log is received.
     pub async fn new(prepare: impl FnOnce(&mut Cluster)) -> Self {
+        let on = |cluster: &mut Cluster| {
+            cluster.wish.archive = Archive::On;
+            prepare(cluster);
+        };
+        let mut source = Self::settled(on, false).await;
+        source.receive().await;
+        source
+    }
+
+    /// One that is dumped.
+    pub async fn logical(prepare: impl FnOnce(&mut Cluster)) -> Self {
+        let dumps = |cluster: &mut Cluster| {
+            cluster.wish.server.dumps = true;
+            prepare(cluster);
+        };
+        Self::settled(dumps, true).await
+    }
+
+    async fn settled(prepare: impl FnOnce(&mut Cluster), logical: bool) -> Self {
         let mut cluster = Cluster::new(0);
-        cluster.wish.archive = Archive::On;
         prepare(&mut cluster);
         cluster.mount();
         cluster.settle().await;
         let [archive, job] =
             ["story-main-backup-0", "story-main-backup-1-x"].map(|name| Node::new(name, cluster.path(name)));
-        let mut source = Self { cluster, archive, job };
+        let source = Self { cluster, archive, job, logical };
         fs::create_dir(source.volume()).unwrap();
         give(&source.volume(), 0o755);
-        source.receive().await;
         source
     }
 
@@ -49,6 +69,9 @@ impl Source {
         let mut environment = self.cluster.environment(PRIMARY);
         environment.insert("LP_BACKUP_DIR".into(), self.volume().to_str().unwrap().into());
         environment.insert("LP_KEEP".into(), keep.to_string());
+        if self.logical {
+            environment.insert("LP_METHOD".into(), "Logical".into());
+        }
         environment
     }
 

@@ -37,6 +37,7 @@ pub(super) fn server(database: &InCluster, passwords: &Passwords) -> postgres::c
         most_replicas: database.addresses,
         credentials: digest(&verifiers.concat()),
         tls: encryption(database),
+        dumps: backup::is_logical(database),
     }
 }
 

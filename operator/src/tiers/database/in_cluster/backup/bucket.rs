@@ -104,6 +104,7 @@ pub fn upload(database: &InCluster, server: &Server, pods: &StorePods, mount: &s
         // There are no data in this pod; the scripts want a name for them.
         env("PGDATA", "/nonexistent"),
     ]);
+    variables.extend(super::objects::method(spec));
     let mut uploader = container(UPLOADER, "upload.sh", bucket, pods, &variables, mount);
     uploader["readinessProbe"] = json!({
         "exec": { "command": ["/bin/sh", format!("{CONFIG}/upload.sh"), "ready"] },

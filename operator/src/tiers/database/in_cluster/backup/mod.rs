@@ -70,6 +70,11 @@ struct Last {
     ended: String,
 }
 
+/// Whether backups are dumps, which no log follows.
+pub fn is_logical(database: &InCluster) -> bool {
+    database.spec.backup.as_ref().is_some_and(|backup| backup.method() == BackupMethod::Logical)
+}
+
 /// What there is of the backups of a server; `trouble` is that of its receiver's pod.
 pub fn observe(
     ctx: &Context,
@@ -85,7 +90,7 @@ pub fn observe(
         snapshots: snapshots::look(children, database, server, record.as_ref()),
         ..Seen::default()
     };
-    let Some(spec) = base_backups(database) else { return of_volume };
+    let Some(spec) = on_volume(database) else { return of_volume };
     let is = |role: &str, object: &dyn Fn(&str) -> Option<String>| {
         object(super::objects::ROLE).as_deref() == Some(role)
             && object(COMPONENT).as_ref() == Some(&database.identity.id)
@@ -123,9 +128,9 @@ pub fn observe(
     Seen { report, failed, trouble, upload, since: since.map(|time| time.0), ..of_volume }
 }
 
-/// The wish for base backups, with the log that follows them.
-pub fn base_backups(database: &InCluster) -> Option<&Backup> {
-    database.spec.backup.as_ref().filter(|backup| backup.method() == BackupMethod::BaseBackup)
+/// The wish for backups that are kept on a volume of their own.
+pub fn on_volume(database: &InCluster) -> Option<&Backup> {
+    database.spec.backup.as_ref().filter(|backup| backup.method() != BackupMethod::VolumeSnapshot)
 }
 
 /// How many backups are kept.
@@ -159,11 +164,13 @@ pub fn keep(
     (archive, promoted): (Option<ArchiveState>, bool),
     now: Timestamp,
 ) {
-    if base_backups(database).is_none() {
+    if on_volume(database).is_none() {
         record.retain(|key, _| ![BACKUPS, LOG_LOST].contains(&key.as_str()));
         return;
     }
-    if promoted || archive == Some(ArchiveState::Lost) {
+    if is_logical(database) {
+        record.remove(LOG_LOST);
+    } else if promoted || archive == Some(ArchiveState::Lost) {
         record.entry(LOG_LOST.to_owned()).or_insert_with(|| seconds(now).to_string());
     }
     let Some(report) = &seen.report else { return };
@@ -188,11 +195,10 @@ fn kept(record: &Record) -> Vec<StoredBackup> {
 
 /// What the keeper is to do about the receiver's slot.
 pub fn archive(database: &InCluster, record: Option<&Record>) -> Archive {
-    match (base_backups(database), record.is_some_and(|record| record.contains_key(LOG_LOST))) {
-        (None, _) => Archive::Off,
-        (Some(_), false) => Archive::On,
-        (Some(_), true) => Archive::Renewed,
+    if !database.spec.backup.as_ref().is_some_and(|backup| backup.method() == BackupMethod::BaseBackup) {
+        return Archive::Off;
     }
+    if record.is_some_and(|record| record.contains_key(LOG_LOST)) { Archive::Renewed } else { Archive::On }
 }
 
 /// The backups of a server, and how they are; None where none are asked for.
@@ -212,7 +218,7 @@ pub fn told(
     keep(database, &mut record, &seen.backup, (archive, false), now);
     let due = due_after(&spec.schedule);
     let status = BackupStatus {
-        method: None,
+        method: spec.method.filter(|method| *method != BackupMethod::BaseBackup),
         claim: server.backup_claim(),
         bucket: spec.s3.as_ref().map(|bucket| format!("s3://{}", bucket::folder(database, server, bucket))),
         uploaded: seen.backup.upload.as_ref().map(|upload| *upload == Upload::Done),
@@ -225,13 +231,14 @@ pub fn told(
         next: due(now).map(|next| next.to_string()),
         backups: kept(&record),
     };
-    let verdict = verdict(&status, &seen.backup, now, due);
+    let verdict = verdict(&status, &seen.backup, is_logical(database), now, due);
     Some((status, verdict))
 }
 
 fn verdict(
     status: &BackupStatus,
     seen: &Seen,
+    is_logical: bool,
     now: Timestamp,
     due: impl Fn(Timestamp) -> Option<Timestamp>,
 ) -> Verdict {
@@ -245,7 +252,11 @@ fn verdict(
     }
     if let Some(trouble) = &seen.trouble {
         let of_bucket = trouble.message.starts_with(&format!("container {}", bucket::UPLOADER));
-        let what = if of_bucket { "backups are not brought to the bucket" } else { "the log is not received" };
+        let what = match (of_bucket, is_logical) {
+            (true, _) => "backups are not brought to the bucket",
+            (false, true) => "the pod that keeps the volume of the backups does not run",
+            (false, false) => "the log is not received",
+        };
         return failed(format!("{what}: {}", trouble.message));
     }
     if let Some((job, why)) = &seen.failed {
@@ -279,7 +290,8 @@ fn verdict(
             let kept = format!("{}, was complete at {}; {} are kept", last.name, last.ended, status.backups.len());
             match seen.upload {
                 Some(Upload::Done) => {
-                    let message = format!("the last backup, {kept}, here and in {place}, with the log that follows");
+                    let log = if is_logical { "" } else { ", with the log that follows" };
+                    let message = format!("the last backup, {kept}, here and in {place}{log}");
                     says(State::True, Reason::Succeeded, message)
                 }
                 _ => {

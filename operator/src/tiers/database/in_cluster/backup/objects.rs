@@ -1,4 +1,5 @@
-//! The objects of the backups of one primary: the receiver of the log, whose StatefulSet has the volume, and the CronJob beside it.
+//! The objects of the backups of one primary: the receiver of the log, whose StatefulSet has the volume, and the CronJob beside it. Beside
+//! dumps nothing is received: the pod only keeps the volume, and brings what is there to a bucket.
 
 use super::{
     super::{BACKUP_PASSWORD, DEFAULT_IMAGE, InCluster, Server},
@@ -16,7 +17,7 @@ use crate::{
     },
 };
 use crds::tiers::{
-    backup::{Backup, KEEP},
+    backup::{Backup, BackupMethod, KEEP},
     in_cluster::DeletionPolicy,
 };
 use k8s_openapi::api::core::v1::EnvVar;
@@ -26,8 +27,10 @@ use std::collections::BTreeMap;
 
 type Built = Result<DynamicObject, serde_json::Error>;
 
-/// Value of [`ROLE`] of the receiver's pod.
+/// Value of [`ROLE`] of the receiver's pod, or of that which stands in its place beside dumps.
 pub const ARCHIVE: &str = "archive";
+/// Script of that pod beside dumps, where they are not brought to a bucket.
+const HOLD: &str = "hold";
 /// Value of [`ROLE`] of Jobs that take backups, and of their pods.
 pub const BACKUP: &str = "backup";
 /// Where the volume of the backups is mounted; of a database that is made of one, too.
@@ -41,7 +44,7 @@ const GRACE_SECONDS: i64 = 30;
 
 /// Everything for the backups of a server; nothing where none are wished.
 pub fn objects(database: &InCluster, server: &Server) -> Vec<Built> {
-    super::base_backups(database)
+    super::on_volume(database)
         .into_iter()
         .flat_map(|spec| [archive(database, server, spec), cron_job(database, server, spec)])
         .collect()
@@ -135,13 +138,16 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
         env("PGDATA", "/nonexistent"),
         env_field("POD_NAME", "metadata.name"),
     ];
+    // Of other backups the pods stay as they were made by earlier versions.
+    environment.extend(method(spec));
     let of_bucket = spec.s3.as_ref().filter(|_| shared.is_some());
     environment.extend(of_bucket.into_iter().flat_map(|to| bucket::waiting(database, server, to)));
-    pod["containers"] = json!([{
-        "name": role,
+    let name = if shared.is_none() && spec.method() == BackupMethod::Logical { HOLD } else { role };
+    let container = json!({
+        "name": name,
         "image": database.spec.image.as_deref().unwrap_or(DEFAULT_IMAGE),
         "imagePullPolicy": "IfNotPresent",
-        "command": ["/bin/sh", format!("{CONFIG}/{role}.sh")],
+        "command": ["/bin/sh", format!("{CONFIG}/{name}.sh")],
         "env": environment,
         "envFrom": [{ "prefix": record::PREFIX, "configMapRef": { "name": record::name(&server.object_name), "optional": true } }],
         "resources": pods::resources(&pods),
@@ -153,7 +159,9 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
             { "name": "run", "mountPath": "/var/run/postgresql" },
             { "name": "tmp", "mountPath": "/tmp" },
         ],
-    }]);
+    });
+    // What brings them to a bucket keeps the volume as well.
+    pod["containers"] = if name == HOLD && spec.s3.is_some() { json!([]) } else { json!([container]) };
     let data = shared.map(|claim| json!({ "name": pods::DATA, "persistentVolumeClaim": { "claimName": claim } }));
     let volumes = [
         json!({ "name": "config", "configMap": { "name": format!("{}-config", database.object_name), "defaultMode": 0o444 } }),
@@ -172,9 +180,14 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
     json!({ "metadata": { "labels": labels(database, server, role) }, "spec": pod })
 }
 
+/// What the scripts are told of the method, where it is not the one that they take by themselves.
+pub(super) fn method(spec: &Backup) -> Option<EnvVar> {
+    (spec.method() == BackupMethod::Logical).then(|| env("LP_METHOD", "Logical"))
+}
+
 /// Lets the primary's pod make its database of a backup: of its own volume, where that was made of a snapshot, of another, on the
-/// node where that is read and written, or of what is first fetched from a bucket. Only for as long as the database has no data: afterwards both are let go. The pod's own volume is
-/// mounted at `mount` and has the data in `data`.
+/// node where that is read and written, or of what is first fetched from a bucket. Only for as long as the database has no data:
+/// afterwards all are let go. The pod's own volume is mounted at `mount` and has the data in `data`.
 pub fn restore(database: &InCluster, server: &Server, has_data: bool, (mount, data): (&str, &str), pod: &mut Value) {
     let Some(from) = database.spec.restore_from.as_ref().filter(|_| !has_data) else { return };
     let push = |list: Option<&mut Value>, values: Vec<Value>| {

@@ -107,6 +107,7 @@ impl Snapshot {
     fn stored(&self) -> StoredBackup {
         StoredBackup {
             name: self.name.clone(),
+            method: Some(BackupMethod::VolumeSnapshot),
             ended: self.taken.unwrap_or(self.asked).to_string(),
             bytes: self.bytes.and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default(),
         }

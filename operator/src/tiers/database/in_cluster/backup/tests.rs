@@ -19,6 +19,12 @@ fn wished(backup: bool) -> InCluster {
     InCluster::new("story", "learning", &item, item.in_cluster.as_ref().expect("in the cluster"))
 }
 
+fn logical() -> InCluster {
+    let mut wish = wished(true);
+    wish.spec.backup.as_mut().expect("a backup").method = Some(BackupMethod::Logical);
+    wish
+}
+
 fn said(begun: &str, ended: &str) -> Seen {
     let words = json!({
         "last": {"name": "b", "begun": begun, "ended": ended, "bytes": 7, "start": "0/2000028"},
@@ -61,8 +67,59 @@ fn a_loss_of_log_is_recorded_once_and_made_up_for_by_a_backup_that_began_later()
 }
 
 #[test]
+fn no_log_is_received_beside_dumps_and_none_is_missed() {
+    let (database, now) = (logical(), at("2026-11-02T04:00:00Z"));
+    let mut record = Record::from([(LOG_LOST.to_owned(), "2026-11-01T04:00:00Z".to_owned())]);
+    assert_eq!(archive(&database, Some(&record)), Archive::Off, "its slot goes, and keeps no log");
+    keep(&database, &mut record, &said("2026-11-02T03:00:00Z", "2026-11-02T03:00:09Z"), (None, true), now);
+    assert!(!record.contains_key(LOG_LOST) && record.contains_key(BACKUPS), "{record:?}");
+    let words = json!({
+        "last": {"name": "b", "begun": "2026-11-02T03:00:00Z", "ended": "2026-11-02T03:00:09Z", "bytes": 7},
+        "backups": [
+            {"name": "b", "ended": "2026-11-02T03:00:09Z", "bytes": 7, "method": "Logical"},
+            {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 6},
+        ],
+    });
+    let methods: Vec<_> = report(&words.to_string()).expect("a report").backups.iter().map(|b| b.method).collect();
+    assert_eq!(methods, [Some(BackupMethod::Logical), None]);
+    let done = Seen { upload: Some(Upload::Done), ..Seen::default() };
+    let status = BackupStatus {
+        bucket: Some("s3://b/f".into()),
+        backups: vec![StoredBackup { name: "b".into(), ended: "2026-11-02T03:00:09Z".into(), bytes: 7, method: None }],
+        ..BackupStatus::default()
+    };
+    let message = |is_logical| verdict(&status, &done, is_logical, now, due).message;
+    assert!(
+        message(false).ends_with("with the log that follows") && !message(true).contains("log"),
+        "{}",
+        message(true)
+    );
+}
+
+#[test]
+fn the_pod_beside_dumps_brings_them_to_the_bucket_or_keeps_the_volume_where_it_is() {
+    let containers = |database: &InCluster| -> Vec<String> {
+        let built = objects::objects(database, &database.servers[0]).into_iter().next().expect("a set").expect("JSON");
+        let names = built.data["spec"]["template"]["spec"]["containers"].as_array().expect("containers").clone();
+        names.iter().map(|container| container["command"][1].as_str().expect("a script").to_owned()).collect()
+    };
+    let script = |name: &str| format!("/etc/learningplatform/postgres/{name}");
+    let mut database = logical();
+    assert_eq!(containers(&database), [script("hold.sh")]);
+    let to_bucket = |database: &mut InCluster| {
+        let bucket = Bucket { bucket: "b".into(), ..Bucket::default() };
+        database.spec.backup.as_mut().expect("a backup").s3 = Some(bucket);
+    };
+    to_bucket(&mut database);
+    assert_eq!(containers(&database), [script("upload.sh")]);
+    let mut base = wished(true);
+    to_bucket(&mut base);
+    assert_eq!(containers(&base), [script("archive.sh"), script("upload.sh")]);
+}
+
+#[test]
 fn the_condition_says_what_is_wrong_first() {
-    let last = |ended: &str| StoredBackup { name: "b".into(), ended: ended.into(), bytes: 7 };
+    let last = |ended: &str| StoredBackup { name: "b".into(), ended: ended.into(), bytes: 7, method: None };
     let now = at("2026-11-04T12:00:00Z");
     let trouble = Trouble { reason: Reason::Unschedulable, message: "no node".into() };
     let good = || BackupStatus { backups: vec![last("2026-11-04T03:00:09Z")], ..BackupStatus::default() };
@@ -107,7 +164,7 @@ fn the_condition_says_what_is_wrong_first() {
             Reason::BackupsNotOffCluster,
         ),
     ] {
-        let verdict = verdict(&status, &seen, now, due);
+        let verdict = verdict(&status, &seen, false, now, due);
         assert_eq!((verdict.state, verdict.reason), (state, reason), "{status:?}: {}", verdict.message);
     }
 }
