@@ -65,7 +65,10 @@ impl Class {
             | "ReplicationGroupAlreadyExists"
             | "DistributionAlreadyExists"
             | "OriginAccessControlAlreadyExists"
-            | "CachePolicyAlreadyExists" => Self::Exists,
+            | "CachePolicyAlreadyExists"
+            | "OriginRequestPolicyAlreadyExists"
+            | "ResponseHeadersPolicyAlreadyExists"
+            | "FunctionAlreadyExists" => Self::Exists,
             "InvalidDBInstanceState"
             | "InvalidDBSnapshotState"
             | "InvalidDBParameterGroupState"
@@ -75,7 +78,10 @@ impl Class {
             | "TooManyInvalidationsInProgress"
             | "DistributionNotDisabled"
             | "CachePolicyInUse"
+            | "OriginRequestPolicyInUse"
+            | "ResponseHeadersPolicyInUse"
             | "OriginAccessControlInUse"
+            | "FunctionInUse"
             | "ResourceInUse" => Self::Busy,
             "PreconditionFailed" | "InvalidIfMatchVersion" => Self::Stale,
             "Throttling" | "ThrottlingException" | "TooManyRequestsException" | "RequestLimitExceeded" | "SlowDown" => {
@@ -90,7 +96,14 @@ impl Class {
             | "NodeQuotaForCustomerExceeded"
             | "NodeGroupsPerReplicationGroupQuotaExceeded"
             | "TooManyDistributions"
-            | "TooManyCacheBehaviors" => Self::Capacity,
+            | "TooManyCacheBehaviors"
+            | "TooManyOrigins"
+            | "TooManyDistributionCNAMEs"
+            | "TooManyCachePolicies"
+            | "TooManyOriginRequestPolicies"
+            | "TooManyResponseHeadersPolicies"
+            | "TooManyOriginAccessControls"
+            | "TooManyFunctions" => Self::Capacity,
             "AccessDenied"
             | "AccessDeniedException"
             | "ExpiredToken"

@@ -78,3 +78,10 @@ impl Owner {
         }
     }
 }
+
+/// The tags in words, for sentences.
+pub(crate) fn whose(tags: &Tags) -> String {
+    let words: Vec<String> =
+        tags.iter().map(|(key, value)| format!("{}={value}", key.rsplit('/').next().unwrap_or(key))).collect();
+    format!("as {}", words.join(" "))
+}

@@ -1,7 +1,7 @@
 //! The calls that change something.
 
 use super::Settings;
-use crate::{Password, Tags};
+use crate::{Password, Tags, owner::whose};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What tags are set on.
@@ -210,10 +210,4 @@ impl crate::Call for Call {
             Self::DeleteParameterGroup { name } => format!("delete parameter group {name}"),
         }
     }
-}
-
-fn whose(tags: &Tags) -> String {
-    let words: Vec<String> =
-        tags.iter().map(|(key, value)| format!("{}={value}", key.rsplit('/').next().unwrap_or(key))).collect();
-    format!("as {}", words.join(" "))
 }
