@@ -65,9 +65,9 @@ impl Patch {
     /// Whether it says no more than that there is nothing.
     fn is_empty(&self) -> bool {
         match self {
-            Self::Text(text) => text.is_empty(),
+            // A structure says something by being there: of which kind an origin is, for one. And some texts have to be there.
+            Self::Text(_) | Self::Fields(_) => false,
             Self::Absent => true,
-            Self::Fields(fields) => fields.iter().all(|(_, patch)| patch.is_empty()),
             Self::Names { values, also, .. } => values.is_empty() && also.iter().all(|(_, patch)| patch.is_empty()),
             Self::Entries { entries, .. } => entries.is_empty(),
         }
