@@ -61,6 +61,8 @@ fn attached(operator: &Operator, wish: Wish) -> Wish {
 
 fn made() -> Operator {
     let mut operator = Operator::new(wish(ours()));
+    // So that bytes can be compared: what is read in another order is sent in that order.
+    operator.cloudfront.keep_order(true);
     operator.cloudfront.put(theirs(), Tags::from([("team".to_owned(), "shop".to_owned())]));
     operator.wish = attached(&operator, wish(ours()));
     operator

@@ -97,6 +97,8 @@ pub(crate) struct World {
     crashed: bool,
     stale: (BTreeMap<String, Kept>, Companions),
     reads: usize,
+    /// Lists keep their order within a configuration.
+    keeps_order: bool,
     /// Somebody else's edit just before our next call that changes something.
     edit: Option<(String, Edit)>,
 }
@@ -157,6 +159,11 @@ impl FakeCloudFront {
     /// Whether the `CallerReference` of a deleted distribution stays blocked.
     pub fn block_references(&self, blocks: bool) {
         self.world().blocks = blocks;
+    }
+
+    /// Whether reads show the lists of a configuration in the order in which they were written; they do not by default.
+    pub fn keep_order(&self, keeps: bool) {
+        self.world().keeps_order = keeps;
     }
 
     /// Plans what goes wrong.
@@ -297,7 +304,7 @@ impl CloudFront for FakeCloudFront {
             let of = if fault == Some(Fault::Stale) { world.stale.0.get(id) } else { world.distributions.get(id) };
             let shown = of.filter(|kept| kept.hidden == 0).map(|kept| kept.seen.clone());
             world.reads += 1;
-            let by = world.reads;
+            let by = if world.keeps_order { 0 } else { world.reads };
             Ok(shown.map(|mut seen| {
                 fill::shuffle(&mut seen.config, by);
                 seen

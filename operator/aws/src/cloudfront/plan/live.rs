@@ -2,7 +2,7 @@
 
 use super::{
     super::{Call, Distribution, companion::Companions, render},
-    Found, GRACE, Round, companions, deletion, invalidate,
+    Found, Round, TAKEN, companions, deletion, invalidate,
 };
 use crate::{Kind, Planned, Standing};
 
@@ -54,7 +54,7 @@ fn absent(round: &mut Round<'_>) {
     let mut companions = Companions::of(&wish.owner.identity, &wish.spec);
     let hold = companions::plan(round, &mut companions);
     if let Some(since) = round.memory.taken {
-        let is_over = round.now.duration_since(since) >= GRACE && round.seen.all_read;
+        let is_over = round.now.duration_since(since) >= TAKEN && round.seen.all_read;
         if !is_over {
             return round.wait("AWS says that our CallerReference is used, and shows no distribution of it yet");
         }

@@ -22,6 +22,9 @@ use std::time::Duration;
 
 /// How long a read may not show what was created.
 const GRACE: SignedDuration = SignedDuration::from_secs(30);
+/// How long a `CallerReference` that is said to be used is taken for that of a distribution which reads do not show yet, before it is
+/// taken for one that stays blocked after a deletion. Longer than [`GRACE`]: waiting costs little, and a second distribution much.
+const TAKEN: SignedDuration = SignedDuration::from_mins(2);
 /// How long edits are gathered: each update is on its way to the edges for minutes.
 const GATHERED: SignedDuration = SignedDuration::from_secs(5);
 
