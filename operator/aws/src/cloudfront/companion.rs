@@ -12,7 +12,7 @@ use super::{
     },
 };
 use crate::{Identity, digest};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,6 +106,8 @@ pub(super) struct Companions {
     functions: BTreeMap<String, String>,
     pub wanted: Vec<Wanted>,
     pub ids: BTreeMap<(CompanionKind, String), String>,
+    /// Ids of all of ours that are there, wished or not.
+    pub ours: BTreeSet<String>,
 }
 
 /// What is in a policy of our own.
@@ -117,7 +119,14 @@ pub(super) trait Content {
 impl Companions {
     pub fn of(identity: &Identity, spec: &Spec) -> Self {
         let (prefix, comment) = (prefix(identity), comment(identity));
-        let mut all = Self { prefix, comment, functions: BTreeMap::new(), wanted: Vec::new(), ids: BTreeMap::new() };
+        let mut all = Self {
+            prefix,
+            comment,
+            functions: BTreeMap::new(),
+            wanted: Vec::new(),
+            ids: BTreeMap::new(),
+            ours: BTreeSet::new(),
+        };
         if spec.origins.iter().any(|origin| origin.kind == OriginKind::S3(BucketAccess::Own)) {
             all.want(CompanionKind::OriginAccessControl, access_control(), None);
         }
@@ -339,7 +348,7 @@ impl Content for ResponseHeaders {
 }
 
 fn cors(cors: &Cors) -> Element {
-    let list = |name: &str, item: &str, values: &std::collections::BTreeSet<String>| {
+    let list = |name: &str, item: &str, values: &BTreeSet<String>| {
         Element::list(name, item, values.iter().map(String::as_str))
     };
     let mut children = vec![

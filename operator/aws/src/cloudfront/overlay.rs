@@ -14,6 +14,8 @@ pub(super) enum Patch {
     Text(String),
     /// It must not be there.
     Absent,
+    /// It is not ours, but where it names one of these, which are.
+    Without(BTreeSet<String>),
     /// These fields, and others as they are.
     Fields(Vec<(&'static str, Patch)>),
     /// A list of names without an order; all of it is ours.
@@ -67,7 +69,7 @@ impl Patch {
         match self {
             // A structure says something by being there: of which kind an origin is, for one. And some texts have to be there.
             Self::Text(_) | Self::Fields(_) => false,
-            Self::Absent => true,
+            Self::Absent | Self::Without(_) => true,
             Self::Names { values, also, .. } => values.is_empty() && also.iter().all(|(_, patch)| patch.is_empty()),
             Self::Entries { entries, .. } => entries.is_empty(),
         }
@@ -78,6 +80,13 @@ impl Patch {
         match self {
             Self::Text(text) => have.text.clone_from(text),
             Self::Absent => {}
+            Self::Without(ids) => {
+                let stays = |one: &&Element| !ids.iter().any(|id| one.mentions(id));
+                let items: Vec<Element> = have.items().iter().filter(stays).cloned().collect();
+                if items.len() < have.items().len() {
+                    replace_items(have, items);
+                }
+            }
             Self::Fields(patches) => fields(have, patches),
             Self::Names { item, values, also } => {
                 let there: BTreeSet<&str> = have.items().iter().map(|one| one.text.as_str()).collect();
@@ -99,7 +108,8 @@ impl Patch {
 
 fn fields(have: &mut Element, patches: &[(&'static str, Patch)]) {
     for (at, (name, patch)) in patches.iter().enumerate() {
-        if *patch == Patch::Absent {
+        let names_ours = |ids: &BTreeSet<String>| have.value(name).is_some_and(|text| ids.contains(text));
+        if *patch == Patch::Absent || matches!(patch, Patch::Without(ids) if names_ours(ids)) {
             have.remove(name);
         } else if let Some(child) = have.get_mut(name) {
             patch.lay_over(child);

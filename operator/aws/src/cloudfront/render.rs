@@ -191,6 +191,8 @@ fn behavior(behavior: &Behavior, companions: &Companions, prefix: &str) -> Patch
             "FunctionAssociations",
             Patch::Entries { item, key, entries, others: Others::Remove, ordered: false },
         ));
+    } else {
+        fields.push(("FunctionAssociations", Patch::Without(companions.ours.clone())));
     }
     if let Some(legacy) = &behavior.legacy {
         fields.extend([("CachePolicyId", Patch::Absent), ("OriginRequestPolicyId", Patch::Absent)]);
@@ -200,12 +202,9 @@ fn behavior(behavior: &Behavior, companions: &Companions, prefix: &str) -> Patch
         if let Some(policy) = &behavior.cache_policy {
             fields.push(("CachePolicyId", Patch::Text(companions.policy(CompanionKind::CachePolicy, policy))));
         }
-        if let Some(policy) = &behavior.origin_request_policy {
-            fields.push((
-                "OriginRequestPolicyId",
-                Patch::Text(companions.policy(CompanionKind::OriginRequestPolicy, policy)),
-            ));
-        }
+        let requests = behavior.origin_request_policy.as_ref();
+        let requests = requests.map(|policy| companions.policy(CompanionKind::OriginRequestPolicy, policy));
+        fields.push(("OriginRequestPolicyId", named(requests, companions)));
         response_headers(&mut fields, behavior, companions);
         if behavior.cache_policy.is_some() {
             let gone = ["ForwardedValues", "MinTTL", "DefaultTTL", "MaxTTL"];
@@ -216,12 +215,14 @@ fn behavior(behavior: &Behavior, companions: &Companions, prefix: &str) -> Patch
 }
 
 fn response_headers(fields: &mut Fields, behavior: &Behavior, companions: &Companions) {
-    if let Some(policy) = super::companion::response_headers(behavior) {
-        fields.push((
-            "ResponseHeadersPolicyId",
-            Patch::Text(companions.policy(CompanionKind::ResponseHeadersPolicy, &policy)),
-        ));
-    }
+    let policy = super::companion::response_headers(behavior);
+    let id = policy.map(|policy| companions.policy(CompanionKind::ResponseHeadersPolicy, &policy));
+    fields.push(("ResponseHeadersPolicyId", named(id, companions)));
+}
+
+/// What names a policy. Where none is wished it is not ours, unless it names one that we have made.
+fn named(id: Option<String>, companions: &Companions) -> Patch {
+    id.map_or_else(|| Patch::Without(companions.ours.clone()), Patch::Text)
 }
 
 fn legacy(fields: &mut Fields, legacy: &Legacy) {

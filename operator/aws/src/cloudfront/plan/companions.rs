@@ -18,6 +18,8 @@ pub fn is_ours(wish: &Wish, one: &Companion) -> bool {
 
 /// Plans what is missing, and notes the ids of what is there. What it answers keeps back what names them.
 pub(super) fn plan(round: &mut Round<'_>, companions: &mut Companions) -> Option<String> {
+    let wish = round.wish;
+    companions.ours = round.seen.companions.iter().filter(|one| is_ours(wish, one)).map(|one| one.id.clone()).collect();
     let mut hold = None;
     for wanted in companions.wanted.clone() {
         let (kind, name) = (wanted.kind, wanted.name);

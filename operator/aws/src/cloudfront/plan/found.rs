@@ -44,7 +44,8 @@ impl<'a> Found<'a> {
         let mut tagged = tagged.into_iter();
         let by_reference = || {
             let reference = owner.identity.caller_reference(memory.counter);
-            seen.read.iter().find(|one| one.reference() == reference && seen.tags(&one.id).is_some())
+            let made = |one: &&Distribution| one.reference() == reference && seen.tags(&one.id).is_some();
+            seen.read.iter().filter(made).min_by_key(|one| &one.id)
         };
         let (distribution, standing) = match tagged.next() {
             Some((one, standing)) => (Some(one), standing),
