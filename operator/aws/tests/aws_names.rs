@@ -31,6 +31,8 @@ proptest! {
         let snapshot = instance.clone() + "-final-4294967295";
         prop_assert!(is_legal(&snapshot, 255));
         prop_assert!(is_legal(&identity.replication_group(), 40), "{}", identity.replication_group());
+        // With a hyphen and a hash behind it, in a function's name.
+        prop_assert!(is_legal(&identity.cdn(), 46), "{}", identity.cdn());
         prop_assert_eq!(instance, identity.clone().instance());
         prop_assert_eq!(identity.caller_reference(0).len(), 64);
     }
@@ -40,6 +42,7 @@ proptest! {
         prop_assume!(one != other);
         prop_assert_ne!(one.instance(), other.instance());
         prop_assert_ne!(one.replication_group(), other.replication_group());
+        prop_assert_ne!(one.cdn(), other.cdn());
         prop_assert_ne!(one.caller_reference(0), other.caller_reference(0));
         prop_assert_ne!(one.caller_reference(0), one.caller_reference(1));
     }

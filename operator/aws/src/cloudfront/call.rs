@@ -133,9 +133,9 @@ impl crate::Call for Call {
                 let paths: Vec<&str> = paths.iter().map(String::as_str).collect();
                 format!("invalidate {} of {id} as {reference}", paths.join(" "))
             }
-            Self::CreateCompanion { kind, name, config, code } => {
-                let code = code.as_ref().map(|code| format!("; code={code:?}")).unwrap_or_default();
-                format!("create {} {name}: {}{code}", kind.name(), overlay::summary(config))
+            // The name has a hash of all that is in it, a function's code included.
+            Self::CreateCompanion { kind, name, config, code: _ } => {
+                format!("create {} {name}: {}", kind.name(), overlay::summary(config))
             }
             Self::Publish { name, etag: _ } => format!("publish function {name}"),
             Self::DeleteCompanion { kind, name, id: _, etag: _ } => format!("delete {} {name}", kind.name()),

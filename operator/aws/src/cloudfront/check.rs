@@ -1,8 +1,9 @@
 //! What is wrong with a wish, before AWS is asked: in words that name the field as the user wrote it.
 
 use super::{
+    behavior::{Behavior, CacheSettings, FunctionRef, Names, Policy},
     companion::{CompanionKind, managed, managed_names},
-    wish::{Behavior, BucketAccess, CacheSettings, FunctionRef, Names, Origin, OriginKind, Policy, Scope, Spec, Wish},
+    wish::{BucketAccess, Origin, OriginKind, Scope, Spec, Wish},
 };
 use std::collections::BTreeSet;
 

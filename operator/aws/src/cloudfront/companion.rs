@@ -5,11 +5,9 @@
 //! deleted. So no behaviour is served half by the old and half by the new, and two calls that race make the same.
 
 use super::{
+    behavior::{Behavior, CacheSettings, Cors, Forwarded, ForwardedHeaders, Names, Policy, ResponseHeaders},
     element::Element,
-    wish::{
-        Behavior, BucketAccess, CacheSettings, Cors, Forwarded, ForwardedHeaders, Names, OriginKind, Policy,
-        ResponseHeaders, Spec,
-    },
+    wish::{BucketAccess, OriginKind, Spec},
 };
 use crate::{Identity, digest};
 use std::collections::{BTreeMap, BTreeSet};

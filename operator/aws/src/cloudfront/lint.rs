@@ -1,8 +1,8 @@
 //! What works, and is not what is meant: settings that guides for learning platforms recommend, and that leak, expose or pin.
 
-use super::wish::{
-    Behavior, BucketAccess, CacheSettings, Event, ForwardedHeaders, Names, OriginKind, Policy, ResponseHeaders, Spec,
-};
+use super::behavior::{Behavior, CacheSettings, Event, ForwardedHeaders, Names, Policy, ResponseHeaders};
+
+use super::wish::{BucketAccess, OriginKind, Spec};
 
 /// Something that is probably not meant.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,6 +1,7 @@
 //! Distributions at CloudFront: whole ones of our own, or behaviours and origins in somebody else's.
 
 mod api;
+mod behavior;
 mod call;
 mod check;
 mod companion;
@@ -14,6 +15,10 @@ mod seen;
 mod wish;
 
 pub use api::{CloudFront, observe};
+pub use behavior::{
+    Behavior, CacheSettings, Cors, Event, Forwarded, ForwardedHeaders, Function, FunctionRef, Hsts, Legacy, Names,
+    Policy, ResponseHeaders,
+};
 pub use call::Call;
 pub use companion::CompanionKind;
 pub use element::{Element, Malformed};
@@ -22,9 +27,8 @@ pub use memory::{Batch, Memory};
 pub use plan::{Step, View, plan};
 pub use seen::{Companion, Distribution, Listed, Seen};
 pub use wish::{
-    Behavior, BucketAccess, CacheSettings, Certificate, Cors, Custom, DeletionPolicy, ErrorPage, Event, Forwarded,
-    ForwardedHeaders, Function, FunctionRef, GeoRestriction, Hsts, Legacy, Logging, Names, Origin, OriginKind, Policy,
-    ResponseHeaders, Scope, Spec, Wish,
+    BucketAccess, Certificate, Custom, DeletionPolicy, ErrorPage, GeoRestriction, Logging, Origin, OriginKind, Scope,
+    Spec, Wish,
 };
 
 /// The zone that alias records of DNS name as that of every distribution, by AWS's documentation.

@@ -1,13 +1,11 @@
 //! What is wished, in CloudFront's words. Fields stand in the order of AWS's model.
 
 use super::{
+    behavior::{Behavior, FunctionRef, Legacy, Names},
     companion::{CompanionKind, Companions},
     element::Element,
     overlay::{Others, Patch},
-    wish::{
-        Behavior, BucketAccess, Certificate, Custom, ErrorPage, FunctionRef, GeoRestriction, Legacy, Logging, Names,
-        Origin, OriginKind, Spec,
-    },
+    wish::{BucketAccess, Certificate, Custom, ErrorPage, GeoRestriction, Logging, Origin, OriginKind, Spec},
 };
 use std::collections::BTreeSet;
 
@@ -182,7 +180,7 @@ fn behavior(behavior: &Behavior, companions: &Companions, prefix: &str) -> Patch
             FunctionRef::Arn(arn) => arn.clone(),
             FunctionRef::Own(name) => companions.function(name),
         };
-        let entry = |(event, of): (&super::wish::Event, &FunctionRef)| {
+        let entry = |(event, of): (&super::behavior::Event, &FunctionRef)| {
             (event.name().to_owned(), Patch::Fields(vec![("FunctionARN", Patch::Text(arn(of)))]))
         };
         let entries = functions.iter().map(entry).collect();

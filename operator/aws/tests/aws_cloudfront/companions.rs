@@ -2,6 +2,7 @@
 
 use crate::{
     driver::{Operator, says},
+    scenarios::at,
     wishes::{self, ten_k, wish},
 };
 use learningplatform_aws::{
@@ -84,4 +85,31 @@ async fn those_of_another_platform_are_never_touched() {
     one.until(|step| step.finished).await;
     assert_eq!(one.cloudfront.kept_companions(), theirs);
     assert_eq!(distribution(&other), their_distribution);
+}
+
+#[tokio::test]
+async fn one_of_ours_that_is_not_wished_any_more_is_not_named_and_somebody_elses_in_its_place_stays() {
+    let mut operator = Operator::new(wish(ten_k()));
+    operator.synced().await;
+    let field =
+        |operator: &Operator, behavior: &[&str], name: &str| at(&operator.only().config, &[behavior, &[name]].concat());
+    let (video, closed) = (["CacheBehaviors", "PathPattern=video/*"], ["CacheBehaviors", "PathPattern=/metrics"]);
+    operator.edit(|wish| {
+        let [_, (_, closed), (_, video), (_, manifest), _] = &mut wish.spec.behaviors[..] else { panic!("five") };
+        (closed.functions, video.browser_ttl, manifest.browser_ttl) = (None, None, None);
+        wish.spec.default_behavior.as_mut().expect("set").response_headers_policy = None;
+    });
+    operator.synced().await;
+    assert_eq!(field(&operator, &video, "ResponseHeadersPolicyId"), "-");
+    assert_eq!(field(&operator, &closed, "FunctionAssociations"), "");
+    assert_eq!(field(&operator, &["DefaultCacheBehavior"], "ResponseHeadersPolicyId"), "-");
+    // The function is still that of the other path.
+    assert_eq!(names(&operator).len(), 5);
+    let (id, theirs) = (operator.only().id, "67f7725c-6f97-4210-82d7-5512b31e9d03");
+    operator.cloudfront.meddle(&id, |config| {
+        config.get_mut("DefaultCacheBehavior").expect("set").set("ResponseHeadersPolicyId", theirs);
+    });
+    operator.edit(|wish| wish.spec.comment = Some("another".into()));
+    operator.synced().await;
+    assert_eq!(field(&operator, &["DefaultCacheBehavior"], "ResponseHeadersPolicyId"), theirs);
 }

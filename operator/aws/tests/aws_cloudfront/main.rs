@@ -12,4 +12,5 @@ mod lint;
 mod ownership;
 mod properties;
 mod scenarios;
+mod tables;
 mod wishes;

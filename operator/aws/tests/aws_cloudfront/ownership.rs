@@ -150,3 +150,19 @@ async fn one_that_vanished_is_told_and_made_again() {
     operator.synced().await;
     assert_eq!(operator.only().reference(), operator.wish.owner.identity.caller_reference(1));
 }
+
+#[tokio::test]
+async fn an_adopted_one_whose_tags_were_taken_off_is_told_and_no_other_is_made_beside_it() {
+    let mut operator = Operator::new(wish(seven_p()));
+    operator.synced().await;
+    let id = operator.only().id;
+    let identity = Identity::new("green", "learning", "story", "edge").expect("legal");
+    operator.edit(|wish| (wish.owner, wish.adopt) = (Owner { identity, uid: "uid-of-green".into() }, true));
+    operator.memory = text(&Memory::default());
+    operator.synced().await;
+    operator.cloudfront.tag(&id, Tags::clear);
+    let (log, before) = (operator.cloudfront.log().len(), operator.only());
+    let step = operator.settle().await;
+    assert!(says(&step, Kind::NameConflict).contains(&id), "{:?}", step.conditions);
+    assert_eq!((operator.cloudfront.log().len(), operator.only()), (log, before));
+}

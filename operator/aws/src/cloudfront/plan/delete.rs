@@ -26,7 +26,7 @@ pub(super) fn plan(round: &mut Round<'_>, found: &Found<'_>) {
     }
     companions::clean(round, &companions, found.ours().map(|one| &one.config));
     // What is missing is not taken for gone before it was missing for a while.
-    let is_there = found.ours().is_some() || !round.plan.calls.is_empty() || !round.memory.created.is_empty();
+    let is_there = found.distribution.is_some() || !round.plan.calls.is_empty() || !round.memory.created.is_empty();
     round.memory.absent_since = if is_there { None } else { round.memory.absent_since.or(Some(round.now)) };
     round.finished = round.memory.absent_since.is_some_and(|since| round.now.duration_since(since) >= GRACE);
     if !round.finished {

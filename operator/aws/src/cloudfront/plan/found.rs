@@ -10,7 +10,7 @@ const COUNTERS: u32 = 5;
 pub(super) struct Found<'a> {
     /// The one that counts.
     pub distribution: Option<&'a Distribution>,
-    /// What it is to us.
+    /// What it is to us. Absent where lists do not show the one that is remembered: then its tags are not known.
     pub standing: Standing,
     /// Ids of others that bear this item's tags.
     pub others: Vec<String>,
@@ -47,11 +47,14 @@ impl<'a> Found<'a> {
             let made = |one: &&Distribution| one.reference() == reference && seen.tags(&one.id).is_some();
             seen.read.iter().filter(made).min_by_key(|one| &one.id)
         };
+        let remembered = memory.id.as_ref().and_then(|id| seen.distribution(id));
         let (distribution, standing) = match tagged.next() {
             Some((one, standing)) => (Some(one), standing),
-            None => match by_reference() {
-                Some(one) => (Some(one), Standing::NameConflict),
-                None => (None, Standing::Absent),
+            None => match (remembered, by_reference()) {
+                // Its tags were taken off.
+                (Some(one), _) if seen.tags(&one.id).is_some() => (Some(one), Standing::NameConflict),
+                (None, Some(one)) => (Some(one), Standing::NameConflict),
+                (one, _) => (one, Standing::Absent),
             },
         };
         Self { distribution, standing, others: tagged.map(|(one, _)| one.id.clone()).collect() }

@@ -38,10 +38,12 @@ pub(super) fn plan(round: &mut Round<'_>, found: &Found<'_>) {
             // Remembered, so that it is not looked for among all of them again.
             round.memory.id = Some(distribution.id.clone());
             round.memory.taken = None;
-            let words = "was made under our CallerReference, and bears other tags than ours: it is left alone";
+            let words =
+                "was ours or was made under our CallerReference, and bears other tags than ours: it is left alone";
             round.tell(Kind::NameConflict, format!("distribution {} {words}", distribution.id));
         }
-        _ => absent(round),
+        (_, Some(one)) => round.wait(format!("distribution {} is not listed", one.id)),
+        (_, None) => absent(round),
     }
 }
 
