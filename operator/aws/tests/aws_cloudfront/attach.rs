@@ -215,3 +215,22 @@ async fn somebody_elses_edit_between_our_look_and_our_call_is_kept() {
     assert_eq!((config.value("Comment"), config.value("HttpVersion")), (Some("no CDN of ours"), Some("http3")));
     assert_eq!(patterns(&config), ["/shop/*", "/old/*"]);
 }
+
+#[tokio::test]
+async fn a_path_that_somebody_elses_pattern_matches_before_is_told_and_takes_nothing_from_it() {
+    let mut operator = made();
+    operator.edit(|wish| wish.spec.behaviors[1].0 = "/shop/learn/*".into());
+    let step = operator.synced().await;
+    assert!(
+        says(&step, Kind::Drift).starts_with("behaviors[/shop/learn/*] is never asked: /shop/*"),
+        "{:?}",
+        step.conditions
+    );
+    assert_eq!(patterns(&operator.only().config), ["/shop/*", "/old/*", "/learn/*", "/shop/learn/*"]);
+    operator.cloudfront.meddle(&operator.only().id, |config| {
+        let items = config.get_mut("CacheBehaviors").and_then(|list| list.get_mut("Items")).expect("set");
+        items.children.rotate_right(1);
+    });
+    operator.edit(|wish| wish.spec.behaviors.swap(0, 1));
+    assert!(!has(&operator.synced().await, Kind::Drift), "somebody has put it in front");
+}

@@ -3,8 +3,9 @@
 
 use super::{
     super::{
-        Distribution, Element,
+        Behavior, DeletionPolicy, Distribution, Element,
         companion::{self, Companions},
+        lint,
         overlay::{Others, Patch},
         render,
     },
@@ -12,8 +13,6 @@ use super::{
 };
 use crate::{Kind, Mode, TAGS};
 use std::collections::BTreeSet;
-
-use super::super::DeletionPolicy;
 
 pub(super) fn plan(round: &mut Round<'_>, id: &str) {
     let wish = round.wish;
@@ -52,6 +51,12 @@ pub(super) fn plan(round: &mut Round<'_>, id: &str) {
         );
         return round.tell(Kind::NameConflict, words);
     }
+    for (ours, theirs) in shadowed(round, distribution) {
+        let words = format!(
+            "behaviors[{ours}] is never asked: {theirs}, which is somebody else's and stands before it, matches first"
+        );
+        round.tell(Kind::Drift, words);
+    }
     let mut companions = Companions::of(&wish.owner.identity, &wish.spec);
     let hold = companions::plan(round, &mut companions);
     let config = changed(round, distribution, &companions);
@@ -80,6 +85,20 @@ fn theirs(round: &Round<'_>, distribution: &Distribution) -> Vec<String> {
         .filter(|(one, pattern)| wished.contains(&bare(pattern)) && is_theirs(one))
         .map(|(_, pattern)| pattern.to_owned())
         .collect()
+}
+
+/// Patterns of ours that somebody else's before them match whole. Ours come last, so that none of theirs is taken anything from.
+fn shadowed(round: &Round<'_>, distribution: &Distribution) -> Vec<(String, String)> {
+    let prefix = prefix(round);
+    let there: Vec<_> = names(&distribution.config, "CacheBehaviors", "PathPattern").collect();
+    let shadow = |(path, _): &(String, Behavior)| {
+        let before = there.iter().take_while(|(_, pattern)| pattern != path);
+        let mut theirs = before
+            .filter(|(one, _)| one.value("TargetOriginId").is_none_or(|origin| !origin.starts_with(&prefix)))
+            .map(|(_, pattern)| *pattern);
+        theirs.find(|pattern| lint::matches(pattern, path)).map(|pattern| (path.clone(), pattern.to_owned()))
+    };
+    round.wish.spec.behaviors.iter().filter_map(shadow).collect()
 }
 
 /// The configuration with what is wished of ours in it, and nothing else of ours.
