@@ -60,6 +60,9 @@ async fn a_lost_answer_and_a_lost_memory_invalidate_nothing_twice() {
         let made = operator.cloudfront.invalidations();
         assert_eq!(made.len(), if forgets { 1 } else { 2 }, "{made:?}");
         assert_eq!(made[0].paths, set(&["/courses/*"]));
+        if !forgets {
+            assert_eq!(made[1].paths, set(&["/api/v1/*"]), "not those of the first once more");
+        }
     }
 }
 

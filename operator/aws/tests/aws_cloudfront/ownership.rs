@@ -116,14 +116,16 @@ async fn the_same_platform_in_another_cluster_finds_its_distribution_by_the_tags
 #[tokio::test]
 async fn a_copy_that_bears_our_tags_is_named_and_left_alone() {
     let mut operator = Operator::new(wish(seven_p()));
+    // Its id stands before ours.
+    let mut other = operator.beside(wish(seven_p()));
+    other.wish.owner = owner("school", "uid-9");
+    other.wish.spec.aliases = None;
+    other.synced().await;
+    let copy = operator.only().id;
     operator.synced().await;
-    let ours = operator.only();
-    let mut config = ours.config.clone();
-    config.set("CallerReference", "a-copy");
-    for child in ["Aliases", "ViewerCertificate"] {
-        config.remove(child);
-    }
-    let copy = operator.cloudfront.put(config, operator.wish.owner.tags());
+    let ours = operator.memory().id.and_then(|id| operator.cloudfront.get(&id)).expect("it is there");
+    assert!(copy < ours.id);
+    operator.cloudfront.tag(&copy, |tags| *tags = operator.wish.owner.tags());
     let is = |operator: &Operator| -> Distribution { operator.cloudfront.get(&copy).expect("it is there") };
     let before = is(&operator);
     // Whatever is remembered.
