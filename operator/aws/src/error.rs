@@ -71,7 +71,10 @@ impl Class {
             | "UserGroupAlreadyExists"
             | "DistributionAlreadyExists"
             | "OriginAccessControlAlreadyExists"
-            | "CachePolicyAlreadyExists" => Self::Exists,
+            | "CachePolicyAlreadyExists"
+            | "OriginRequestPolicyAlreadyExists"
+            | "ResponseHeadersPolicyAlreadyExists"
+            | "FunctionAlreadyExists" => Self::Exists,
             "InvalidDBInstanceState"
             | "InvalidDBSnapshotState"
             | "InvalidDBParameterGroupState"
@@ -85,7 +88,10 @@ impl Class {
             | "TooManyInvalidationsInProgress"
             | "DistributionNotDisabled"
             | "CachePolicyInUse"
+            | "OriginRequestPolicyInUse"
+            | "ResponseHeadersPolicyInUse"
             | "OriginAccessControlInUse"
+            | "FunctionInUse"
             | "ResourceInUse" => Self::Busy,
             // Nothing had to be done: what was seen was old.
             "PreconditionFailed" | "InvalidIfMatchVersion" | "NoOperation" => Self::Stale,
@@ -106,7 +112,14 @@ impl Class {
             | "UserGroupQuotaExceeded"
             | "NodeGroupsPerReplicationGroupQuotaExceeded"
             | "TooManyDistributions"
-            | "TooManyCacheBehaviors" => Self::Capacity,
+            | "TooManyCacheBehaviors"
+            | "TooManyOrigins"
+            | "TooManyDistributionCNAMEs"
+            | "TooManyCachePolicies"
+            | "TooManyOriginRequestPolicies"
+            | "TooManyResponseHeadersPolicies"
+            | "TooManyOriginAccessControls"
+            | "TooManyFunctions" => Self::Capacity,
             "AccessDenied"
             | "AccessDeniedException"
             | "ExpiredToken"

@@ -10,6 +10,8 @@ const REPLICA_SUFFIX: usize = 4;
 const RDS_LIMIT: usize = 63;
 /// Most characters of a replication group's id, by AWS's service model.
 const ELASTICACHE_LIMIT: usize = 40;
+/// Leaves room for a hyphen and a hash of 16 characters in a function's name, which has 64 at most, by AWS's service model.
+const CLOUDFRONT_PREFIX: usize = 46;
 /// Parts are values of tags, which may have 256 characters.
 const PART_LIMIT: usize = 253;
 
@@ -93,6 +95,12 @@ impl Identity {
         let hash = digest::short(&format!("{group}/{name}"));
         let stem: String = group.chars().take(ELASTICACHE_LIMIT - hash.len() - 1).collect();
         format!("{}-{hash}", stem.trim_end_matches('-'))
+    }
+
+    /// What the names of a distribution's policies, access controls and functions begin with, and in somebody else's distribution
+    /// the ids of our origins.
+    pub fn cdn(&self) -> String {
+        self.name(CLOUDFRONT_PREFIX)
     }
 
     /// The distribution's `CallerReference`. The counter is raised where AWS keeps that of a deleted distribution blocked.

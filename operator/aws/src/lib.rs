@@ -9,6 +9,7 @@
 //! derived from the [`Identity`], and what a name finds is told apart by its owner's tags.
 
 mod bucket;
+pub mod cloudfront;
 mod digest;
 pub mod elasticache;
 mod error;

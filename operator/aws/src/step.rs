@@ -86,6 +86,8 @@ pub enum Kind {
     PermissionDenied,
     /// AWS answers with errors.
     Unavailable,
+    /// What was accepted is not everywhere yet.
+    Deploying,
     /// Copies that bear our tags, and are left alone.
     LeftAlone,
     /// AWS took a change of size back: it is not tried again before the spec changes.

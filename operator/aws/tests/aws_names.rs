@@ -35,6 +35,8 @@ proptest! {
         for user in ["app", "a.reader", "default"] {
             prop_assert!(is_legal(&Identity::user(&group, user), 40), "{}", Identity::user(&group, user));
         }
+        // With a hyphen and a hash behind it, in a function's name.
+        prop_assert!(is_legal(&identity.cdn(), 46), "{}", identity.cdn());
         prop_assert_eq!(instance, identity.clone().instance());
         prop_assert_eq!(identity.caller_reference(0).len(), 64);
     }
@@ -47,6 +49,7 @@ proptest! {
         prop_assert_ne!(&group, &others);
         prop_assert_ne!(Identity::user(&group, "app"), Identity::user(&others, "app"));
         prop_assert_ne!(Identity::user(&group, "app"), Identity::user(&group, "App"));
+        prop_assert_ne!(one.cdn(), other.cdn());
         prop_assert_ne!(one.caller_reference(0), other.caller_reference(0));
         prop_assert_ne!(one.caller_reference(0), one.caller_reference(1));
     }

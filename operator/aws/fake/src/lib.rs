@@ -1,6 +1,7 @@
 //! AWS as the tests know it: it enforces what AWS does, keeps its state on a clock that tests set, and fails where it is told to.
 
 mod clock;
+pub mod cloudfront;
 pub mod elasticache;
 mod faults;
 pub mod rds;

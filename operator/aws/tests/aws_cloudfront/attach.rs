@@ -1,0 +1,236 @@
+//! Our behaviours and origins in somebody else's distribution: everything else stays as it is, to the byte.
+
+use crate::{
+    driver::{Operator, has, says},
+    scenarios::patterns,
+    wishes::{self, app, behavior, bucket, managed, owner, wish},
+};
+use learningplatform_aws::{
+    Call as _, Kind, Tags,
+    cloudfront::{Behavior, CacheSettings, DeletionPolicy, Element, Policy, Scope, Spec, Wish},
+};
+
+/// A distribution of somebody else's, with things that we know nothing of.
+fn theirs() -> Element {
+    let xml = "<DistributionConfig><CallerReference>theirs</CallerReference><Aliases><Quantity>0</Quantity></Aliases>\
+        <Origins><Quantity>2</Quantity><Items>\
+        <Origin><Id>web</Id><DomainName>their.example.com</DomainName><CustomHeaders><Quantity>1</Quantity><Items><OriginCustomHeader>\
+        <HeaderName>X-Theirs</HeaderName><HeaderValue>their-secret</HeaderValue></OriginCustomHeader></Items></CustomHeaders>\
+        <CustomOriginConfig><HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort><OriginProtocolPolicy>https-only</OriginProtocolPolicy>\
+        <OriginSslProtocols><Quantity>1</Quantity><Items><SslProtocol>TLSv1.2</SslProtocol></Items></OriginSslProtocols></CustomOriginConfig></Origin>\
+        <Origin><Id>lp-not-ours</Id><DomainName>b.s3.amazonaws.com</DomainName><S3OriginConfig><OriginAccessIdentity/></S3OriginConfig></Origin>\
+        </Items></Origins>\
+        <DefaultCacheBehavior><TargetOriginId>web</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
+        <CachePolicyId>658327ea-f89d-4fab-a63d-7e88639e58f6</CachePolicyId></DefaultCacheBehavior>\
+        <CacheBehaviors><Quantity>2</Quantity><Items>\
+        <CacheBehavior><PathPattern>/shop/*</PathPattern><TargetOriginId>web</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
+        <CachePolicyId>4135ea2d-6df8-44a3-9df3-4b5a84be39ad</CachePolicyId><Unheard><Of>it &amp; more</Of></Unheard></CacheBehavior>\
+        <CacheBehavior><PathPattern>/old/*</PathPattern><TargetOriginId>lp-not-ours</TargetOriginId><ViewerProtocolPolicy>https-only</ViewerProtocolPolicy>\
+        <ForwardedValues><QueryString>false</QueryString><Cookies><Forward>none</Forward></Cookies></ForwardedValues><MinTTL>0</MinTTL></CacheBehavior>\
+        </Items></CacheBehaviors><Comment>theirs</Comment><Enabled>true</Enabled></DistributionConfig>";
+    Element::parse(xml).expect("it is XML")
+}
+
+fn ours() -> Spec {
+    let cached = Behavior {
+        cache_policy: Some(Policy::Own(CacheSettings {
+            min_ttl: 60,
+            default_ttl: 60,
+            max_ttl: 60,
+            ..CacheSettings::default()
+        })),
+        ..behavior("images", wishes::read())
+    };
+    let api = Behavior {
+        cache_policy: managed("CachingDisabled"),
+        origin_request_policy: managed("AllViewer"),
+        ..behavior("web", wishes::all())
+    };
+    Spec {
+        origins: vec![app("web"), bucket("images")],
+        behaviors: vec![("/learn/*".into(), api), ("/learn/images/*".into(), cached)],
+        invalidate: [("web".to_owned(), wishes::set(&["/learn/*"]))].into(),
+        ..Spec::default()
+    }
+}
+
+fn attached(operator: &Operator, wish: Wish) -> Wish {
+    let distribution = operator.cloudfront.ids()[0].clone();
+    Wish { scope: Scope::Attach { distribution }, ..wish }
+}
+
+fn made() -> Operator {
+    let mut operator = Operator::new(wish(ours()));
+    // So that bytes can be compared: what is read in another order is sent in that order.
+    operator.cloudfront.keep_order(true);
+    operator.cloudfront.put(theirs(), Tags::from([("team".to_owned(), "shop".to_owned())]));
+    operator.wish = attached(&operator, wish(ours()));
+    operator
+}
+
+/// What is not ours, as it is on the wire.
+fn rest(operator: &Operator) -> String {
+    let prefix = format!("{}-", operator.wish.owner.identity.cdn());
+    let mut config = operator.only().config;
+    let mut strip = |list: &str, key: &str| {
+        let list = config.get_mut(list).expect("set");
+        let items = list.get_mut("Items").expect("set");
+        items.children.retain(|one| !one.value(key).is_some_and(|value| value.starts_with(&prefix)));
+        let quantity = items.children.len();
+        list.set("Quantity", quantity);
+    };
+    strip("Origins", "Id");
+    strip("CacheBehaviors", "TargetOriginId");
+    config.to_xml()
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_the_same_to_the_byte_over_creation_change_and_removal() {
+    let mut operator = made();
+    let (before, id, tags) =
+        (operator.only().config.to_xml(), operator.only().id, operator.cloudfront.tags(&operator.only().id));
+    let step = operator.synced().await;
+    assert!(says(&step, Kind::Deletion).starts_with("Delete: deleting it takes our behaviors and origins out"));
+    assert_eq!(step.view.domain_name, Some(operator.only().domain_name));
+    assert_eq!(rest(&operator), before);
+    assert_eq!(patterns(&operator.only().config), ["/shop/*", "/old/*", "/learn/*", "/learn/images/*"]);
+
+    operator.edit(|wish| {
+        wish.spec.behaviors.swap(0, 1);
+        wish.spec.behaviors.push(("/learn/video/*".into(), behavior("web", wishes::read())));
+        wish.spec.behaviors[2].1.cache_policy = managed("CachingOptimized");
+        wish.spec.origins[0].domain = "new.example.com".into();
+    });
+    operator.synced().await;
+    assert_eq!(rest(&operator), before);
+    let order = ["/shop/*", "/old/*", "/learn/images/*", "/learn/*", "/learn/video/*"];
+    assert_eq!(patterns(&operator.only().config), order);
+
+    // Theirs may stand between ours; each keeps its place.
+    operator.cloudfront.meddle(&id, |config| {
+        let items = config.get_mut("CacheBehaviors").and_then(|list| list.get_mut("Items")).expect("set");
+        items.children.rotate_left(1);
+    });
+    let before = rest(&operator);
+    operator.edit(|wish| drop(wish.spec.behaviors.remove(0)));
+    operator.edit(|wish| drop(wish.spec.origins.remove(1)));
+    operator.synced().await;
+    assert_eq!(rest(&operator), before);
+    assert_eq!(patterns(&operator.only().config), ["/old/*", "/learn/*", "/learn/video/*", "/shop/*"]);
+    assert!(operator.cloudfront.kept_companions().is_empty(), "nothing needs them any more");
+
+    operator.edit(|wish| wish.deleted = true);
+    assert!(operator.until(|step| step.finished).await.finished);
+    assert_eq!(operator.only().config.to_xml(), before);
+    assert_eq!((operator.cloudfront.tags(&id), operator.only().is_enabled()), (tags, true));
+    let touched: Vec<&str> = operator.cloudfront.log().iter().map(|one| one.call.operation()).collect();
+    assert!(!touched.contains(&"TagResource") && !touched.contains(&"DeleteDistribution"), "{touched:?}");
+}
+
+#[tokio::test]
+async fn what_is_taken_out_is_known_without_being_remembered() {
+    for policy in [None, Some(DeletionPolicy::Delete), Some(DeletionPolicy::Retain)] {
+        let mut operator = made();
+        let before = operator.only().config.to_xml();
+        operator.synced().await;
+        let attached = operator.only().config.to_xml();
+        operator.memory = crate::driver::text(&Default::default());
+        // Not even what was wished is known any more.
+        operator.wish.spec.behaviors.pop();
+        operator.edit(|wish| (wish.deleted, wish.deletion_policy) = (true, policy));
+        operator.until(|step| step.finished).await;
+        let kept = policy == Some(DeletionPolicy::Retain);
+        assert_eq!(operator.only().config.to_xml(), if kept { attached } else { before });
+        assert_eq!(operator.cloudfront.kept_companions().is_empty(), !kept);
+    }
+}
+
+#[tokio::test]
+async fn two_platforms_in_one_distribution_leave_each_other_alone() {
+    let mut one = made();
+    let before = one.only().config.to_xml();
+    let mut spec = ours();
+    for (path, _) in &mut spec.behaviors {
+        *path = path.replace("learn", "teach");
+    }
+    spec.invalidate.clear();
+    let mut other = one.beside(attached(&one, wish(spec)));
+    other.wish.owner = owner("school", "uid-9");
+    one.synced().await;
+    let with_one = one.only().config.to_xml();
+    other.synced().await;
+    one.synced().await;
+    one.edit(|wish| wish.spec.behaviors.swap(0, 1));
+    one.synced().await;
+    one.edit(|wish| wish.spec.behaviors.swap(0, 1));
+    one.synced().await;
+    other.edit(|wish| wish.deleted = true);
+    other.until(|step| step.finished).await;
+    assert_eq!(one.only().config.to_xml(), with_one);
+    one.edit(|wish| wish.deleted = true);
+    one.until(|step| step.finished).await;
+    assert_eq!(one.only().config.to_xml(), before);
+}
+
+#[tokio::test]
+async fn a_path_that_is_somebody_elses_is_not_taken_and_nothing_is_done() {
+    for path in ["/shop/*", "shop/*"] {
+        let mut operator = made();
+        operator.wish.spec.behaviors[0].0 = path.into();
+        operator.wish.spec.invalidate.clear();
+        let before = operator.only();
+        let step = operator.settle().await;
+        assert!(says(&step, Kind::NameConflict).contains("/shop/*"), "{:?}", step.conditions);
+        assert_eq!(operator.only(), before);
+        assert!(operator.cloudfront.log().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_attached_to_what_another_platform_owns_or_to_what_is_not_there() {
+    let mut operator = made();
+    let id = operator.only().id;
+    operator.cloudfront.tag(&id, |tags| tags.extend(owner("school", "uid-9").tags()));
+    let step = operator.settle().await;
+    assert!(says(&step, Kind::NameConflict).contains("that of platform learning/school"), "{:?}", step.conditions);
+    assert!(operator.cloudfront.log().is_empty());
+    operator.cloudfront.vanish(&id);
+    let step = operator.settle().await;
+    assert!(has(&step, Kind::Missing) && !has(&step, Kind::Synced), "{:?}", step.conditions);
+    // And what was attached to it needs no taking out.
+    operator.edit(|wish| wish.deleted = true);
+    operator.until(|step| step.finished).await;
+}
+
+#[tokio::test]
+async fn somebody_elses_edit_between_our_look_and_our_call_is_kept() {
+    let mut operator = made();
+    let id = operator.only().id;
+    operator.cloudfront.meddle_before_write(&id, |config| config.set("Comment", "no CDN of ours"));
+    operator.synced().await;
+    operator.edit(|wish| wish.deleted = true);
+    operator.cloudfront.meddle_before_write(&id, |config| config.set("HttpVersion", "http3"));
+    operator.until(|step| step.finished).await;
+    let config = operator.only().config;
+    assert_eq!((config.value("Comment"), config.value("HttpVersion")), (Some("no CDN of ours"), Some("http3")));
+    assert_eq!(patterns(&config), ["/shop/*", "/old/*"]);
+}
+
+#[tokio::test]
+async fn a_path_that_somebody_elses_pattern_matches_before_is_told_and_takes_nothing_from_it() {
+    let mut operator = made();
+    operator.edit(|wish| wish.spec.behaviors[1].0 = "/shop/learn/*".into());
+    let step = operator.synced().await;
+    assert!(
+        says(&step, Kind::Drift).starts_with("behaviors[/shop/learn/*] is never asked: /shop/*"),
+        "{:?}",
+        step.conditions
+    );
+    assert_eq!(patterns(&operator.only().config), ["/shop/*", "/old/*", "/learn/*", "/shop/learn/*"]);
+    operator.cloudfront.meddle(&operator.only().id, |config| {
+        let items = config.get_mut("CacheBehaviors").and_then(|list| list.get_mut("Items")).expect("set");
+        items.children.rotate_right(1);
+    });
+    operator.edit(|wish| wish.spec.behaviors.swap(0, 1));
+    assert!(!has(&operator.synced().await, Kind::Drift), "somebody has put it in front");
+}
