@@ -11,6 +11,7 @@
 mod bucket;
 mod digest;
 mod error;
+pub mod iam;
 mod identity;
 mod owner;
 mod plan;
