@@ -56,12 +56,13 @@ pub struct Logged {
 }
 
 type Rewrite = Box<dyn Fn(&str, String) -> String + Send>;
+type Which = Box<dyn Fn(u64) -> bool + Send>;
 type Page = Box<dyn Fn(Option<&str>) -> String + Send>;
 
 #[derive(Default)]
 struct State {
     faults: Vec<(String, u32, Fault)>,
-    every: Option<(u64, Fault)>,
+    some: Option<(Which, Fault)>,
     lasting: Vec<Lasting>,
     /// Status and looks left, by instance.
     changing: BTreeMap<String, (&'static str, u32)>,
@@ -114,9 +115,9 @@ impl Proxy {
         self.state.lock().faults.push((operation.to_owned(), times, fault));
     }
 
-    /// One request of so many fails, from the next on.
-    pub fn fail_every(&self, every: Option<(u64, Fault)>) {
-        self.state.lock().every = every;
+    /// The requests with these numbers fail, from 0 on.
+    pub fn fail_some(&self, which: impl Fn(u64) -> bool + Send + 'static, fault: Fault) {
+        self.state.lock().some = Some((Box::new(which), fault));
     }
 
     /// Changes take their time.
@@ -275,7 +276,7 @@ impl State {
     fn meet(&mut self, operation: &str, resource: &str, form: &str) -> (Option<Fault>, Option<Message>) {
         let number = self.requests;
         self.requests += 1;
-        let every = self.every.filter(|(every, _)| number.is_multiple_of(*every)).map(|(_, fault)| fault);
+        let some = self.some.as_ref().filter(|(which, _)| which(number)).map(|(_, fault)| *fault);
         // Only what was asked before the last change can be stale.
         let asked = reads(operation) && self.before.contains_key(form);
         let due = |(of, times, fault): &&mut (String, u32, Fault)| {
@@ -288,7 +289,7 @@ impl State {
         let changes = self.changing.contains_key(resource) && operation.contains("DBInstance") && !reads(operation);
         let page = self.pages.get(operation).map(|page| page(field(form, "Marker").as_deref()));
         let told = changes.then(|| Message::refusal(400, "InvalidDBInstanceState", "it changes"));
-        (named.or(every), told.or_else(|| page.map(|page| Message::answer(200, page))))
+        (named.or(some), told.or_else(|| page.map(|page| Message::answer(200, page))))
     }
 
     /// What is shown of an answer.
