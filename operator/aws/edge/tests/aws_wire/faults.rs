@@ -74,7 +74,7 @@ async fn nothing_is_left(bench: &Bench, operator: &Operator<Seat<SdkRds>>) {
     assert_eq!(snapshots.len(), 1, "{snapshots:?}");
     assert_eq!((snapshots[0].id.clone(), &snapshots[0].tags), (format!("{id}-final-1"), &tags(operator)));
     // Carried out once each, whatever became of the answer.
-    assert_eq!(bench.proxy.done("CreateDBInstance"), [id.clone()]);
+    assert_eq!(bench.proxy.done("CreateDBInstance"), std::slice::from_ref(&id));
     assert_eq!(bench.proxy.done("CreateDBInstanceReadReplica"), [format!("{id}-r0"), format!("{id}-r1")]);
     assert_eq!(bench.proxy.done("DeleteDBInstance"), [format!("{id}-r1"), format!("{id}-r0"), id.clone()]);
     assert_eq!(bench.proxy.done("CreateDBParameterGroup"), [format!("{id}-postgres16")]);

@@ -135,7 +135,7 @@ async fn scenario_24_an_instance_that_was_created_before_a_crash_is_known_by_nam
     let mut next = bench.operator(served());
     next.synced().await;
     let id = next.id();
-    assert_eq!(bench.proxy.done("CreateDBInstance"), [id.clone()]);
+    assert_eq!(bench.proxy.done("CreateDBInstance"), std::slice::from_ref(&id));
     assert_eq!(bench.ids().await, [id.clone(), format!("{id}-r0")]);
 }
 
@@ -223,8 +223,11 @@ async fn scenario_25_a_deletion_takes_replicas_first_lifts_the_protection_last_a
 async fn scenario_26_platforms_converge_though_half_of_all_requests_are_throttled() {
     let bench = Bench::new().await;
     // Half of them, and not in turns: a round of two requests would meet the same in each.
-    let golden = |number: u64| number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 63 == 0;
-    bench.proxy.fail_some(golden, Fault::Code(400, "Throttling"));
+    let mixed = |number: u64| {
+        let bits = (number + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        (bits ^ (bits >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 63 == 0
+    };
+    bench.proxy.fail_some(mixed, Fault::Code(400, "Throttling"));
     let mut operators: Vec<_> = (0..8)
         .map(|number| {
             let mut wish = served();

@@ -65,7 +65,7 @@ impl Server {
                 .stderr(log())
                 .spawn()
                 .expect("it runs");
-            let mut server = Self { address, child, folder: folder };
+            let mut server = Self { address, child, folder };
             while server.child.try_wait().expect("it is ours").is_none() {
                 if server.is_healthy() {
                     return server;
