@@ -127,7 +127,7 @@ async fn two_hundred_platforms_converge_under_throttling_and_read_little_at_rest
         optimizing: seconds(30),
         deleting: seconds(60),
     });
-    rds.faults(|faults| faults.fail_every(Some((4, Fault::Throttled))));
+    rds.faults(|faults| faults.fail_every(Some((8, Fault::Throttled))));
 
     let synced = Arc::new(Mutex::new(BTreeSet::new()));
     let tasks: Vec<_> = (0..PLATFORMS)
