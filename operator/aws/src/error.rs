@@ -127,6 +127,8 @@ impl Class {
             | "InvalidClientTokenId"
             | "UnrecognizedClientException"
             | "SignatureDoesNotMatch"
+            // Of our own edge, where a request cannot be signed.
+            | "NoCredentials"
             | "KMSKeyNotAccessible" => Self::Permission,
             // What is refused for what it says. Codes that are not known are taken to be such, too.
             _ if status.is_some_and(|status| status >= 500) => Self::Transient,

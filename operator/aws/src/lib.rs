@@ -13,6 +13,7 @@ pub mod cloudfront;
 mod digest;
 pub mod elasticache;
 mod error;
+pub mod iam;
 mod identity;
 mod owner;
 mod plan;

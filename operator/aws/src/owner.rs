@@ -2,7 +2,7 @@
 
 use crate::Identity;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Range};
 
 /// A resource's tags.
 pub type Tags = BTreeMap<String, String>;
@@ -46,21 +46,23 @@ pub enum Standing {
 impl Owner {
     /// The tags of what is ours.
     pub fn tags(&self) -> Tags {
-        let values = [
-            self.identity.cluster(),
-            self.identity.namespace(),
-            self.identity.platform(),
-            self.identity.item(),
-            &self.uid,
-        ];
-        TAGS.iter().zip(values).map(|(key, value)| ((*key).to_owned(), value.to_owned())).collect()
+        TAGS.iter().zip(self.values()).map(|(key, value)| ((*key).to_owned(), value.to_owned())).collect()
+    }
+
+    /// Their values, in the order of [`TAGS`].
+    fn values(&self) -> [&str; 5] {
+        [self.identity.cluster(), self.identity.namespace(), self.identity.platform(), self.identity.item(), &self.uid]
+    }
+
+    /// Whether tags say the same as ours. Every resource of an account is asked.
+    fn same(&self, tags: &Tags, which: Range<usize>) -> bool {
+        let values = self.values();
+        which.into_iter().all(|at| tags.get(TAGS[at]).is_some_and(|value| value == values[at]))
     }
 
     /// What a resource is that bears our name.
     pub fn standing(&self, tags: &Tags) -> Standing {
-        let ours = self.tags();
-        let same = |keys: &[&str]| keys.iter().all(|key| tags.get(*key) == ours.get(*key));
-        match (same(&TAGS[..4]), tags.get(TAGS[4])) {
+        match (self.same(tags, 0..4), tags.get(TAGS[4])) {
             (true, Some(uid)) if *uid == self.uid => Standing::Ours,
             (true, Some(uid)) => Standing::Retained { cluster: self.identity.cluster().to_owned(), uid: uid.clone() },
             _ => Standing::NameConflict,
@@ -79,9 +81,7 @@ impl Owner {
     /// What a resource is that has another name: one of the same namespace, platform and item, of any cluster and any UID, is
     /// retained; nothing else is anything to us.
     pub fn former(&self, tags: &Tags) -> Option<Standing> {
-        let ours = self.tags();
-        let same = TAGS[1..4].iter().all(|key| tags.get(*key) == ours.get(*key));
-        match (same, tags.get(TAGS[0]), tags.get(TAGS[4])) {
+        match (self.same(tags, 1..4), tags.get(TAGS[0]), tags.get(TAGS[4])) {
             (true, Some(cluster), Some(uid)) => Some(Standing::Retained { cluster: cluster.clone(), uid: uid.clone() }),
             _ => None,
         }

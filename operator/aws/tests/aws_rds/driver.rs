@@ -55,9 +55,23 @@ pub fn wish() -> Wish {
     }
 }
 
+/// What a database is looked at and changed through.
+pub trait Double: Rds {
+    /// Whether the operator was killed, since it was last asked.
+    fn take_crash(&self) -> bool {
+        false
+    }
+}
+
+impl Double for FakeRds {
+    fn take_crash(&self) -> bool {
+        Self::take_crash(self)
+    }
+}
+
 /// An operator of one database. What it remembers is kept as text, as its record is.
-pub struct Operator {
-    pub rds: Arc<FakeRds>,
+pub struct Operator<R = FakeRds> {
+    pub rds: Arc<R>,
     pub clock: Clock,
     pub wish: Wish,
     pub memory: String,
@@ -69,13 +83,18 @@ pub struct Operator {
 impl Operator {
     pub fn new(wish: Wish) -> Self {
         let clock = Clock::default();
-        let rds = Arc::new(FakeRds::new(clock.clone()));
-        Self { rds, clock, wish, memory: text(&Memory::default()), forgets: false, kills: 0 }
+        Self::at(Arc::new(FakeRds::new(clock.clone())), clock, wish)
     }
 
     /// Another platform at the same account.
     pub fn beside(&self, wish: Wish) -> Self {
-        let (rds, clock) = (self.rds.clone(), self.clock.clone());
+        Self::at(self.rds.clone(), self.clock.clone(), wish)
+    }
+}
+
+impl<R: Double> Operator<R> {
+    /// One that remembers nothing.
+    pub fn at(rds: Arc<R>, clock: Clock, wish: Wish) -> Self {
         Self { rds, clock, wish, memory: text(&Memory::default()), forgets: false, kills: 0 }
     }
 

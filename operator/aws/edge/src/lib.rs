@@ -1,0 +1,15 @@
+//! The calls to AWS, through its SDK: clients, how fast they call, what their errors are, and the narrow traits of
+//! `learningplatform-aws` over them. Nothing is decided in here.
+
+mod accounts;
+mod clients;
+mod error;
+mod limits;
+pub mod rds;
+mod shared;
+
+pub use accounts::{Account, Accounts};
+pub use clients::{Clients, Endpoints, InvalidSettings, Role, Settings};
+pub use error::{NO_CREDENTIALS, told};
+pub use limits::{Limits, PATIENCE};
+pub use shared::{Seat, Shared, Windows};

@@ -1,0 +1,362 @@
+//! What stands between the SDK and the server: it lets calls fail in every way that a network and AWS know, shows states that the
+//! server passes over, and keeps a record.
+
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    task::AbortHandle,
+};
+
+/// What goes wrong with a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An error of AWS's. Not carried out.
+    Code(u16, &'static str),
+    /// The wish is refused, in these words. Not carried out.
+    Says(&'static str),
+    /// A page of somebody's on the way, without a code. Not carried out.
+    Html(u16),
+    /// The connection ends without an answer. Not carried out.
+    Closed,
+    /// Carried out; the connection ends without an answer.
+    Lost,
+    /// Carried out; the connection ends in the middle of the answer.
+    Truncated,
+    /// Carried out; the answer comes so much later.
+    Late(Duration),
+    /// A read shows what it did before the last change. Others are carried out.
+    Stale,
+}
+
+/// A change that takes its time: for so many looks an instance has this status, and refuses changes.
+#[derive(Clone, Copy, Debug)]
+pub struct Lasting {
+    /// What begins it.
+    pub operation: &'static str,
+    pub status: &'static str,
+    pub looks: u32,
+}
+
+/// A request that came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Logged {
+    pub operation: String,
+    /// The instance or group that it names.
+    pub resource: String,
+    /// Whether the server carried it out, as far as its answer tells.
+    pub done: bool,
+}
+
+type Rewrite = Box<dyn Fn(&str, String) -> String + Send>;
+type Which = Box<dyn Fn(u64) -> bool + Send>;
+type Page = Box<dyn Fn(Option<&str>) -> String + Send>;
+
+#[derive(Default)]
+struct State {
+    faults: Vec<(String, u32, Fault)>,
+    some: Option<(Which, Fault)>,
+    lasting: Vec<Lasting>,
+    /// Status and looks left, by instance.
+    changing: BTreeMap<String, (&'static str, u32)>,
+    rewrite: Option<Rewrite>,
+    pages: BTreeMap<String, Page>,
+    deleted: BTreeSet<String>,
+    requests: u64,
+    log: Vec<Logged>,
+    /// The last answers to reads, and those of before the last change.
+    last: BTreeMap<String, String>,
+    before: BTreeMap<String, String>,
+}
+
+/// The proxy. It ends when it is dropped.
+pub struct Proxy {
+    address: SocketAddr,
+    state: Arc<Mutex<State>>,
+    task: AbortHandle,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Proxy {
+    /// One before this server.
+    pub async fn start(server: SocketAddr) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+        let address = listener.local_addr().expect("it is bound");
+        let state = Arc::new(Mutex::new(State::default()));
+        let shared = state.clone();
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                // An error is a connection that ended, as it was told to or by the client.
+                tokio::spawn(serve(shared.clone(), server, stream));
+            }
+        });
+        Self { address, state, task: task.abort_handle() }
+    }
+
+    /// Where it is asked.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// So many requests of this operation fail, from the next on.
+    pub fn fail(&self, operation: &str, times: u32, fault: Fault) {
+        self.state.lock().faults.push((operation.to_owned(), times, fault));
+    }
+
+    /// The requests with these numbers fail, from 0 on.
+    pub fn fail_some(&self, which: impl Fn(u64) -> bool + Send + 'static, fault: Fault) {
+        self.state.lock().some = Some((Box::new(which), fault));
+    }
+
+    /// Changes take their time.
+    pub fn lasting(&self, lasting: &[Lasting]) {
+        self.state.lock().lasting = lasting.to_vec();
+    }
+
+    /// Answers are changed so, by operation.
+    pub fn rewrite(&self, rewrite: impl Fn(&str, String) -> String + Send + 'static) {
+        self.state.lock().rewrite = Some(Box::new(rewrite));
+    }
+
+    /// An operation is answered by this, for each marker, instead of by the server.
+    pub fn pages(&self, operation: &str, page: impl Fn(Option<&str>) -> String + Send + 'static) {
+        self.state.lock().pages.insert(operation.to_owned(), Box::new(page));
+    }
+
+    /// The requests that came.
+    pub fn log(&self) -> Vec<Logged> {
+        self.state.lock().log.clone()
+    }
+
+    /// What those of this operation named that were carried out.
+    pub fn done(&self, operation: &str) -> Vec<String> {
+        let log = self.log().into_iter();
+        log.filter(|one| one.done && one.operation == operation).map(|one| one.resource).collect()
+    }
+
+    /// How many requests that change something were passed on or refused.
+    pub fn writes(&self) -> usize {
+        self.log().iter().filter(|one| !reads(&one.operation)).count()
+    }
+}
+
+fn reads(operation: &str) -> bool {
+    ["Describe", "List", "Get"].iter().any(|start| operation.starts_with(start))
+}
+
+/// A field of a form, as AWS's Query protocol has them. The names that are asked for hold nothing that is escaped.
+fn field(body: &str, name: &str) -> Option<String> {
+    body.split('&')
+        .find_map(|pair| Some(pair.split_once('=')?.1.to_owned()).filter(|_| pair.split('=').next() == Some(name)))
+}
+
+/// A message of HTTP/1.1 whose length is told, or whose end is that of the connection.
+struct Message {
+    /// Lines of the head, without those that say how long the body is and how long the connection stays.
+    head: Vec<String>,
+    body: String,
+}
+
+impl Message {
+    async fn read(stream: &mut TcpStream) -> io::Result<Self> {
+        let mut bytes = Vec::new();
+        let end = loop {
+            if let Some(at) = bytes.windows(4).position(|four| four == b"\r\n\r\n") {
+                break at;
+            }
+            if stream.read_buf(&mut bytes).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        };
+        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
+        let mut body = bytes.split_off(end + 4);
+        let value = |name: &str| {
+            let lines = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+            lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim().to_owned()).next()
+        };
+        let length = value("content-length").and_then(|length| length.parse().ok());
+        assert!(value("transfer-encoding").is_none(), "neither side sends chunks: {head}");
+        while body.len() < length.unwrap_or(0) {
+            if stream.read_buf(&mut body).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+        }
+        let own = ["content-length:", "connection:"];
+        let is_own = |line: &&str| own.iter().any(|own| line.to_ascii_lowercase().starts_with(own));
+        let head = head.lines().filter(|line| !is_own(line)).map(str::to_owned).collect();
+        Ok(Self { head, body: String::from_utf8_lossy(&body).into_owned() })
+    }
+
+    async fn write(&self, stream: &mut TcpStream, bytes: usize) -> io::Result<()> {
+        let head = self.head.join("\r\n");
+        let head = format!("{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
+        stream.write_all(head.as_bytes()).await?;
+        stream.write_all(&self.body.as_bytes()[..bytes]).await?;
+        stream.shutdown().await
+    }
+
+    fn answer(status: u16, body: impl Into<String>) -> Self {
+        let head = vec![format!("HTTP/1.1 {status} Told"), "Content-Type: text/xml".to_owned()];
+        Self { head, body: body.into() }
+    }
+
+    /// An error in the form of the Query protocol and of REST with XML.
+    fn refusal(status: u16, code: &str, words: &str) -> Self {
+        let error = format!("<Type>Sender</Type><Code>{code}</Code><Message>{words}</Message>");
+        Self::answer(status, format!("<ErrorResponse><Error>{error}</Error><RequestId>1</RequestId></ErrorResponse>"))
+    }
+
+    fn is_success(&self) -> bool {
+        self.head.first().is_some_and(|line| line.split(' ').nth(1) == Some("200"))
+    }
+}
+
+/// One request: each connection has one.
+async fn serve(state: Arc<Mutex<State>>, server: SocketAddr, mut client: TcpStream) -> io::Result<()> {
+    let request = Message::read(&mut client).await?;
+    let form = &request.body;
+    let line = request.head.first().cloned().unwrap_or_default();
+    let path = line.rsplit_once(' ').map_or(line.as_str(), |(path, _)| path);
+    let operation = field(form, "Action").unwrap_or_else(|| path.to_owned());
+    let resource = field(form, "DBInstanceIdentifier").or_else(|| field(form, "DBParameterGroupName"));
+    let resource = resource.unwrap_or_default();
+    let (fault, told) = state.lock().meet(&operation, &resource, form);
+    let note = |done| {
+        let (operation, resource) = (operation.clone(), resource.clone());
+        state.lock().log.push(Logged { operation, resource, done });
+    };
+    let told = match fault {
+        Some(Fault::Code(status, code)) => Some(Message::refusal(status, code, "as the test wants it")),
+        Some(Fault::Says(words)) => Some(Message::refusal(400, "InvalidParameterValue", words)),
+        Some(Fault::Html(status)) => Some(Message::answer(status, "<html><body>Sorry</body></html>")),
+        Some(Fault::Stale) => state.lock().before.get(form).map(|old| Message::answer(200, old.as_str())),
+        _ => told,
+    };
+    if let Some(told) = told {
+        note(false);
+        return told.write(&mut client, told.body.len()).await;
+    }
+    if fault == Some(Fault::Closed) {
+        note(false);
+        return Ok(());
+    }
+    let mut behind = TcpStream::connect(server).await?;
+    let (head, body) = (request.head.join("\r\n"), &request.body);
+    let length = body.len();
+    let forwarded = format!("{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+    behind.write_all(forwarded.as_bytes()).await?;
+    let mut answer = Message::read(&mut behind).await?;
+    note(answer.is_success());
+    if answer.is_success() {
+        answer.body = state.lock().passed(&operation, &resource, form, answer.body);
+    }
+    match fault {
+        Some(Fault::Lost) => return Ok(()),
+        Some(Fault::Late(by)) => tokio::time::sleep(by).await,
+        _ => {}
+    }
+    let half = if fault == Some(Fault::Truncated) { 2 } else { 1 };
+    answer.write(&mut client, answer.body.len() / half).await
+}
+
+impl State {
+    /// Counts a request: what goes wrong with it, and what it is told without the server.
+    fn meet(&mut self, operation: &str, resource: &str, form: &str) -> (Option<Fault>, Option<Message>) {
+        let number = self.requests;
+        self.requests += 1;
+        let some = self.some.as_ref().filter(|(which, _)| which(number)).map(|(_, fault)| *fault);
+        // Only what was asked before the last change can be stale.
+        let asked = reads(operation) && self.before.contains_key(form);
+        let due = |(of, times, fault): &&mut (String, u32, Fault)| {
+            of == operation && *times > 0 && (asked || *fault != Fault::Stale)
+        };
+        let named = self.faults.iter_mut().find(due).map(|(_, times, fault)| {
+            *times -= 1;
+            *fault
+        });
+        let changes = self.changing.contains_key(resource) && operation.contains("DBInstance") && !reads(operation);
+        let page = self.pages.get(operation).map(|page| page(field(form, "Marker").as_deref()));
+        let told = changes.then(|| Message::refusal(400, "InvalidDBInstanceState", "it changes"));
+        (named.or(some), told.or_else(|| page.map(|page| Message::answer(200, page))))
+    }
+
+    /// What is shown of an answer.
+    fn passed(&mut self, operation: &str, resource: &str, form: &str, mut content: String) -> String {
+        if !reads(operation) {
+            self.before = self.last.clone();
+            if let Some(lasting) = self.lasting.iter().find(|lasting| lasting.operation == operation) {
+                self.changing.insert(resource.to_owned(), (lasting.status, lasting.looks));
+            }
+            if operation == "DeleteDBInstance" {
+                self.deleted.insert(resource.to_owned());
+                self.changing.remove(resource);
+            } else if operation.contains("DBInstance") {
+                self.deleted.remove(resource);
+            }
+            return content;
+        }
+        // AWS takes a replica that is gone from its source's list; the server does not.
+        for id in &self.deleted {
+            content = content.replace(&element("ReadReplicaDBInstanceIdentifier", id), "");
+        }
+        if operation == "DescribeDBInstances" {
+            for (id, (status, looks)) in &mut self.changing {
+                content = instance(&content, id, |block| {
+                    let block = within(&block, "DBInstanceStatus", status);
+                    // It has no address before it was there once.
+                    if *status == "creating" { without(&block, "Endpoint") } else { block }
+                });
+                *looks -= 1;
+            }
+            self.changing.retain(|_, (_, looks)| *looks > 0);
+        }
+        if let Some(rewrite) = &self.rewrite {
+            content = rewrite(operation, content);
+        }
+        self.last.insert(form.to_owned(), content.clone());
+        content
+    }
+}
+
+fn element(name: &str, value: &str) -> String {
+    format!("<{name}>{value}</{name}>")
+}
+
+/// An answer with one instance changed.
+pub fn instance(content: &str, id: &str, change: impl Fn(String) -> String) -> String {
+    let (begin, end) = ("<DBInstance>", "</DBInstance>");
+    let own = element("DBInstanceIdentifier", id);
+    let mut parts = content.split(begin);
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |all, part| {
+        let (block, rest) = part.split_once(end).unwrap_or((part, ""));
+        let block = if block.contains(&own) { change(block.to_owned()) } else { block.to_owned() };
+        format!("{all}{begin}{block}{end}{rest}")
+    })
+}
+
+/// Text with the first element of this name holding another value.
+pub fn within(text: &str, name: &str, value: &str) -> String {
+    let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+    let Some((before, rest)) = text.split_once(&begin) else { return text.to_owned() };
+    let Some((_, after)) = rest.split_once(&end) else { return text.to_owned() };
+    format!("{before}{begin}{value}{end}{after}")
+}
+
+fn without(text: &str, name: &str) -> String {
+    let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+    let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?.1)));
+    parts.map_or_else(|| text.to_owned(), |(before, after)| format!("{before}{after}"))
+}
