@@ -24,8 +24,7 @@ pub const KEEP: i32 = 7;
     "backup.volumeSnapshotClass says how volume snapshots are taken: set method: VolumeSnapshot, or remove it"
 ))]
 pub struct Backup {
-    /// How they are taken. Of base backups and dumps on one volume those of the other method stay, and count in `keep`, until newer
-    /// ones push them out. Volume snapshots that were taken before stay as they are. Default `BaseBackup`.
+    /// How they are taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<BackupMethod>,
 
@@ -59,20 +58,21 @@ pub struct Backup {
     pub resources: Option<Resources>,
 }
 
-/// How a backup is taken.
+/// How backups are taken. `BaseBackup`, the default: a packed copy of the server's files, and the log that follows it as it is
+/// written; restored as of any time since, by the same major version of PostgreSQL. `Logical`: the roles, and each database as of when
+/// its dump began, by `pg_dump`; restored as it is, by the same major version or a newer one. `VolumeSnapshot`: a snapshot of the
+/// primary's volume by the driver of its storage, which is what a crash at that moment would leave; restored as it is. Of base backups
+/// and dumps those of the other method stay, and count in `keep`, until newer ones push them out; volume snapshots stay as they are.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
 pub enum BackupMethod {
-    /// A packed copy of the server's files, and the log that follows it as it is written, on a volume of their own: the database can
-    /// be restored as of any time since the oldest backup, by the same major version of PostgreSQL.
+    /// The server's files and the log that follows them, on a volume of their own.
     #[default]
     BaseBackup,
-    /// The roles, and each database as of when its dump began, by `pg_dump`, on a volume of their own: restored as they are, by the
-    /// same major version or a newer one. No log is received and none is kept for them. Passwords, subscriptions and tablespaces are
-    /// left out. The role `lp_backup` may read all rows then, which a primary that was made without takes by a restart.
+    /// Dumps, on a volume of their own. No log is received and none is kept for them. Passwords, subscriptions and tablespaces are left
+    /// out. The role `lp_backup` may read all rows then, which a primary that was made without takes by a restart.
     Logical,
-    /// A snapshot of the primary's volume, by the driver of its storage: the database can be restored as of each of them, and as
-    /// of no time between. The cluster needs the API `snapshot.storage.k8s.io/v1`. A snapshot is what a crash of the primary at
-    /// that moment would leave: data and log are on the one volume, and every commit that was acknowledged by then is in it.
+    /// Snapshots of the volume. The cluster needs the API `snapshot.storage.k8s.io/v1`. Data and log are on the one volume, so that
+    /// every commit that was acknowledged by then is in it.
     VolumeSnapshot,
 }
 

@@ -260,9 +260,8 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
             "set exactly one of claim, s3 and volumeSnapshot",
         );
     }
-    for more in [json!({"backup": "b"}), json!({"targetTime": "2026-11-02T08:00:00Z"})] {
-        let mut from = json!({"volumeSnapshot": "story-main-20261102t030000z"});
-        from.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    for (field, value) in [("backup", "b"), ("targetTime", "2026-11-02T08:00:00Z")] {
+        let from = json!({"volumeSnapshot": "story-main-20261102t030000z", field: value});
         let changes = restore(from);
         case(&changes.each_ref().map(|(at, to)| (at.as_str(), to.clone())), "restoreFrom.volumeSnapshot is one moment");
     }

@@ -83,7 +83,7 @@ async fn a_snapshot_of_a_running_server_becomes_a_database_of_its_own() {
     load.reach(acknowledged + 50).await;
     let mut cut_off = copy(0);
     let at_cut_off = taken(&mut source, PRIMARY, &load, &cut_off);
-    let mut replica = copy(0);
+    let replica = copy(0);
     let at_replica = taken(&mut source, Role::Replica(0), &load, &replica);
     load.reach(at_replica + 50).await;
 

@@ -85,9 +85,12 @@ async fn a_missing_api_is_told_and_holds_nothing_up() {
     let message = condition["message"].as_str().unwrap();
     assert!(message.contains(API) && message.contains("external-snapshotter"), "{message}");
     assert!(world.api.get(SET).is_some(), "the database is made all the same");
-    for made in ["story-main-backup"] {
-        assert_eq!(world.api.get(&format!("/apis/batch/v1/namespaces/learning/cronjobs/{made}")), None);
-        assert_eq!(world.api.get(&format!("/apis/apps/v1/namespaces/learning/statefulsets/{made}")), None);
+    for path in ["batch/v1/namespaces/learning/cronjobs", "apps/v1/namespaces/learning/statefulsets"] {
+        assert_eq!(
+            world.api.get(&format!("/apis/{path}/story-main-backup")),
+            None,
+            "no receiver of the log, no base backups"
+        );
     }
 
     world.api.install(API, true);

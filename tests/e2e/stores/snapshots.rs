@@ -129,6 +129,20 @@ async fn rows(client: &tokio_postgres::Client) -> i64 {
     row.get(0)
 }
 
+/// Waits until a primary that was made of a snapshot has been restarted as one that goes on with its own data.
+async fn let_go(ns: &TestNamespace, pod: &str) {
+    let look = || async {
+        let pod = ns.api::<Pod>().get_opt(pod).await.expect("an answer").unwrap_or_default();
+        let containers = pod.spec.map(|spec| spec.containers).unwrap_or_default();
+        let mut variables = containers.into_iter().flat_map(|container| container.env.unwrap_or_default());
+        let conditions = pod.status.and_then(|status| status.conditions).unwrap_or_default();
+        let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        ready && variables.all(|variable| variable.name != "LP_RESTORE_SNAPSHOT")
+    };
+    eventually("it goes on with its own data", MADE, look, |done| *done).await;
+    ready(ns, "school").await;
+}
+
 async fn delete_platform(ns: &TestNamespace) {
     ns.api::<crds::LearningPlatform>().delete("school", &DeleteParams::background()).await.expect("a deletion");
     let pods = || async { ns.api::<Pod>().list(&ListParams::default()).await.expect("pods").items.len() };
@@ -188,6 +202,7 @@ async fn a_lost_volume_is_made_again_of_a_snapshot_with_every_row_that_was_ackno
     assert!(code(&restored) == 0 && out(&restored).contains(&format!("volumeSnapshot: {name}")), "{}", out(&restored));
     ready(&ns, "school").await;
     println!("restored beside it and ready after {:?}", begun.elapsed());
+    let_go(&ns, "school-copy-pg-0").await;
     let copied = rows(&stores.postgres("copy", "school-copy-pg-0").await).await;
     assert!(copied >= before && copied <= after, "{before} had been acknowledged, {copied} are there");
     assert_ne!(stores.secret("main", "password").await, stores.secret("copy", "password").await);
@@ -202,6 +217,7 @@ async fn a_lost_volume_is_made_again_of_a_snapshot_with_every_row_that_was_ackno
     ns.apply("school", backed_up("* * * * *", json!({"restoreFrom": {"volumeSnapshot": name}}))).await;
     ready(&ns, "school").await;
     println!("made again of the snapshot and ready after {:?}", begun.elapsed());
+    let_go(&ns, "school-main-pg-0").await;
     let primary = stores.postgres("main", "school-main-pg-0").await;
     let found = rows(&primary).await;
     assert!(found >= before && found <= after, "{before} had been acknowledged, {found} are there");

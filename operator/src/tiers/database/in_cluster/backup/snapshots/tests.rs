@@ -303,7 +303,12 @@ fn the_condition_says_what_is_wrong_first() {
     }
     let (status, _) =
         told(spec, &database.servers[0], &known(), (true, &[pending(4), ready(3)]), at("2026-11-04T04:00:00Z"));
-    let expected = StoredBackup { name: "s-3".into(), ended: "2026-11-03T03:00:02Z".into(), bytes: 1 << 30, method: Some(BackupMethod::VolumeSnapshot) };
+    let expected = StoredBackup {
+        name: "s-3".into(),
+        ended: "2026-11-03T03:00:02Z".into(),
+        bytes: 1 << 30,
+        method: Some(BackupMethod::VolumeSnapshot),
+    };
     assert_eq!((status.backups, status.next.as_deref()), (vec![expected], Some("2026-11-05T03:00:00Z")));
 }
 
