@@ -145,11 +145,12 @@ fn record(database: &InCluster, server: &Server, seen: &SeenServer, children: &C
     let archive = seen.view.as_ref().and_then(|view| view.archive);
     let now = jiff::Timestamp::now();
     backup::keep(database, &mut known, &seen.backup, (archive, promoted), now);
-    match snapshots::wished(database) {
-        Some(_) => {
-            snapshots::keep(&mut known, &seen.backup.snapshots, seen.view.as_ref().and_then(|view| view.major), now)
-        }
-        None => snapshots::forget(&mut known),
+    let answered = seen.view.as_ref().filter(|view| view.record.is_some());
+    match (snapshots::wished(database), answered) {
+        (Some(_), Some(view)) => snapshots::keep(&mut known, &seen.backup.snapshots, view.major, now),
+        // Of a server that has never answered there is nothing to be taken.
+        (Some(_), None) => {}
+        (None, _) => snapshots::forget(&mut known),
     }
     known
 }
