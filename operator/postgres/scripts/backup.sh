@@ -74,13 +74,16 @@ retain() {
       # Removal is not atomic, renaming is: a backup half removed must never look whole.
       mv "$repository/backups/$old" "$repository/backups/.$old" && rm -rf "$repository/backups/.$old" && say "let go of $old"
     done
+  base='' oldest=
   for kept in $(complete "$repository"); do
-    oldest=$(field "$repository/backups/$kept/backup.json" segment)
-    [ -z "$oldest" ] || break
+    is_logical "$repository/backups/$kept/backup.json" || {
+      base=$kept oldest=$(field "$repository/backups/$kept/backup.json" segment)
+      break
+    }
   done
   if [ -n "$oldest" ]; then
     pg_archivecleanup -x .gz "$repository/wal" "$oldest"
-  else
+  elif [ -z "$base" ] && [ "${LP_METHOD:-}" = Logical ]; then
     # Only base backups are followed by log, and none is left, nor is any on its way.
     rm -rf "$repository/wal" "$repository/receiving" && mkdir "$repository/wal" "$repository/receiving"
   fi

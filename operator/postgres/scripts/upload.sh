@@ -131,7 +131,10 @@ trim() {
     if [ ! -s "$run/$name.json" ]; then
       remote cat "$bucket/backups/$name/backup.json" >"$run/$name.json" || return 1
     fi
-    segment=$(field "$run/$name.json" segment)
+    is_logical "$run/$name.json" || {
+      segment=$(field "$run/$name.json" segment)
+      [ -n "$segment" ] || return 0
+    }
   done <"$run/names"
   if [ -z "$segment" ]; then
     # Where log is received a base backup is yet to come.
