@@ -24,7 +24,11 @@ load() {
   # Nothing need survive a crash before it is whole; then all of it is flushed.
   pg_ctl -D "$1" -w -t 86400 -s start -l "$run/load.log" -o "-c config_file=$run/postgresql.conf -c listen_addresses= \
     -c unix_socket_directories=$run/setup -c synchronous_standby_names= -c fsync=off -c autovacuum=off -c log_error_verbosity=terse \
-    -c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic"
+    -c log_statement=none -c log_min_duration_statement=-1 -c log_min_error_statement=panic" || {
+    cat "$run/load.log" >&2
+    say 'the server that backups are loaded into does not start: the next start tries again'
+    exit 1
+  }
   # The superuser is there. Up to version 15 there were grants by roles that from 16 on may not grant.
   grants=
   [ "$from" -ge 16 ] || grants='/^GRANT /s/ GRANTED BY .*;$/;/'

@@ -187,27 +187,34 @@ impl Node {
     pub fn kill(&mut self) {
         if let Some(child) = &self.child {
             let own = child.id();
-            let family = family(self.roots());
+            let family = self.freeze();
             signal("KILL", &family);
             let end = Instant::now() + Duration::from_secs(30);
-            // A server that is still there keeps the next one from starting.
-            while family.iter().filter(|pid| **pid != own).any(|pid| is_alive(*pid)) && Instant::now() < end {
+            // A server that is still there, if only as a name that nobody has taken note of, keeps the next one from starting.
+            let is_there = |pid: &u32| *pid != own && Path::new(&format!("/proc/{pid}")).exists();
+            while family.iter().any(is_there) && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
         self.wait();
     }
 
-    /// Copies the volume as it is at one moment, as the driver of a storage does: none of the container's processes runs meanwhile.
-    pub fn snapshot(&self, into: &Path) {
+    /// Stops all processes of the container where they stand, and names them.
+    fn freeze(&self) -> Vec<u32> {
         let end = Instant::now() + Duration::from_secs(30);
         // Again, because of those that were born meanwhile: their parents stand by now.
         let mut all = Vec::new();
-        while all.is_empty() || !family(self.roots()).iter().all(|pid| is_stopped(*pid)) {
-            assert!(Instant::now() < end, "they do not stop: {}", self.log());
+        while (all.is_empty() || !all_stopped(&family(self.roots()))) && Instant::now() < end {
             all = family(self.roots());
             signal("STOP", &all);
         }
+        all
+    }
+
+    /// Copies the volume as it is at one moment, as the driver of a storage does: none of the container's processes runs meanwhile.
+    pub fn snapshot(&self, into: &Path) {
+        let all = self.freeze();
+        assert!(all_stopped(&all), "they do not stop: {}", self.log());
         let _ = fs::remove_dir(into);
         let copied = Command::new("cp").arg("-a").arg(self.dir.join("volume")).arg(into).status().unwrap();
         signal("CONT", &all);
@@ -292,12 +299,9 @@ fn signal(name: &str, pids: &[u32]) {
     let _ = Command::new("kill").arg(format!("-{name}")).args(pids).stderr(Stdio::null()).status();
 }
 
-fn is_alive(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
-}
-
-fn is_stopped(pid: u32) -> bool {
-    fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, |stat| stat.contains(") T ") || stat.contains(") Z "))
+fn all_stopped(pids: &[u32]) -> bool {
+    let is_stopped = |stat: String| stat.contains(") T ") || stat.contains(") Z ");
+    pids.iter().all(|pid| fs::read_to_string(format!("/proc/{pid}/stat")).map_or(true, is_stopped))
 }
 
 /// Processes and their descendants.
