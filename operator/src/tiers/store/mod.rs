@@ -135,7 +135,8 @@ pub fn made_for(object: &impl ResourceExt) -> Option<&str> {
     object.labels().get(COMPONENT).map(String::as_str)
 }
 
-/// The newest revision of each StatefulSet of a store; of one whose controller has not seen its newest form, none.
+/// The newest revision of each StatefulSet of a store; none of any as long as the controller has not seen the newest form of one: a
+/// primary whose replicas do not look outdated yet would be restarted before them.
 pub fn revisions(children: &Children, id: &str) -> BTreeMap<String, String> {
     let sets = children.of(id).into_iter().filter(|object| object.kind == Kind::StatefulSet);
     let revision = |name: &str| {
@@ -144,7 +145,8 @@ pub fn revisions(children: &Children, id: &str) -> BTreeMap<String, String> {
         let current = status.observed_generation == set.metadata.generation;
         status.update_revision.filter(|_| current)
     };
-    sets.filter_map(|set| Some((set.name.clone(), revision(&set.name)?))).collect()
+    let all: Option<BTreeMap<_, _>> = sets.map(|set| Some((set.name.clone(), revision(&set.name)?))).collect();
+    all.unwrap_or_default()
 }
 
 /// Whether the controller of each StatefulSet of a store has seen its newest form.
@@ -171,4 +173,36 @@ pub fn asked(ctx: &Context, lp: &ValidPlatform, server: &str) -> Option<Asked> {
         let shown = ctx.scaling.get(&app.key)?.published.bottleneck.as_ref()?.shown.clone()?;
         (*shown.tier == *server).then(|| Asked { app: app.key.app.as_str().into(), figure: shown.figure })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::ObjectId;
+    use kube::core::DynamicObject;
+    use serde_json::json;
+
+    /// A StatefulSet of the store `main` in its second form, of which its controller has seen the `observed` one.
+    fn set(name: &str, observed: i64) -> (ObjectId, DynamicObject) {
+        let object = Kind::StatefulSet
+            .object(&json!({
+                "metadata": {"name": name, "generation": 2, "labels": {(COMPONENT): "main"}},
+                "spec": {"serviceName": name, "selector": {}, "template": {}},
+                "status": {"replicas": 1, "observedGeneration": observed, "updateRevision": format!("{name}-{observed}")},
+            }))
+            .expect("an object");
+        (ObjectId { kind: Kind::StatefulSet, name: name.to_owned() }, object)
+    }
+
+    #[test]
+    fn revisions_are_known_of_all_sets_or_of_none() {
+        let found = |sets: [(ObjectId, DynamicObject); 2]| {
+            let children = Children(sets.into());
+            (revisions(&children, "main"), rolled(&children, "main"))
+        };
+        let all = BTreeMap::from([("pg".to_owned(), "pg-2".to_owned()), ("ro".to_owned(), "ro-2".to_owned())]);
+        assert_eq!(found([set("pg", 2), set("ro", 2)]), (all, true));
+        // The replicas' pods would not look outdated, and the primary be restarted before them.
+        assert_eq!(found([set("pg", 2), set("ro", 1)]), (BTreeMap::new(), false));
+    }
 }
