@@ -38,8 +38,8 @@ impl Writer {
         Ok(true)
     }
 
-    /// Makes a claim: for a volume that is there, or for one that is made of a snapshot. Not by server-side apply: its fields can never change, so the operator must not
-    /// be asked for them when it later applies the size alone.
+    /// Makes a claim: for a volume that is there, or for one that is made of a snapshot. Not by server-side apply: its fields can
+    /// never change, so the operator must not be asked for them when it later applies the size alone.
     ///
     /// # Errors
     /// What the API server answers.

@@ -257,7 +257,7 @@ fn in_cluster_items(lp: &ValidPlatform) -> impl Iterator<Item = &InCluster> {
 
 /// The snapshots of databases that are more than are to be kept, the oldest first. One that a database is still to be made of stays.
 pub fn surplus<'a>(lp: &'a ValidPlatform, children: &'a Children) -> Vec<&'a DynamicObject> {
-    let sources = in_cluster_items(lp).filter_map(|item| in_cluster::awaited(item, children));
+    let sources = in_cluster_items(lp).filter_map(|item| in_cluster::backup::source::awaited(item, children));
     let sources: BTreeSet<&str> = sources.collect();
     let of_item = |item: &'a InCluster| {
         item.servers.iter().flat_map(move |server| in_cluster::backup::snapshots::surplus(children, item, server))

@@ -12,9 +12,7 @@ pub mod status;
 use super::PORT;
 use crate::{
     context::Context,
-    error::Error,
     keeper::{StoreKey, beside::Beside, database::DatabaseView},
-    kinds::Kind,
     naming::object_name,
     secrets::{Lack, Reader},
     tiers::{
@@ -38,7 +36,6 @@ use backup::snapshots::Source;
 use crds::tiers::database::{Database, InClusterDatabase};
 use decide::tier_size::Asked;
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, core::DynamicObject};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -270,7 +267,7 @@ pub async fn observe(
         Err(lack) => (None, Err(lack)),
     };
     // A database without the volume that it is to be made of would begin empty.
-    let source = source(ctx, children, database).await;
+    let source = backup::source::of(ctx, children, database).await;
     let passwords = source.as_ref().map_err(Clone::clone).and(passwords);
     let mut rotation = None;
     let restored = servers.iter().flat_map(|server| &server.record).any(|record| record.contains_key(record::RESTORED));
@@ -306,37 +303,6 @@ pub async fn observe(
         volumes: Kept::default(),
         source: source.unwrap_or_default(),
     }
-}
-
-/// The snapshot that a database is still to be made of: only one that has never had data is.
-pub fn awaited<'a>(database: &'a InCluster, children: &Children) -> Option<&'a str> {
-    let name = database.spec.restore_from.as_ref()?.volume_snapshot.as_deref()?;
-    let mut records = database.servers.iter().filter_map(|server| record::of(children, &server.object_name));
-    let has_data = records.any(|record| record.contains_key(SYSTEM_IDENTIFIER));
-    (!has_data).then_some(name)
-}
-
-/// The snapshot that the volume of a database is to be made of now, unless it has been.
-async fn source(ctx: &Context, children: &Children, database: &InCluster) -> Result<Option<Source>, Lack> {
-    let Some((name, server)) = awaited(database, children).zip(database.servers.first()) else { return Ok(None) };
-    let kind = Kind::VolumeSnapshot;
-    let claim = server.primary_claim();
-    if let Some(there) = children.get(Kind::PersistentVolumeClaim, &claim) {
-        let made_of = there.data.pointer("/spec/dataSource/name").and_then(|name| name.as_str());
-        return backup::snapshots::made_of(name, &claim, made_of).map(|()| None).map_err(Lack::NotYet);
-    }
-    let served = ctx.capabilities.now().volume_snapshot;
-    let found = match children.get(kind, name).filter(|_| served) {
-        Some(found) => Some(Ok(Some(found.clone()))),
-        None if served => {
-            let api: Api<DynamicObject> =
-                Api::namespaced_with(ctx.client.clone(), &database.namespace, &kind.resource());
-            let found = api.get_opt(name).await;
-            Some(found.map_err(|error| Error::api("get", kind.as_str(), name, error).to_string()))
-        }
-        None => None,
-    };
-    backup::snapshots::source(name, found).map(Some).map_err(Lack::NotYet)
 }
 
 /// Whether a pooler that is no longer wished must stay: pods of apps may still be led to it.

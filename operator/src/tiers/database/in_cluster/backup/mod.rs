@@ -4,6 +4,7 @@ pub mod bucket;
 pub(in crate::tiers::database) mod cron;
 pub mod objects;
 pub mod snapshots;
+pub mod source;
 
 use super::{InCluster, Server};
 use crate::{

@@ -138,7 +138,6 @@ fn template(database: &InCluster, server: &Server, spec: &Backup, role: &str, sh
         env("PGDATA", "/nonexistent"),
         env_field("POD_NAME", "metadata.name"),
     ];
-    // Of other backups the pods stay as they were made by earlier versions.
     environment.extend(method(spec));
     let of_bucket = spec.s3.as_ref().filter(|_| shared.is_some());
     environment.extend(of_bucket.into_iter().flat_map(|to| bucket::waiting(database, server, to)));
