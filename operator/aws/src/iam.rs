@@ -48,39 +48,92 @@ pub const RDS: &[Grant] = {
         reads("DescribeDBParameterGroups", "rds:DescribeDBParameterGroups", &["pg:*"]),
         reads("DescribeDBParameters", "rds:DescribeDBParameters", GROUPS),
         reads("DescribeDBSnapshots", "rds:DescribeDBSnapshots", &["db:*", "snapshot:*"]),
-        Grant { call: "ListTagsForResource", action: "rds:ListTagsForResource", on: GROUPS, only: Reading },
-        Grant { call: "CreateDBInstance", action: "rds:CreateDBInstance", on: MADE, only: Tagging },
-        Grant {
-            call: "CreateDBInstanceReadReplica",
-            action: "rds:CreateDBInstanceReadReplica",
-            on: MADE,
-            only: Tagging,
-        },
-        Grant {
-            call: "RestoreDBInstanceFromDBSnapshot",
-            action: "rds:RestoreDBInstanceFromDBSnapshot",
-            on: RESTORED,
-            only: Tagging,
-        },
-        Grant { call: "CreateDBParameterGroup", action: "rds:CreateDBParameterGroup", on: GROUPS, only: Tagging },
+        grant("ListTagsForResource", "rds:ListTagsForResource", GROUPS, Reading),
+        grant("CreateDBInstance", "rds:CreateDBInstance", MADE, Tagging),
+        grant("CreateDBInstanceReadReplica", "rds:CreateDBInstanceReadReplica", MADE, Tagging),
+        grant("RestoreDBInstanceFromDBSnapshot", "rds:RestoreDBInstanceFromDBSnapshot", RESTORED, Tagging),
+        grant("CreateDBParameterGroup", "rds:CreateDBParameterGroup", GROUPS, Tagging),
         // Tags in a call that makes something are asked for as if they were set by themselves.
-        Grant { call: "AddTagsToResource", action: "rds:AddTagsToResource", on: TAGGED, only: Tagging },
-        Grant { call: "ModifyDBInstance", action: "rds:ModifyDBInstance", on: INSTANCES, only: Ours },
-        Grant {
-            call: "ModifyDBInstance",
-            action: "rds:ModifyDBInstance",
-            on: &["og:*", "pg:*", "subgrp:*"],
-            only: Used,
-        },
-        Grant { call: "ModifyDBParameterGroup", action: "rds:ModifyDBParameterGroup", on: GROUPS, only: Ours },
-        Grant { call: "ResetDBParameterGroup", action: "rds:ResetDBParameterGroup", on: GROUPS, only: Ours },
-        Grant { call: "DeleteDBParameterGroup", action: "rds:DeleteDBParameterGroup", on: GROUPS, only: Ours },
-        Grant { call: "DeleteDBInstance", action: "rds:DeleteDBInstance", on: INSTANCES, only: Ours },
+        grant("AddTagsToResource", "rds:AddTagsToResource", TAGGED, Tagging),
+        grant("ModifyDBInstance", "rds:ModifyDBInstance", INSTANCES, Ours),
+        grant("ModifyDBInstance", "rds:ModifyDBInstance", &["og:*", "pg:*", "subgrp:*"], Used),
+        grant("ModifyDBParameterGroup", "rds:ModifyDBParameterGroup", GROUPS, Ours),
+        grant("ResetDBParameterGroup", "rds:ResetDBParameterGroup", GROUPS, Ours),
+        grant("DeleteDBParameterGroup", "rds:DeleteDBParameterGroup", GROUPS, Ours),
+        grant("DeleteDBInstance", "rds:DeleteDBInstance", INSTANCES, Ours),
         // The final snapshot.
-        Grant { call: "DeleteDBInstance", action: "rds:CreateDBSnapshot", on: INSTANCES, only: Ours },
-        Grant { call: "DeleteDBInstance", action: "rds:CreateDBSnapshot", on: &["snapshot:lp-*"], only: Used },
+        grant("DeleteDBInstance", "rds:CreateDBSnapshot", INSTANCES, Ours),
+        grant("DeleteDBInstance", "rds:CreateDBSnapshot", &["snapshot:lp-*"], Used),
     ]
 };
+
+/// The calls to ElastiCache, by AWS's service authorization reference. Tags of a group are asked for on its members, too.
+pub const ELASTICACHE: &[Grant] = {
+    use Only::{Ours, Tagging, Used};
+    const GROUPS: &[&str] = &["replicationgroup:lp-*"];
+    const PARAMETERS: &[&str] = &["parametergroup:lp-*"];
+    const USERS: &[&str] = &["user:lp-*"];
+    const USER_GROUPS: &[&str] = &["usergroup:lp-*"];
+    /// What a group is made with: parameters, subnets and a snapshot may be the user's.
+    const MADE: &[&str] = &["replicationgroup:lp-*", "cluster:lp-*"];
+    const MADE_WITH: &[&str] = &["parametergroup:*", "snapshot:*", "subnetgroup:*", "usergroup:lp-*"];
+    const TAGGED: &[&str] = &[
+        "replicationgroup:lp-*",
+        "cluster:lp-*",
+        "parametergroup:lp-*",
+        "snapshot:lp-*",
+        "user:lp-*",
+        "usergroup:lp-*",
+    ];
+    const WITH_TAGS: &[&str] =
+        &["parametergroup:lp-*", "replicationgroup:*", "snapshot:*", "user:lp-*", "usergroup:lp-*"];
+    &[
+        reads("DescribeReplicationGroups", "elasticache:DescribeReplicationGroups", &["replicationgroup:*"]),
+        reads("DescribeCacheClusters", "elasticache:DescribeCacheClusters", &["cluster:*"]),
+        reads("DescribeSnapshots", "elasticache:DescribeSnapshots", &["snapshot:*"]),
+        reads("DescribeUsers", "elasticache:DescribeUsers", &["user:*"]),
+        reads("DescribeUserGroups", "elasticache:DescribeUserGroups", &["usergroup:*"]),
+        reads("DescribeCacheParameterGroups", "elasticache:DescribeCacheParameterGroups", &["parametergroup:*"]),
+        reads("DescribeCacheParameters", "elasticache:DescribeCacheParameters", PARAMETERS),
+        reads("DescribeEvents", "elasticache:DescribeEvents", ANYTHING),
+        reads("ListTagsForResource", "elasticache:ListTagsForResource", WITH_TAGS),
+        grant("CreateReplicationGroup", "elasticache:CreateReplicationGroup", MADE, Tagging),
+        grant("CreateReplicationGroup", "elasticache:CreateReplicationGroup", MADE_WITH, Used),
+        grant("CreateCacheParameterGroup", "elasticache:CreateCacheParameterGroup", PARAMETERS, Tagging),
+        grant("CreateUser", "elasticache:CreateUser", USERS, Tagging),
+        grant("CreateUserGroup", "elasticache:CreateUserGroup", USER_GROUPS, Tagging),
+        grant("CreateUserGroup", "elasticache:CreateUserGroup", USERS, Used),
+        // Tags in a call that makes something are asked for as if they were set by themselves.
+        grant("AddTagsToResource", "elasticache:AddTagsToResource", TAGGED, Tagging),
+        grant("ModifyReplicationGroup", "elasticache:ModifyReplicationGroup", GROUPS, Ours),
+        grant("ModifyReplicationGroup", "elasticache:ModifyReplicationGroup", &["parametergroup:*"], Used),
+        grant("IncreaseReplicaCount", "elasticache:IncreaseReplicaCount", GROUPS, Ours),
+        grant("DecreaseReplicaCount", "elasticache:DecreaseReplicaCount", GROUPS, Ours),
+        grant(
+            "ModifyReplicationGroupShardConfiguration",
+            "elasticache:ModifyReplicationGroupShardConfiguration",
+            GROUPS,
+            Ours,
+        ),
+        grant("DeleteReplicationGroup", "elasticache:DeleteReplicationGroup", GROUPS, Ours),
+        // The final snapshot.
+        grant("DeleteReplicationGroup", "elasticache:DeleteReplicationGroup", &["snapshot:lp-*"], Used),
+        grant("ModifyCacheParameterGroup", "elasticache:ModifyCacheParameterGroup", PARAMETERS, Ours),
+        grant("ResetCacheParameterGroup", "elasticache:ResetCacheParameterGroup", PARAMETERS, Ours),
+        grant("DeleteCacheParameterGroup", "elasticache:DeleteCacheParameterGroup", PARAMETERS, Ours),
+        grant("ModifyUser", "elasticache:ModifyUser", USERS, Ours),
+        grant("DeleteUser", "elasticache:DeleteUser", USERS, Ours),
+        grant("ModifyUserGroup", "elasticache:ModifyUserGroup", &["user:lp-*", "usergroup:lp-*"], Ours),
+        grant("DeleteUserGroup", "elasticache:DeleteUserGroup", USER_GROUPS, Ours),
+    ]
+};
+
+/// For an action that AWS knows no resources of: it is asked for on `*`, which no ARN matches.
+const ANYTHING: &[&str] = &["*"];
+
+const fn grant(call: &'static str, action: &'static str, on: &'static [&'static str], only: Only) -> Grant {
+    Grant { call, action, on, only }
+}
 
 const fn reads(call: &'static str, action: &'static str, on: &'static [&'static str]) -> Grant {
     Grant { call, action, on, only: Only::Reading }
@@ -136,7 +189,10 @@ pub fn policy(table: &[Grant], mode: Mode, scope: &Scope) -> Policy {
         Statement {
             sid: format!("{only:?}{}", at + 1),
             effect: "Allow",
-            resource: on.iter().map(|on| format!("arn:{partition}:{service}:{region}:{account}:{on}")).collect(),
+            resource: match on {
+                ANYTHING => vec!["*".to_owned()],
+                _ => on.iter().map(|on| format!("arn:{partition}:{service}:{region}:{account}:{on}")).collect(),
+            },
             action,
             condition: equals.into_iter().collect(),
         }

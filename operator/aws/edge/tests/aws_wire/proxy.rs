@@ -1,6 +1,7 @@
 //! What stands between the SDK and the server: it lets calls fail in every way that a network and AWS know, shows states that the
-//! server passes over, and keeps a record.
+//! server passes over, does what the server does not ([`habits`]), and keeps a record.
 
+use crate::habits;
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -36,7 +37,7 @@ pub enum Fault {
     Stale,
 }
 
-/// A change that takes its time: for so many looks an instance has this status, and refuses changes.
+/// A change that takes its time: for so many looks an instance or replication group has this status, and refuses changes.
 #[derive(Clone, Copy, Debug)]
 pub struct Lasting {
     /// What begins it.
@@ -49,8 +50,10 @@ pub struct Lasting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
     pub operation: String,
-    /// The instance or group that it names.
+    /// What it names.
     pub resource: String,
+    /// What it asks for, as it is on the wire.
+    pub form: String,
     /// Whether the server carried it out, as far as its answer tells.
     pub done: bool,
 }
@@ -64,7 +67,7 @@ struct State {
     faults: Vec<(String, u32, Fault)>,
     some: Option<(Which, Fault)>,
     lasting: Vec<Lasting>,
-    /// Status and looks left, by instance.
+    /// Status and looks left, by instance or replication group.
     changing: BTreeMap<String, (&'static str, u32)>,
     rewrite: Option<Rewrite>,
     pages: BTreeMap<String, Page>,
@@ -157,7 +160,7 @@ fn reads(operation: &str) -> bool {
 }
 
 /// A field of a form, as AWS's Query protocol has them. The names that are asked for hold nothing that is escaped.
-fn field(body: &str, name: &str) -> Option<String> {
+pub fn field(body: &str, name: &str) -> Option<String> {
     body.split('&')
         .find_map(|pair| Some(pair.split_once('=')?.1.to_owned()).filter(|_| pair.split('=').next() == Some(name)))
 }
@@ -199,6 +202,15 @@ impl Message {
         Ok(Self { head, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
+    /// Sends this head with another body to a server.
+    async fn ask(&self, server: SocketAddr, body: &str) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(server).await?;
+        let (head, length) = (self.head.join("\r\n"), body.len());
+        let request = format!("{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await?;
+        Self::read(&mut stream).await
+    }
+
     async fn write(&self, stream: &mut TcpStream, bytes: usize) -> io::Result<()> {
         let head = self.head.join("\r\n");
         let head = format!("{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
@@ -230,12 +242,11 @@ async fn serve(state: Arc<Mutex<State>>, server: SocketAddr, mut client: TcpStre
     let line = request.head.first().cloned().unwrap_or_default();
     let path = line.rsplit_once(' ').map_or(line.as_str(), |(path, _)| path);
     let operation = field(form, "Action").unwrap_or_else(|| path.to_owned());
-    let resource = field(form, "DBInstanceIdentifier").or_else(|| field(form, "DBParameterGroupName"));
-    let resource = resource.unwrap_or_default();
+    let resource = NAMES.iter().find_map(|name| field(form, name)).unwrap_or_default();
     let (fault, told) = state.lock().meet(&operation, &resource, form);
     let note = |done| {
-        let (operation, resource) = (operation.clone(), resource.clone());
-        state.lock().log.push(Logged { operation, resource, done });
+        let (operation, resource, form) = (operation.clone(), resource.clone(), form.clone());
+        state.lock().log.push(Logged { operation, resource, form, done });
     };
     let told = match fault {
         Some(Fault::Code(status, code)) => Some(Message::refusal(status, code, "as the test wants it")),
@@ -252,14 +263,13 @@ async fn serve(state: Arc<Mutex<State>>, server: SocketAddr, mut client: TcpStre
         note(false);
         return Ok(());
     }
-    let mut behind = TcpStream::connect(server).await?;
-    let (head, body) = (request.head.join("\r\n"), &request.body);
-    let length = body.len();
-    let forwarded = format!("{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-    behind.write_all(forwarded.as_bytes()).await?;
-    let mut answer = Message::read(&mut behind).await?;
+    let mut answer = request.ask(server, form).await?;
     note(answer.is_success());
     if answer.is_success() {
+        for besides in habits::besides(&operation, form, &answer.body) {
+            request.ask(server, &besides).await?;
+        }
+        answer.body = habits::corrected(&operation, answer.body);
         answer.body = state.lock().passed(&operation, &resource, form, answer.body);
     }
     match fault {
@@ -286,9 +296,20 @@ impl State {
             *times -= 1;
             *fault
         });
-        let changes = self.changing.contains_key(resource) && operation.contains("DBInstance") && !reads(operation);
+        let changes = self.changing.contains_key(resource) && !reads(operation);
+        let code = match operation {
+            _ if changes && operation.contains("DBInstance") => Some("InvalidDBInstanceState"),
+            _ if changes && operation.contains("Replica") => Some("InvalidReplicationGroupState"),
+            // AWS tells tags of what is available only, and takes none of the rest.
+            "ListTagsForResource" | "AddTagsToResource" => {
+                let arn = field(form, "ResourceName").unwrap_or_default();
+                let changes = self.changing.keys().any(|id| arn.ends_with(&format!("replicationgroup%3A{id}")));
+                changes.then_some("InvalidReplicationGroupState")
+            }
+            _ => None,
+        };
         let page = self.pages.get(operation).map(|page| page(field(form, "Marker").as_deref()));
-        let told = changes.then(|| Message::refusal(400, "InvalidDBInstanceState", "it changes"));
+        let told = code.map(|code| Message::refusal(400, code, "it changes"));
         (named.or(some), told.or_else(|| page.map(|page| Message::answer(200, page))))
     }
 
@@ -322,6 +343,13 @@ impl State {
             }
             self.changing.retain(|_, (_, looks)| *looks > 0);
         }
+        if operation == "DescribeReplicationGroups" {
+            for (id, (status, looks)) in &mut self.changing {
+                content = group(&content, id, |block| within(&block, "Status", status));
+                *looks -= 1;
+            }
+            self.changing.retain(|_, (_, looks)| *looks > 0);
+        }
         if let Some(rewrite) = &self.rewrite {
             content = rewrite(operation, content);
         }
@@ -330,20 +358,40 @@ impl State {
     }
 }
 
+/// Names of resources in forms.
+const NAMES: [&str; 6] = [
+    "DBInstanceIdentifier",
+    "DBParameterGroupName",
+    "ReplicationGroupId",
+    "CacheParameterGroupName",
+    "UserGroupId",
+    "UserId",
+];
+
 fn element(name: &str, value: &str) -> String {
     format!("<{name}>{value}</{name}>")
 }
 
 /// An answer with one instance changed.
 pub fn instance(content: &str, id: &str, change: impl Fn(String) -> String) -> String {
-    let (begin, end) = ("<DBInstance>", "</DBInstance>");
     let own = element("DBInstanceIdentifier", id);
-    let mut parts = content.split(begin);
+    each(content, "DBInstance", |block| if block.contains(&own) { change(block) } else { block })
+}
+
+/// An answer with one replication group changed.
+pub fn group(content: &str, id: &str, change: impl Fn(String) -> String) -> String {
+    let own = element("ReplicationGroupId", id);
+    each(content, "ReplicationGroup", |block| if block.contains(&own) { change(block) } else { block })
+}
+
+/// Text with each element of this name holding something else.
+pub fn each(content: &str, name: &str, change: impl Fn(String) -> String) -> String {
+    let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+    let mut parts = content.split(&begin);
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |all, part| {
-        let (block, rest) = part.split_once(end).unwrap_or((part, ""));
-        let block = if block.contains(&own) { change(block.to_owned()) } else { block.to_owned() };
-        format!("{all}{begin}{block}{end}{rest}")
+        let (block, rest) = part.split_once(&end).unwrap_or((part, ""));
+        format!("{all}{begin}{}{end}{rest}", change(block.to_owned()))
     })
 }
 
