@@ -15,7 +15,7 @@ pub struct Grant {
     pub call: &'static str,
     /// The action: that of the call, or another that AWS looks for beside it.
     pub action: &'static str,
-    /// On what: the end of an ARN of the service, in account and region.
+    /// On what: the end of an ARN of the service, in account and region; or `*`, where the action takes no resource.
     pub on: &'static [&'static str],
     /// Under which condition.
     pub only: Only,
@@ -32,6 +32,8 @@ pub enum Only {
     Ours,
     /// It is used by something else that is ours, and has no tag of ours.
     Used,
+    /// It takes no tags that a condition could ask for. Names and comments say whose it is, and the operator goes by them.
+    Untagged,
 }
 
 /// The calls to RDS, by AWS's service authorization reference.
@@ -95,7 +97,7 @@ pub const ELASTICACHE: &[Grant] = {
         reads("DescribeUserGroups", "elasticache:DescribeUserGroups", &["usergroup:*"]),
         reads("DescribeCacheParameterGroups", "elasticache:DescribeCacheParameterGroups", &["parametergroup:*"]),
         reads("DescribeCacheParameters", "elasticache:DescribeCacheParameters", PARAMETERS),
-        reads("DescribeEvents", "elasticache:DescribeEvents", ANYTHING),
+        reads("DescribeEvents", "elasticache:DescribeEvents", ALL),
         reads("ListTagsForResource", "elasticache:ListTagsForResource", WITH_TAGS),
         grant("CreateReplicationGroup", "elasticache:CreateReplicationGroup", MADE, Tagging),
         grant("CreateReplicationGroup", "elasticache:CreateReplicationGroup", MADE_WITH, Used),
@@ -128,12 +130,95 @@ pub const ELASTICACHE: &[Grant] = {
     ]
 };
 
-/// For an action that AWS knows no resources of: it is asked for on `*`, which no ARN matches.
-const ANYTHING: &[&str] = &["*"];
-
 const fn grant(call: &'static str, action: &'static str, on: &'static [&'static str], only: Only) -> Grant {
     Grant { call, action, on, only }
 }
+
+/// What CloudFront's calls for a distribution need beside it, by AWS's service authorization reference: policies, access
+/// controls and functions. Their ids are AWS's, so that only a function can be told by its name.
+pub const CLOUDFRONT_COMPANIONS: &[Grant] = {
+    use Only::Untagged;
+    const CACHE: &[&str] = &["cache-policy/*"];
+    const REQUESTS: &[&str] = &["origin-request-policy/*"];
+    const HEADERS: &[&str] = &["response-headers-policy/*"];
+    const CONTROLS: &[&str] = &["origin-access-control/*"];
+    const FUNCTIONS: &[&str] = &["function/lp-*"];
+    const fn writes(call: &'static str, action: &'static str, on: &'static [&'static str]) -> Grant {
+        Grant { call, action, on, only: Untagged }
+    }
+    &[
+        reads("ListCachePolicies", "cloudfront:ListCachePolicies", ALL),
+        reads("ListOriginRequestPolicies", "cloudfront:ListOriginRequestPolicies", ALL),
+        reads("ListResponseHeadersPolicies", "cloudfront:ListResponseHeadersPolicies", ALL),
+        reads("ListOriginAccessControls", "cloudfront:ListOriginAccessControls", ALL),
+        reads("ListFunctions", "cloudfront:ListFunctions", ALL),
+        reads("GetCachePolicy", "cloudfront:GetCachePolicy", CACHE),
+        reads("GetOriginRequestPolicy", "cloudfront:GetOriginRequestPolicy", REQUESTS),
+        reads("GetResponseHeadersPolicy", "cloudfront:GetResponseHeadersPolicy", HEADERS),
+        reads("GetOriginAccessControl", "cloudfront:GetOriginAccessControl", CONTROLS),
+        reads("DescribeFunction", "cloudfront:DescribeFunction", FUNCTIONS),
+        // Nothing can be said of what is not there yet.
+        writes("CreateCachePolicy", "cloudfront:CreateCachePolicy", ALL),
+        writes("CreateOriginRequestPolicy", "cloudfront:CreateOriginRequestPolicy", ALL),
+        writes("CreateResponseHeadersPolicy", "cloudfront:CreateResponseHeadersPolicy", ALL),
+        writes("CreateOriginAccessControl", "cloudfront:CreateOriginAccessControl", ALL),
+        writes("CreateFunction", "cloudfront:CreateFunction", ALL),
+        writes("PublishFunction", "cloudfront:PublishFunction", FUNCTIONS),
+        writes("DeleteCachePolicy", "cloudfront:DeleteCachePolicy", CACHE),
+        writes("DeleteOriginRequestPolicy", "cloudfront:DeleteOriginRequestPolicy", REQUESTS),
+        writes("DeleteResponseHeadersPolicy", "cloudfront:DeleteResponseHeadersPolicy", HEADERS),
+        writes("DeleteOriginAccessControl", "cloudfront:DeleteOriginAccessControl", CONTROLS),
+        writes("DeleteFunction", "cloudfront:DeleteFunction", FUNCTIONS),
+    ]
+};
+
+/// The calls to CloudFront for distributions of our own, beside [`CLOUDFRONT_COMPANIONS`].
+pub const CLOUDFRONT_OWN: &[Grant] = {
+    use Only::{Ours, Tagging, Used};
+    &[
+        reads("ListDistributions", "cloudfront:ListDistributions", ALL),
+        reads("ListTagsForResource", "cloudfront:ListTagsForResource", DISTRIBUTIONS),
+        reads("GetDistribution", "cloudfront:GetDistribution", DISTRIBUTIONS),
+        Grant { call: "CreateDistributionWithTags", action: "cloudfront:CreateDistribution", on: ALL, only: Tagging },
+        Grant { call: "TagResource", action: "cloudfront:TagResource", on: DISTRIBUTIONS, only: Tagging },
+        Grant { call: "UpdateDistribution", action: "cloudfront:UpdateDistribution", on: DISTRIBUTIONS, only: Ours },
+        // Where an origin of the distribution's is in a VPC.
+        Grant { call: "UpdateDistribution", action: "cloudfront:GetVpcOrigin", on: VPC_ORIGINS, only: Used },
+        Grant { call: "DeleteDistribution", action: "cloudfront:DeleteDistribution", on: DISTRIBUTIONS, only: Ours },
+        Grant { call: "CreateInvalidation", action: "cloudfront:CreateInvalidation", on: DISTRIBUTIONS, only: Ours },
+    ]
+};
+
+/// The calls to CloudFront for behaviours and origins in somebody else's distribution, beside [`CLOUDFRONT_COMPANIONS`]. It bears no
+/// tag of ours: who knows its id names it in the policy in place of the star.
+pub const CLOUDFRONT_ATTACHED: &[Grant] = {
+    use Only::{Untagged, Used};
+    &[
+        reads("ListDistributions", "cloudfront:ListDistributions", ALL),
+        reads("ListTagsForResource", "cloudfront:ListTagsForResource", DISTRIBUTIONS),
+        reads("GetDistribution", "cloudfront:GetDistribution", DISTRIBUTIONS),
+        Grant {
+            call: "UpdateDistribution",
+            action: "cloudfront:UpdateDistribution",
+            on: DISTRIBUTIONS,
+            only: Untagged,
+        },
+        Grant { call: "UpdateDistribution", action: "cloudfront:GetVpcOrigin", on: VPC_ORIGINS, only: Used },
+        Grant {
+            call: "CreateInvalidation",
+            action: "cloudfront:CreateInvalidation",
+            on: DISTRIBUTIONS,
+            only: Untagged,
+        },
+    ]
+};
+
+/// Of actions that cannot be bound to a resource.
+const ALL: &[&str] = &["*"];
+const DISTRIBUTIONS: &[&str] = &["distribution/*"];
+const VPC_ORIGINS: &[&str] = &["vpcorigin/*"];
+/// A service whose ARNs name no region.
+const GLOBAL: &str = "cloudfront";
 
 const fn reads(call: &'static str, action: &'static str, on: &'static [&'static str]) -> Grant {
     Grant { call, action, on, only: Only::Reading }
@@ -171,28 +256,30 @@ struct Statement {
     condition: BTreeMap<&'static str, BTreeMap<String, String>>,
 }
 
-/// The least that `mode` needs of the calls in a table. What publishes a plan only reads, as what observes does.
-pub fn policy(table: &[Grant], mode: Mode, scope: &Scope) -> Policy {
+/// The least that `mode` needs of the calls in the tables of a service. What publishes a plan only reads, as what observes does.
+pub fn policy<'a>(tables: impl IntoIterator<Item = &'a Grant>, mode: Mode, scope: &Scope) -> Policy {
     let mut groups: BTreeMap<(Only, &[&str]), BTreeSet<&'static str>> = BTreeMap::new();
-    for grant in table.iter().filter(|grant| mode == Mode::Apply || grant.only == Only::Reading) {
+    for grant in tables.into_iter().filter(|grant| mode == Mode::Apply || grant.only == Only::Reading) {
         groups.entry((grant.only, grant.on)).or_default().insert(grant.action);
     }
     let statement = groups.into_iter().enumerate().map(|(at, ((only, on), action))| {
         let key = match only {
             Only::Tagging => Some(format!("aws:RequestTag/{}", TAGS[0])),
             Only::Ours => Some(format!("aws:ResourceTag/{}", TAGS[0])),
-            Only::Reading | Only::Used => None,
+            Only::Reading | Only::Used | Only::Untagged => None,
         };
         let equals = key.map(|key| ("StringEquals", BTreeMap::from([(key, scope.cluster.clone())])));
         let service = action.first().and_then(|action| action.split(':').next()).unwrap_or_default();
         let Scope { partition, account, region, .. } = scope;
+        let region = if service == GLOBAL { "" } else { region };
+        let resource = |on: &&str| match *on {
+            "*" => "*".to_owned(),
+            on => format!("arn:{partition}:{service}:{region}:{account}:{on}"),
+        };
         Statement {
             sid: format!("{only:?}{}", at + 1),
             effect: "Allow",
-            resource: match on {
-                ANYTHING => vec!["*".to_owned()],
-                _ => on.iter().map(|on| format!("arn:{partition}:{service}:{region}:{account}:{on}")).collect(),
-            },
+            resource: on.iter().map(resource).collect(),
             action,
             condition: equals.into_iter().collect(),
         }

@@ -59,3 +59,46 @@ fn what_is_used_without_a_tag_is_always_used_by_something_that_is_ours() {
         }
     }
 }
+
+fn cloudfront(table: &'static [Grant], mode: Mode) -> Policy {
+    let scope = Scope {
+        partition: "aws".into(),
+        account: "123456789012".into(),
+        region: "eu-central-1".into(),
+        cluster: "blue".into(),
+    };
+    policy(table.iter().chain(iam::CLOUDFRONT_COMPANIONS), mode, &scope)
+}
+
+#[test]
+fn the_policies_of_distributions() {
+    insta::assert_json_snapshot!("cloudfront_own_apply", cloudfront(iam::CLOUDFRONT_OWN, Mode::Apply));
+    insta::assert_json_snapshot!("cloudfront_attached_apply", cloudfront(iam::CLOUDFRONT_ATTACHED, Mode::Apply));
+    insta::assert_json_snapshot!("cloudfront_observe", cloudfront(iam::CLOUDFRONT_OWN, Mode::Observe));
+    for table in [iam::CLOUDFRONT_OWN, iam::CLOUDFRONT_ATTACHED] {
+        assert_eq!(cloudfront(table, Mode::Plan), cloudfront(iam::CLOUDFRONT_OWN, Mode::Observe), "both read the same");
+    }
+}
+
+#[test]
+fn a_distribution_is_only_changed_where_it_bears_our_tag_and_somebody_elses_is_neither_made_nor_deleted() {
+    for table in [iam::CLOUDFRONT_OWN, iam::CLOUDFRONT_ATTACHED, iam::CLOUDFRONT_COMPANIONS] {
+        for grant in table {
+            let (_, action) = grant.action.split_once(':').expect("of a service");
+            let reads = ["Describe", "Get", "List"].iter().any(|start| action.starts_with(start));
+            assert_eq!(reads && grant.call == action, grant.only == Only::Reading, "{grant:?}");
+            // To make one with tags has no action of its own.
+            let own = table.iter().any(|other| other.call == grant.call && other.action.ends_with(grant.call));
+            assert!(own || grant.call == "CreateDistributionWithTags", "{grant:?}");
+            let creates = action.starts_with("Create") && action != "CreateInvalidation";
+            assert_eq!(grant.on == ["*"], creates || action.starts_with("List") && action != "ListTagsForResource");
+        }
+    }
+    for grant in iam::CLOUDFRONT_OWN.iter().filter(|grant| grant.only != Only::Reading && grant.only != Only::Used) {
+        let makes = ["CreateDistributionWithTags", "TagResource"].contains(&grant.call);
+        assert_eq!(grant.only, if makes { Only::Tagging } else { Only::Ours }, "{grant:?}");
+    }
+    let attached: BTreeSet<&str> =
+        iam::CLOUDFRONT_ATTACHED.iter().filter(|one| one.only == Only::Untagged).map(|one| one.call).collect();
+    assert_eq!(attached, BTreeSet::from(["CreateInvalidation", "UpdateDistribution"]));
+}

@@ -3,6 +3,7 @@
 
 mod accounts;
 mod clients;
+pub mod cloudfront;
 pub mod elasticache;
 mod error;
 mod limits;

@@ -2,8 +2,7 @@
 //! the same end, nothing made twice, nothing left over, nothing lost.
 
 use crate::{
-    driver::{Operator, has},
-    scenarios::{at, patterns},
+    driver::{Operator, at, has, patterns},
     wishes::{self, SECRET, managed, ten_k, wish},
 };
 use aws_fake::{Fault, cloudfront::Durations};

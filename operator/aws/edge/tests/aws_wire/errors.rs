@@ -22,7 +22,7 @@ async fn clients(bench: &Bench, change: impl FnOnce(Settings) -> Settings) -> Cl
 async fn told_by_all(bench: &Bench, clients: &Clients, fault: Fault) -> [Error; 3] {
     bench.proxy.fail("DescribeDBInstances", 1, fault);
     bench.proxy.fail("DescribeReplicationGroups", 1, fault);
-    bench.proxy.fail("GET /2020-05-31/distribution", 1, fault);
+    bench.proxy.fail("ListDistributions", 1, fault);
     let rds = clients.rds.describe_db_instances().send().await.expect_err("it fails");
     let elasticache = clients.elasticache.describe_replication_groups().send().await.expect_err("it fails");
     let cloudfront = clients.cloudfront.list_distributions().send().await.expect_err("it fails");
