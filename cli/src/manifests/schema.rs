@@ -59,7 +59,19 @@ static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
 });
 
 /// What to write where a pattern is not matched.
-const REMEDIES: [(&str, &str); 27] = [
+const REMEDIES: [(&str, &str); 36] = [
+    ("^[a-z0-9-]+$", "write a region as AWS does, such as eu-central-1"),
+    ("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", "write the ARN of a role, such as arn:aws:iam::123456789012:role/name"),
+    ("^[0-9a-f]{16}$", "write the plan's hash from the status, such as 0123456789abcdef"),
+    (r"^db\.[a-z0-9.-]+$", "write a class of RDS, such as db.t4g.medium"),
+    ("^[a-z0-9]+$", "write a kind of volume in lower case, such as gp3"),
+    (r"^[0-9]{2}(\.[0-9]+)?$", "write a version in quotes, such as 17 or 17.4"),
+    ("^sg-[0-9a-z]+$", "write the id of a security group, such as sg-0a1b2c3d"),
+    ("^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$", "write a window in UTC, such as 03:00-03:30"),
+    (
+        "^(mon|tue|wed|thu|fri|sat|sun):[0-2][0-9]:[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):[0-2][0-9]:[0-5][0-9]$",
+        "write a window in UTC, such as sun:04:00-sun:04:30",
+    ),
     (r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "write a duration in h, m, s and ms, such as 90s or 1h30m"),
     (
         r"^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod autoscaling;
+pub mod aws;
 pub mod backup;
 pub mod bucket;
 pub mod cache;
@@ -15,5 +16,6 @@ pub mod in_cluster;
 pub mod jobs;
 pub mod pod;
 pub mod pooler;
+pub mod rds;
 pub mod server_tls;
 pub mod uses;
