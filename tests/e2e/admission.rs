@@ -98,6 +98,17 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
     };
     let database = |fields: Value| server("inCluster", fields);
     let delegated = |fields: Value| server("cloudNativePG", fields);
+    let at_aws = |region: &str, fields: Value| {
+        let mut rds = json!({
+            "instanceClass": "db.t4g.medium", "allocatedStorage": 20, "engineVersion": "17",
+            "authorities": {"name": "rds", "key": "ca.crt"},
+        });
+        for (field, value) in fields.as_object().expect("an object") {
+            rds[field] = value.clone();
+        }
+        json!({"aws": {"region": region}, "databases": [{"name": "main", "rds": rds}]})
+    };
+    let at_rds = |fields: Value| at_aws("eu-central-1", fields);
     let volume = |storage: &str| json!({"volume": {"storage": storage}});
     let class = |name: &str| json!({"volume": {"storage": "2Gi", "storageClass": name}});
     let secret = |name: &str| json!({"tls": {"secret": {"name": name}}});
@@ -144,6 +155,14 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
             Some("cloudNativePG.database cannot be changed"),
         ),
         (delegated(none.clone()), delegated(volume("1Gi")), Some("volume.storage must not be lowered")),
+        (
+            at_rds(none.clone()),
+            at_rds(json!({"allocatedStorage": 19})),
+            Some("rds.allocatedStorage must not be lowered"),
+        ),
+        (at_rds(none.clone()), at_rds(json!({"allocatedStorage": 21, "engineVersion": "18"})), None),
+        (at_rds(none.clone()), at_rds(json!({"database": "school"})), Some("rds.database cannot be changed")),
+        (at_rds(none.clone()), at_aws("eu-west-1", none.clone()), Some("aws.region cannot be changed")),
         // Another provider, or none: no rule's matter. What becomes of the data is told by DataWouldBeLeftBehind.
         (database(none.clone()), delegated(volume("1Gi")), None),
         (database(none.clone()), external, None),
