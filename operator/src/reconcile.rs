@@ -398,7 +398,7 @@ async fn prune(ctx: &Context, orphans: &[(&ObjectId, &DynamicObject)]) -> Vec<Er
 /// A resource that does not even have the form of one: its status says which field.
 async fn reject(platform: &LearningPlatform, invalid: &InvalidObject, ctx: &Context) -> Result<Outcome> {
     if platform.metadata.deletion_timestamp.is_some() {
-        return Ok(Outcome::Skipped);
+        return release::release(platform, ctx).await;
     }
     let (field, problem) = culprit(platform, ctx).await.unwrap_or_else(|| ("spec".to_owned(), invalid.error.clone()));
     let error = Error::InvalidSpec { field, problem };

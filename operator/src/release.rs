@@ -17,7 +17,7 @@ use crate::{
         carry_out,
         database::{
             Provider,
-            rds::{self, objects::policy},
+            rds::{self, objects::record_map},
         },
         steps,
         store::{Identity, StoreTier, made_for, record},
@@ -28,10 +28,11 @@ use aws::rds::Memory;
 use crds::{
     LearningPlatform,
     status::{ConditionType, LearningPlatformStatus, Reason},
+    tiers::aws::AwsDeletionPolicy,
 };
 use k8s_openapi::jiff::Timestamp;
-use kube::ResourceExt;
-use std::sync::Arc;
+use kube::{ResourceExt, core::DynamicObject};
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Whether a platform is held back.
 pub fn is_held_back(platform: &LearningPlatform) -> bool {
@@ -109,9 +110,16 @@ pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outco
                 continue;
             }
         };
+        let refused = account::check(&key, &recorded.account, &ctx.settings).into_iter().next();
+        let refused = refused.map(|problem| problem.problem);
+        if let Some(why) = refused.or_else(|| recorded.elsewhere(&recorded.account, &ctx.settings.cluster_name)) {
+            left.push((orders.item.clone(), why));
+            continue;
+        }
         let view = ctx.rds.view(store);
         if let Some(view) = view.as_ref().filter(|view| view.memory != recorded.memory) {
-            plan.extend(remembered(platform, &store.object_name, &children, recorded, view));
+            let recorded = Recorded { memory: view.memory.clone(), ..recorded.clone() };
+            plan.extend(remembered(platform, &store.object_name, &children, &recorded, true));
         }
         let done = view.as_ref().is_some_and(|view| view.finished && view.memory == recorded.memory);
         if !(done && answered.contains(store)) {
@@ -119,45 +127,61 @@ pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outco
         }
     }
     if left.is_empty() {
+        let found = released.iter().filter_map(|(store, found)| Some((store, &found.as_ref().ok()?.1)));
+        let last: Vec<_> = found
+            .map(|(store, recorded)| (remembered(platform, &store.object_name, &children, recorded, false), recorded))
+            .collect();
+        for (steps, recorded) in last {
+            let written = write(platform, ctx, &children, &steps).await?;
+            // Where nothing is left at AWS nothing is left to know of it.
+            if recorded.deletion != AwsDeletionPolicy::Retain {
+                for (id, map) in &written {
+                    ctx.writer.delete(id.kind, map).await?;
+                }
+            }
+        }
         ctx.writer.finalizer(&Owner::of(platform), false).await?;
         ctx.rds.remove(&key);
         tracing::info!(platform = %key, "nothing of it is left at AWS that its policies do not leave there");
         return Ok(Outcome::Skipped);
     }
-    if !plan.is_empty() {
-        let bare = bare(platform, ctx)?;
-        let outcome = carry_out(ctx, &bare, &children, &plan).await;
-        if let Some((_, error)) = outcome.failures.into_iter().next() {
-            return Err(error);
-        }
-    }
+    write(platform, ctx, &children, &plan).await?;
     ctx.writer.status(platform, &status(platform, &left, ctx)).await?;
     Ok(Outcome::Waiting)
 }
 
-/// The platform without its spec, which may be invalid by now.
-fn bare(platform: &LearningPlatform, ctx: &Context) -> Result<ValidPlatform> {
+/// Writes records.
+async fn write(
+    platform: &LearningPlatform,
+    ctx: &Context,
+    children: &Children,
+    plan: &[crate::tiers::Step],
+) -> Result<BTreeMap<ObjectId, DynamicObject>> {
+    // Without its spec, which may be invalid by now.
     let bare = LearningPlatform { metadata: platform.metadata.clone(), ..LearningPlatform::default() };
-    validate(&bare, &ctx.settings)
+    let outcome = carry_out(ctx, &validate(&bare, &ctx.settings)?, children, &plan.to_vec()).await;
+    match outcome.failures.into_iter().next() {
+        Some((_, error)) => Err(error),
+        None => Ok(outcome.applied),
+    }
 }
 
-/// The record with what its keeper wants to be written down.
+/// The record with what is to be written down; `held` until what is at AWS was seen to.
 fn remembered(
     platform: &LearningPlatform,
     object_name: &str,
     children: &Children,
     recorded: &Recorded<Memory>,
-    view: &RdsView,
+    held: bool,
 ) -> Vec<crate::tiers::Step> {
     let id = ObjectId { kind: Kind::ConfigMap, name: record::name(object_name) };
     let (Some(map), Some(mut record)) = (children.0.get(&id), record::of(children, object_name)) else {
         return Vec::new();
     };
     let Some(item) = made_for(map) else { return Vec::new() };
-    let recorded = Recorded { memory: view.memory.clone(), ..recorded.clone() };
     let identity = Identity { platform: platform.name_any(), id: item.to_owned(), tier: StoreTier::Database };
     let written = recorded.write(&mut record, rds::RUNNER);
-    let map = written.and_then(|()| record::config_map(&identity, object_name, policy(recorded.deletion), &record));
+    let map = written.and_then(|()| record_map(&identity, object_name, &record, held));
     steps(item, [map])
 }
 

@@ -7,7 +7,7 @@ use crate::{
 };
 use crds::LearningPlatform;
 use kube::{
-    Api, Resource,
+    Api, Resource, ResourceExt,
     api::{ApiResource, Patch, PatchParams},
     core::DynamicObject,
 };
@@ -29,17 +29,32 @@ impl Writer {
         // Untyped: one whose spec is invalid is held back, and let go, all the same.
         let resource = ApiResource::erase::<LearningPlatform>(&());
         let api: Api<DynamicObject> = Api::namespaced_with(self.client.clone(), &platform.key.namespace, &resource);
-        let finalizers: &[&str] = if wanted { &[FINALIZER] } else { &[] };
-        let body = json!({
-            "apiVersion": LearningPlatform::api_version(&()),
-            "kind": LearningPlatform::kind(&()),
-            "metadata": { "name": name, "uid": platform.uid, "finalizers": finalizers },
-        });
-        let params = PatchParams::apply(FieldManager::Finalizer.as_str()).force();
-        match api.patch(&name, &params, &Patch::Apply(body)).await {
-            Ok(_) => Ok(()),
+        let manager = FieldManager::Finalizer.as_str();
+        let done = if wanted {
+            let body = json!({
+                "apiVersion": LearningPlatform::api_version(&()),
+                "kind": LearningPlatform::kind(&()),
+                "metadata": { "name": name, "uid": platform.uid, "finalizers": [FINALIZER] },
+            });
+            api.patch(&name, &PatchParams::apply(manager).force(), &Patch::Apply(body)).await.map(drop)
+        } else {
+            // Not by what was applied: whoever has written the list, too, would hold ours there.
+            let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+            match api.get(&name).await {
+                Ok(live) if live.uid().as_ref() == Some(&platform.uid) => {
+                    let others: Vec<&String> = live.finalizers().iter().filter(|other| *other != FINALIZER).collect();
+                    let version = live.resource_version();
+                    let body = json!({ "metadata": { "resourceVersion": version, "finalizers": others } });
+                    api.patch(&name, &params, &Patch::Merge(body)).await.map(drop)
+                }
+                // Another one has taken the name.
+                Ok(_) => Ok(()),
+                Err(error) => Err(error),
+            }
+        };
+        match done {
             Err(kube::Error::Api(answer)) if answer.code == 404 && !wanted => Ok(()),
-            Err(error) => Err(Error::api("patch", "LearningPlatform", name, error)),
+            done => done.map_err(|error| Error::api("patch", "LearningPlatform", name, error)),
         }
     }
 }

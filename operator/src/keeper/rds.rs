@@ -8,7 +8,7 @@ use crate::{
     tiers::{aws::told, store::StoreTier},
 };
 use aws::{
-    Condition, Kind,
+    Condition, Kind, Mode, Troubles,
     rds::{Call, Memory, Rds, View, Wish, observe, plan},
 };
 use aws_edge::{Account, Settings, rds::Seat};
@@ -86,6 +86,9 @@ pub struct RdsView {
 pub struct Remembered {
     /// What the plan does; None before the first round, when what is written down counts.
     known: Option<Memory>,
+    /// While AWS cannot be looked at: the errors, until when it is not asked again, and for which generation. It is not written
+    /// down: each failure would wake a pass, and each pass this keeper.
+    blind: Option<(Troubles, Timestamp, i64)>,
     /// What is sent as soon as it is written down what it may do.
     pending: Option<Pending>,
     at: Option<At>,
@@ -151,19 +154,34 @@ impl Keep for RdsKeeper {
             memory.known = Some(known.clone());
             return Round { view: RdsView { memory: known, ..before }, figures: (), next: WORKING };
         }
-        let seen = match observe(seat, &orders.wish, &known).await {
+        let generation = orders.wish.generation;
+        if let Some((_, until, of)) = &memory.blind
+            && *of == generation
+            && now < *until
+        {
+            let wait = until.duration_since(now).try_into().unwrap_or(AFTER_ERROR);
+            return Round { view: before, figures: (), next: wait };
+        }
+        // To a suspended platform nothing is done, and nothing is written down as if it were.
+        let wish = match orders.wish.mode {
+            Mode::Apply if !orders.acts => Wish { mode: Mode::Plan, ..orders.wish.clone() },
+            _ => orders.wish.clone(),
+        };
+        let seen = match observe(seat, &wish, &known).await {
             Ok(seen) => seen,
             Err(error) => {
                 ctx.metrics.round_failed(StoreTier::Database, RoundFailure::Act);
                 tracing::info!(store = %key, %error, "AWS cannot be looked at");
-                let wait = known.troubles.unseen(&error, orders.wish.generation, now);
-                let conditions = known.troubles.conditions().collect();
-                memory.known = Some(known.clone());
-                let view = RdsView { memory: known, conditions, ..before };
-                return Round { view, figures: (), next: wait.max(AFTER_ERROR) };
+                let mut troubles = memory.blind.take().map(|(troubles, ..)| troubles).unwrap_or_default();
+                let wait = troubles.unseen(&error, generation, now).max(AFTER_ERROR);
+                let conditions = troubles.conditions().collect();
+                let until = now.checked_add(wait).unwrap_or(Timestamp::MAX);
+                memory.blind = Some((troubles, until, generation));
+                return Round { view: RdsView { memory: known, conditions, ..before }, figures: (), next: wait };
             }
         };
-        let step = plan(&orders.wish, &seen, &known, now);
+        memory.blind = None;
+        let step = plan(&wish, &seen, &known, now);
         known = step.remember;
         let mut next = step.requeue;
         if let Some(call) = step.send.filter(|_| orders.acts) {

@@ -1,6 +1,7 @@
 //! The life of a platform on a real API server: what is missing and heals, what is edited by hand, what fails half way,
 //! what is taken away, and what is never written.
 
+mod aws;
 mod chart;
 mod classes;
 mod conditions;

@@ -7,6 +7,8 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// Key of the record: the account and the region, as JSON. They are for good: elsewhere there are other data.
 const ACCOUNT: &str = "AWS_ACCOUNT";
+/// Key of the record: the name of the cluster that it was made under, which its names at AWS come from.
+const CLUSTER: &str = "AWS_CLUSTER";
 /// Key of the record: how far the operator goes.
 const MODE: &str = "AWS_MODE";
 /// Key of the record: what becomes of the data.
@@ -19,12 +21,30 @@ const MEMORY: &str = "AWS_MEMORY";
 pub struct Recorded<M> {
     /// Where it is.
     pub account: Aws,
+    /// The name of the cluster that it was made under.
+    pub cluster: String,
     /// How far the operator goes.
     pub mode: AwsMode,
     /// What becomes of the data.
     pub deletion: AwsDeletionPolicy,
     /// What the plan remembers.
     pub memory: M,
+}
+
+impl<M> Recorded<M> {
+    /// Why nothing may be done about it from here: in another account, in another region, and under the name of another cluster
+    /// there are other data.
+    pub fn elsewhere(&self, account: &Aws, cluster: &str) -> Option<String> {
+        let number = |account: &Aws| account.role_arn.as_ref().and_then(|arn| arn.split(':').nth(4).map(str::to_owned));
+        let region = &self.account.region;
+        if account.region != *region || number(account) != number(&self.account) {
+            let whose = number(&self.account).unwrap_or_else(|| "the operator's own".to_owned());
+            return Some(format!("its data are in region {region} of account {whose}: set spec.aws back to that"));
+        }
+        (cluster != self.cluster).then(|| {
+            format!("it was made under --cluster-name={}, and the operator's is {cluster}: set it back", self.cluster)
+        })
+    }
 }
 
 impl<M: Serialize + DeserializeOwned> Recorded<M> {
@@ -39,6 +59,7 @@ impl<M: Serialize + DeserializeOwned> Recorded<M> {
         }
         Ok(Self {
             account: read(record, ACCOUNT)?,
+            cluster: read(record, CLUSTER)?,
             mode: read(record, MODE)?,
             deletion: read(record, DELETION)?,
             memory: read(record, MEMORY)?,
@@ -52,6 +73,7 @@ impl<M: Serialize + DeserializeOwned> Recorded<M> {
     pub fn write(&self, record: &mut Record, runner: &str) -> Result<(), serde_json::Error> {
         record.insert(record::RUNNER.to_owned(), runner.to_owned());
         record.insert(ACCOUNT.to_owned(), serde_json::to_string(&self.account)?);
+        record.insert(CLUSTER.to_owned(), serde_json::to_string(&self.cluster)?);
         record.insert(MODE.to_owned(), serde_json::to_string(&self.mode)?);
         record.insert(DELETION.to_owned(), serde_json::to_string(&self.deletion)?);
         record.insert(MEMORY.to_owned(), serde_json::to_string(&self.memory)?);

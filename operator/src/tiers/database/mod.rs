@@ -212,7 +212,7 @@ impl Tier for Databases {
         // The names of replicas are known when AWS has been asked again.
         let unseen = rds_items(lp).filter(|item| {
             let seen = seen.rds.get(&item.name);
-            seen.is_none_or(|seen| seen.held.is_some() || seen.passwords.is_err() || seen.view.is_none())
+            seen.is_none_or(|seen| seen.held.is_some() || seen.passwords.is_err() || !seen.is_found())
         });
         let held = held.chain(unseen.flat_map(|item| children.of(&item.identity.id)));
         // CloudNativePG deletes the volumes with a Cluster, so none is ever removed by a pass.

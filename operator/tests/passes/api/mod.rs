@@ -362,7 +362,7 @@ fn change(
                 for field in ["apiVersion", "kind"] {
                     object[field] = body[field].clone();
                 }
-            } else if path.contains("/persistentvolumes/") {
+            } else if path.contains("/persistentvolumes/") || path.contains("/learningplatforms/") {
                 let version = &body["metadata"]["resourceVersion"];
                 if !version.is_null() && *version != before["metadata"]["resourceVersion"] {
                     return (409, failure(409, "Conflict", "the object has been modified"));

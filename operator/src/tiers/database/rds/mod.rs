@@ -156,10 +156,8 @@ pub async fn observe(
         Ok(recorded) => (recorded, None),
         Err(problem) => (None, Some(format!("ConfigMap {}: {problem}", record::name(&database.object_name)))),
     };
-    let moved = recorded.as_ref().filter(|recorded| recorded.account != database.account).map(|recorded| {
-        let region = &recorded.account.region;
-        format!("its data are in the account and region that it was made in ({region}): set spec.aws back to that")
-    });
+    let cluster = database.owner.identity.cluster();
+    let moved = recorded.as_ref().and_then(|recorded| recorded.elsewhere(&database.account, cluster));
     let left = left.holds(&database.identity.id).then(|| left.remedy(StoreTier::Database));
     let has_data = recorded.as_ref().is_some_and(|recorded| recorded.memory.seen);
     let keys = [PASSWORD, OPERATOR_PASSWORD];
@@ -234,6 +232,11 @@ impl Seen {
         let now = self.view.as_ref().filter(|view| view.login_works).and_then(|view| view.at.endpoint.clone());
         let now = now.and_then(|at| Some(Address { host: at.address, port: u16::try_from(at.port).ok()? }));
         now.or_else(|| Address::parse(self.record.as_ref()?.get(ENDPOINT)?, PORT).ok())
+    }
+
+    /// Whether AWS was asked, and has it. Until then the names of its replicas stay as they are.
+    pub fn is_found(&self) -> bool {
+        self.view.as_ref().is_some_and(|view| view.at.identifier.is_some())
     }
 
     /// How apps reach it. Before the apps can log in they wait.

@@ -2,10 +2,14 @@
 
 use super::{ENDPOINT, RUNNER, Rds, Seen};
 use crate::{
+    apply::FINALIZER,
     kinds::Kind,
     tiers::{
         aws::recorded::Recorded,
-        store::{auth, record},
+        store::{
+            Identity, auth,
+            record::{self, Record},
+        },
     },
 };
 use crds::tiers::{aws::AwsDeletionPolicy, in_cluster::DeletionPolicy};
@@ -14,8 +18,8 @@ use serde_json::json;
 
 type Built = Result<DynamicObject, serde_json::Error>;
 
-/// What becomes of passwords and record when the platform is deleted: they stay where the data do, and can be gone on with.
-pub fn policy(policy: AwsDeletionPolicy) -> DeletionPolicy {
+/// What becomes of the passwords when the platform is deleted: they stay where the data do, and can be gone on with.
+fn policy(policy: AwsDeletionPolicy) -> DeletionPolicy {
     match policy {
         AwsDeletionPolicy::Retain => DeletionPolicy::Retain,
         AwsDeletionPolicy::Snapshot | AwsDeletionPolicy::Delete => DeletionPolicy::Delete,
@@ -30,18 +34,27 @@ pub fn objects(database: &Rds, seen: &Seen) -> Vec<Built> {
     let Ok(passwords) = &seen.passwords else { return Vec::new() };
     let policy = policy(database.spec.deletion_policy.unwrap_or_default());
     let mut objects = vec![auth::secret(&database.identity, &database.object_name, policy, passwords)];
-    objects.extend(record(database, seen, policy));
+    objects.extend(record(database, seen));
     objects.extend(services(database, seen));
     objects
 }
 
+/// The record. It goes neither with the platform nor with the namespace: what is at AWS would be known to nobody. `held` until that
+/// was seen to.
+pub fn record_map(identity: &Identity, object_name: &str, record: &Record, held: bool) -> Built {
+    let mut map = record::config_map(identity, object_name, DeletionPolicy::Retain, record)?;
+    map.metadata.finalizers = held.then(|| vec![FINALIZER.to_owned()]);
+    Ok(map)
+}
+
 /// What is kept: what was, and what its keeper has to be written down since.
-fn record(database: &Rds, seen: &Seen, policy: DeletionPolicy) -> Option<Built> {
+fn record(database: &Rds, seen: &Seen) -> Option<Built> {
     let memory = seen.view.as_ref().map(|view| view.memory.clone());
     let memory = memory.or_else(|| seen.recorded.as_ref().map(|recorded| recorded.memory.clone()))?;
     let mut record = seen.record.clone().unwrap_or_default();
     let recorded = Recorded {
         account: database.account.clone(),
+        cluster: database.owner.identity.cluster().to_owned(),
         mode: database.spec.control.mode.unwrap_or_default(),
         deletion: database.spec.deletion_policy.unwrap_or_default(),
         memory,
@@ -52,13 +65,15 @@ fn record(database: &Rds, seen: &Seen, policy: DeletionPolicy) -> Option<Built> 
     if let Some(endpoint) = seen.endpoint() {
         record.insert(ENDPOINT.to_owned(), endpoint.to_string());
     }
-    Some(record::config_map(&database.identity, &database.object_name, policy, &record))
+    Some(record_map(&database.identity, &database.object_name, &record, true))
 }
 
 /// A name for each numbered address, whether it has a replica of its own or leads to the primary.
 fn services(database: &Rds, seen: &Seen) -> Vec<Built> {
-    let Some(primary) = seen.endpoint() else { return Vec::new() };
-    let replicas = seen.view.as_ref().map(|view| view.at.replicas.as_slice()).unwrap_or_default();
+    let (Some(primary), Some(view)) = (seen.endpoint(), seen.view.as_ref().filter(|_| seen.is_found())) else {
+        return Vec::new();
+    };
+    let replicas = view.at.replicas.as_slice();
     let target = |number: u32| {
         let of_replica = replicas.iter().find(|(index, _)| *index == number).and_then(|(_, at)| at.as_ref());
         of_replica.map_or_else(|| primary.host.clone(), |at| at.address.clone())

@@ -69,7 +69,8 @@ pub fn orders(database: &Rds, generation: i64, seen: &Seen, children: &Children,
 
 /// What is written down by now.
 fn stored(children: &Children, object_name: &str) -> Option<Memory> {
-    Recorded::of(&record::of(children, object_name)?).ok().map(|recorded| recorded.memory)
+    let record = record::of(children, object_name).filter(|record| !record.contains_key(record::ABANDONED))?;
+    Recorded::of(&record).ok().map(|recorded| recorded.memory)
 }
 
 /// What is wanted where the platform is deleted: all that its records tell of, each as its policy says. What a user allows for it
@@ -97,15 +98,18 @@ pub fn released(
                 database.renamed_from.as_deref().unwrap_or(&database.name) == item && database.rds.is_some()
             });
             let spec = named.and_then(|database| database.rds.as_ref());
+            let policy = spec.map_or(recorded.deletion, |spec| spec.deletion_policy.unwrap_or_default());
+            let recorded = Recorded { deletion: policy, ..recorded };
             let wish = Wish {
                 owner,
                 generation: platform.metadata.generation.unwrap_or_default(),
-                mode: control::mode(Some(recorded.mode)),
+                // The user's last word, which no pass may have written down.
+                mode: control::mode(spec.map_or(Some(recorded.mode), |spec| spec.control.mode)),
                 approved: spec.and_then(|spec| spec.control.approve.clone()),
                 allow: spec.map(|spec| control::allow(&spec.control)).unwrap_or_default(),
                 adopt: false,
                 deleted: true,
-                deletion_policy: control::deletion(recorded.deletion),
+                deletion_policy: control::deletion(policy),
                 spec: Spec::default(),
             };
             let orders = Orders {

@@ -1,0 +1,54 @@
+//! A platform with a database at AWS, on a real API server and a server that speaks AWS's protocol.
+
+#[expect(dead_code, reason = "accounts are for tests that share a server")]
+#[path = "../../../operator/aws/edge/tests/aws_wire/server.rs"]
+mod server;
+
+use super::*;
+use crds::LearningPlatform;
+use kube::{ResourceExt, api::DeleteParams};
+
+/// A deletion is over when nothing was seen at AWS for half a minute.
+const GONE: Duration = Duration::from_secs(240);
+
+#[tokio::test]
+async fn a_platform_is_held_back_until_its_database_at_aws_is_gone() {
+    let ns = TestNamespace::create("rds").await;
+    let server = server::Server::shared();
+    let url = format!("http://{}", server.address());
+    let (allowed, cluster) = (format!("--allowed-aws-endpoint={url}"), format!("--cluster-name={}", ns.name));
+    let _operator = Operator::start(&ns, &[FLAGS, &[&allowed, &cluster]].concat()).await;
+    let key = rcgen::KeyPair::generate().expect("a key");
+    let authority = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
+    put_secret(&ns, "rds", "ca.crt", &authority.pem()).await;
+    let spec = json!({
+        "aws": {"region": "eu-central-1", "endpoints": {"rds": url}},
+        "databases": [{"name": "main", "rds": {
+            "instanceClass": "db.t4g.medium", "allocatedStorage": 20, "engineVersion": "16", "backupRetentionDays": 1,
+            "authorities": {"name": "rds", "key": "ca.crt"}, "deletionPolicy": "Delete",
+        }}],
+    });
+    ns.apply("records", spec).await;
+    let identifier = || async {
+        let databases = ns.platform("records").await.status.unwrap_or_default().databases;
+        databases.first().and_then(|database| database.aws.as_ref()?.identifier.clone())
+    };
+    eventually("the instance is there", SOON, identifier, Option::is_some).await;
+    assert_eq!(ns.platform("records").await.finalizers(), ["learningplatform.dev/aws"]);
+    // Somebody else's finalizer stays when ours goes.
+    let platforms = ns.api::<LearningPlatform>();
+    let theirs = json!({"metadata": {"finalizers": ["learningplatform.dev/aws", "example.com/theirs"]}});
+    platforms.patch("records", &PatchParams::default(), &Patch::Merge(&theirs)).await.expect("a second finalizer");
+
+    platforms.delete("records", &DeleteParams::default()).await.expect("the deletion begins");
+    let waits = || ns.condition("records", "Ready");
+    let told = |ready: &Option<(String, String, String)>| {
+        ready.as_ref().is_some_and(|(_, reason, message)| reason == "Deleting" && message.contains("at AWS: main"))
+    };
+    eventually("it says what it waits for", SOON, waits, told).await;
+    let finalizers = || async { ns.platform("records").await.finalizers().to_vec() };
+    eventually("ours is gone", GONE, finalizers, |left| *left == ["example.com/theirs"]).await;
+    let none = json!({"metadata": {"finalizers": null}});
+    platforms.patch("records", &PatchParams::default(), &Patch::Merge(&none)).await.expect("the end");
+    ns.delete().await;
+}
