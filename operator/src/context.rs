@@ -14,7 +14,7 @@ use crate::{
 use kube::Client;
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-/// What AWS is asked at most by default (P): a fifth of the steady rates at which RDS and ElastiCache are known to throttle.
+/// What AWS is asked at most by default (P). AWS publishes no rate of these services.
 pub const AWS_RATE: aws::Rate = aws::Rate { per_second: 5.0, burst: 20.0 };
 
 /// Every setting of the operator, from flags and environment.

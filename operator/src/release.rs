@@ -12,7 +12,7 @@ use crate::{
     naming::{Owner, PlatformKey},
     reconcile,
     tiers::{
-        Children,
+        Children, Plan,
         aws::{account, recorded::Recorded, told},
         carry_out,
         database::{
@@ -98,10 +98,17 @@ pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outco
         return Ok(Outcome::Skipped);
     }
     let children = reconcile::children(ctx, &key).await?;
-    let released = rds::released(platform, |item| owner(platform, &ctx.settings, item).ok(), &children);
+    let mut released = rds::released(platform, |item| owner(platform, &ctx.settings, item).ok(), &children);
+    // Before there is a keeper: whoever may write in the namespace may have written the record, so that it allows nothing by itself.
+    for found in released.values_mut() {
+        let why = found.as_ref().ok().and_then(|(_, recorded)| refusal(&key, recorded, &ctx.settings));
+        if let Some(why) = why {
+            *found = Err(why);
+        }
+    }
     let orders = released.iter().filter_map(|(key, found)| Some((key.clone(), found.as_ref().ok()?.0.clone())));
     let answered = ctx.rds.order(ctx, &key, orders.collect());
-    let (mut left, mut plan) = (Vec::new(), Vec::new());
+    let (mut left, mut plan) = (Vec::new(), Plan::new());
     for (store, found) in &released {
         let (orders, recorded) = match found {
             Ok(found) => found,
@@ -110,12 +117,6 @@ pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outco
                 continue;
             }
         };
-        let refused = account::check(&key, &recorded.account, &ctx.settings).into_iter().next();
-        let refused = refused.map(|problem| problem.problem);
-        if let Some(why) = refused.or_else(|| recorded.elsewhere(&recorded.account, &ctx.settings.cluster_name)) {
-            left.push((orders.item.clone(), why));
-            continue;
-        }
         let view = ctx.rds.view(store);
         if let Some(view) = view.as_ref().filter(|view| view.memory != recorded.memory) {
             let recorded = Recorded { memory: view.memory.clone(), ..recorded.clone() };
@@ -150,16 +151,23 @@ pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outco
     Ok(Outcome::Waiting)
 }
 
+/// Why an item may not be seen to from here.
+fn refusal(key: &PlatformKey, recorded: &Recorded<Memory>, settings: &Settings) -> Option<String> {
+    let refused = account::check(key, &recorded.account, settings).into_iter().next();
+    let refused = refused.map(|problem| problem.problem);
+    refused.or_else(|| recorded.elsewhere(&recorded.account, &settings.cluster_name))
+}
+
 /// Writes records.
 async fn write(
     platform: &LearningPlatform,
     ctx: &Context,
     children: &Children,
-    plan: &[crate::tiers::Step],
+    plan: &Plan,
 ) -> Result<BTreeMap<ObjectId, DynamicObject>> {
     // Without its spec, which may be invalid by now.
     let bare = LearningPlatform { metadata: platform.metadata.clone(), ..LearningPlatform::default() };
-    let outcome = carry_out(ctx, &validate(&bare, &ctx.settings)?, children, &plan.to_vec()).await;
+    let outcome = carry_out(ctx, &validate(&bare, &ctx.settings)?, children, plan).await;
     match outcome.failures.into_iter().next() {
         Some((_, error)) => Err(error),
         None => Ok(outcome.applied),
@@ -173,12 +181,12 @@ fn remembered(
     children: &Children,
     recorded: &Recorded<Memory>,
     held: bool,
-) -> Vec<crate::tiers::Step> {
+) -> Plan {
     let id = ObjectId { kind: Kind::ConfigMap, name: record::name(object_name) };
     let (Some(map), Some(mut record)) = (children.0.get(&id), record::of(children, object_name)) else {
-        return Vec::new();
+        return Plan::new();
     };
-    let Some(item) = made_for(map) else { return Vec::new() };
+    let Some(item) = made_for(map) else { return Plan::new() };
     let identity = Identity { platform: platform.name_any(), id: item.to_owned(), tier: StoreTier::Database };
     let written = recorded.write(&mut record, rds::RUNNER);
     let map = written.and_then(|()| record_map(&identity, object_name, &record, held));

@@ -198,6 +198,30 @@ async fn a_deleted_platform_waits_for_the_final_snapshot_and_the_end_of_its_inst
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_asks_nobody_whom_the_settings_do_not_allow() {
+    let mut cloud = Cloud::new(|spec| spec["databases"][0]["rds"]["readReplicas"] = json!(0)).await;
+    cloud.until("an instance", |world| database(world)["aws"]["identifier"].is_string()).await;
+    let settings = Settings { cluster_name: "blue".into(), ..Settings::default() };
+    let stricter = Context::clone(&*cloud.restarted().await);
+    cloud.operator = Arc::new(Context { settings: Arc::new(settings), ..stricter });
+    let mut platform = cloud.world.api.get(PLATFORM).unwrap();
+    platform["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    cloud.world.api.put(PLATFORM, platform);
+    let told = |world: &World| {
+        world.condition("Ready")["message"].as_str().is_some_and(|words| words.contains("--allowed-aws-endpoint"))
+    };
+    cloud.until("a refusal", told).await;
+    let name = "story-main-rds".to_owned();
+    let platform =
+        learningplatform_operator::naming::PlatformKey { namespace: "learning".into(), name: "story".into() };
+    let store = learningplatform_operator::keeper::StoreKey { platform, object_name: name };
+    assert!(cloud.operator.rds.view(&store).is_none(), "it has no keeper");
+    assert_eq!(cloud.truth().await.instances().await.unwrap().len(), 1);
+    let held = cloud.world.api.get(PLATFORM).unwrap()["metadata"]["finalizers"].clone();
+    assert_eq!(held, json!(["learningplatform.dev/aws"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn only_what_the_settings_allow_is_asked_and_a_plan_is_not_carried_out() {
     let cloud = Cloud::new(|spec| spec["databases"][0]["rds"]["mode"] = json!("Plan")).await;
     let planned = |world: &World| {

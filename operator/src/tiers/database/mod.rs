@@ -3,6 +3,7 @@
 pub mod cloud_native_pg;
 mod external;
 pub mod in_cluster;
+mod login;
 pub mod rds;
 
 use super::{

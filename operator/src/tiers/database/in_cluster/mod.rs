@@ -9,7 +9,7 @@ pub mod promotion;
 mod scaling;
 pub mod status;
 
-use super::PORT;
+use super::{PORT, login::login};
 use crate::{
     context::Context,
     keeper::{StoreKey, beside::Beside, database::DatabaseView},
@@ -343,7 +343,7 @@ fn rotate(
     has_served: bool,
     tls: Option<&Certificates>,
 ) -> (Passwords, Option<String>) {
-    let wished = [orders::login(database, passwords)];
+    let wished = [login(database.database(), passwords)];
     let works = database.servers.iter().all(|server| {
         let answer = ctx.databases.answer(&key(lp, server));
         answer.is_some_and(|(view, orders)| orders.wish.logins == wished && view.next_works)

@@ -1,7 +1,7 @@
 //! What is wanted of the servers of a database in this cluster, and of the keeper that looks after them.
 
 use super::{
-    InCluster, MAX_LAG, PASSWORD, Seen, Server, TIMELINE, USERNAME, backup, objects,
+    InCluster, MAX_LAG, Seen, Server, TIMELINE, backup, objects,
     passwords::{
         BACKUP_VERIFIER, MONITOR_VERIFIER, OPERATOR_PASSWORD, OPERATOR_VERIFIER, POOLER_VERIFIER, REPLICATION_VERIFIER,
     },
@@ -12,12 +12,12 @@ use crate::{
     kinds::Kind,
     tiers::{
         Children,
+        database::login::login,
         store::{
             self,
             auth::{self, Passwords},
             digest, pods,
             record::{self, Record, SYSTEM_IDENTIFIER},
-            rotation::{NEXT_PASSWORD, NEXT_USERNAME, PREVIOUS_USERNAME, RETIRED_USERNAME},
             tls,
         },
     },
@@ -55,22 +55,6 @@ pub(super) fn databases(database: &InCluster) -> Vec<postgres::Database> {
     vec![postgres::Database { owner: name.clone(), name, extensions: database.spec.extensions.clone() }]
 }
 
-/// The login of the apps, and the one that takes turns with it.
-pub(super) fn login(database: &InCluster, passwords: &Passwords) -> postgres::Login {
-    let owner = database.database().to_owned();
-    let role = |key: &str| passwords.text(key).map(str::to_owned);
-    let next = role(NEXT_USERNAME).zip(passwords.text(NEXT_PASSWORD));
-    let next = next.map(|(role, password)| (role, postgres::Other::Prepared(postgres::Password::new(password))));
-    let previous = role(PREVIOUS_USERNAME).map(|role| (role, postgres::Other::Kept));
-    let retired = role(RETIRED_USERNAME).map(|role| (role, postgres::Other::Retired));
-    postgres::Login {
-        role: role(USERNAME).unwrap_or_else(|| postgres::pair(&owner)[0].clone()),
-        password: passwords.text(PASSWORD).map(postgres::Password::new),
-        other: previous.or(next).or(retired),
-        owner,
-    }
-}
-
 /// What is wished of one server with its replicas.
 fn wish(
     database: &InCluster,
@@ -89,7 +73,7 @@ fn wish(
         replicas: database.wanted(record),
         durability: promotion::durability(database),
         databases: databases(database),
-        logins: vec![login(database, passwords)],
+        logins: vec![login(database.database(), passwords)],
         server: server(database, passwords),
         trust,
         max_lag: MAX_LAG,

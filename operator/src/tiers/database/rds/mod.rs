@@ -6,7 +6,7 @@ mod orders;
 pub mod status;
 mod wish;
 
-use super::PORT;
+use super::{PORT, login::login};
 use crate::{
     context::Context,
     keeper::{StoreKey, rds::RdsView},
@@ -206,7 +206,7 @@ fn rotate(
     seen: &Seen,
     passwords: Passwords,
 ) -> (Passwords, Option<String>) {
-    let wished = orders::login(database, &passwords);
+    let wished = login(database.database(), &passwords);
     let works = ctx.rds.answer(&key(lp, database)).is_some_and(|(view, orders)| {
         orders.inside.as_ref().is_some_and(|inside| inside.login == wished) && view.next_works
     });

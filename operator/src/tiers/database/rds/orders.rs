@@ -11,32 +11,13 @@ use crate::{
     tiers::{
         Children,
         aws::{account, control, recorded::Recorded},
-        store::{
-            auth::{self, Passwords},
-            made_for, record,
-            rotation::{NEXT_PASSWORD, NEXT_USERNAME, PASSWORD, PREVIOUS_USERNAME, RETIRED_USERNAME, USERNAME},
-        },
+        database::login::login,
+        store::{auth, made_for, record},
     },
 };
 use aws::rds::{Memory, Spec, Wish};
 use crds::LearningPlatform;
 use std::collections::BTreeMap;
-
-/// The login of the apps, and the one that takes turns with it.
-pub(super) fn login(database: &Rds, passwords: &Passwords) -> postgres::Login {
-    let owner = database.database().to_owned();
-    let role = |key: &str| passwords.text(key).map(str::to_owned);
-    let next = role(NEXT_USERNAME).zip(passwords.text(NEXT_PASSWORD));
-    let next = next.map(|(role, password)| (role, postgres::Other::Prepared(postgres::Password::new(password))));
-    let previous = role(PREVIOUS_USERNAME).map(|role| (role, postgres::Other::Kept));
-    let retired = role(RETIRED_USERNAME).map(|role| (role, postgres::Other::Retired));
-    postgres::Login {
-        role: role(USERNAME).unwrap_or_else(|| postgres::pair(&owner)[0].clone()),
-        password: passwords.text(PASSWORD).map(postgres::Password::new),
-        other: previous.or(next).or(retired),
-        owner,
-    }
-}
 
 /// What is wanted; None while nothing may be done for it.
 pub fn orders(database: &Rds, generation: i64, seen: &Seen, children: &Children, acts: bool) -> Option<Orders> {
@@ -59,7 +40,7 @@ pub fn orders(database: &Rds, generation: i64, seen: &Seen, children: &Children,
                 owner: database.database().to_owned(),
                 extensions: database.spec.extensions.clone(),
             },
-            login: login(database, passwords),
+            login: login(database.database(), passwords),
             administrator: postgres::Password::new(administrator),
             authorities: authorities.clone(),
         }),
