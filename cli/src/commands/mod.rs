@@ -6,6 +6,7 @@ pub mod completion;
 pub mod diff;
 pub mod explain;
 pub mod hold;
+pub mod iam_policy;
 pub mod init;
 pub mod install;
 pub mod plan;
