@@ -1,5 +1,6 @@
 //! The commands, one module each: its arguments, what it reads, and how it says it.
 
+pub mod adopt;
 pub mod backup;
 pub mod check;
 pub mod completion;
