@@ -6,6 +6,7 @@ pub mod beside;
 pub mod cache;
 mod cache_size;
 pub mod database;
+pub mod elasticache;
 mod looks;
 mod pods;
 pub mod rds;
