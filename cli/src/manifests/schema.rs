@@ -66,7 +66,7 @@ const REMEDIES: [(&str, &str); 39] = [
     (r"^db\.[a-z0-9.-]+$", "write a class of RDS, such as db.t4g.medium"),
     (r"^cache\.[a-z0-9.-]+$", "write a type of ElastiCache's nodes, such as cache.t4g.medium"),
     (r"^[6-9](\.[0-9]+){0,2}$", "write a version in quotes, such as 8 or 8.0"),
-    ("^[A-Za-z][A-Za-z0-9_-]*$", "write letters, digits, '-' and '_', first a letter"),
+    ("^[A-Za-z][A-Za-z0-9_-]*$", "write a name of letters, digits, - and _ that begins with a letter, such as learner"),
     ("^[a-z0-9]+$", "write a kind of volume in lower case, such as gp3"),
     (r"^[0-9]{2}(\.[0-9]+)?$", "write a version in quotes, such as 17 or 17.4"),
     ("^sg-[0-9a-z]+$", "write the id of a security group, such as sg-0a1b2c3d"),

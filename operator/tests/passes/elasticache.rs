@@ -45,6 +45,12 @@ fn with(change: impl FnOnce(&mut Value)) -> impl FnOnce(&str) -> Value {
     }
 }
 
+/// One shard. In cluster mode the server names no endpoint of that, as AWS would.
+fn single(cache: &mut Value) {
+    cache["clusterMode"] = json!(false);
+    cache["shards"] = json!(1);
+}
+
 async fn truth(cloud: &Cloud) -> SdkElastiCache {
     SdkElastiCache::new(cloud.clients().await.elasticache, Timestamp::now)
 }
@@ -105,7 +111,7 @@ async fn an_app_is_given_a_cache_at_elasticache_and_a_settled_platform_is_left_a
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_is_changed_beside_the_former_one_and_the_app_is_given_it_when_aws_takes_it() {
-    let mut cloud = Cloud::new(with(|cache| cache["shards"] = json!(1))).await;
+    let mut cloud = Cloud::new(with(single)).await;
     until_ready(&cloud).await;
     let former = cloud.secret(AUTH, "password").unwrap();
     let asked = json!({ "learningplatform.dev/rotate-passwords": "monday" });
@@ -137,7 +143,7 @@ async fn a_token_is_changed_beside_the_former_one_and_the_app_is_given_it_when_a
 #[tokio::test(flavor = "multi_thread")]
 async fn a_user_logs_in_by_name_and_goes_with_the_platform_which_waits_for_the_final_snapshot() {
     let user = |cache: &mut Value| {
-        cache["shards"] = json!(1);
+        single(cache);
         cache["user"] = json!({ "name": "learner", "access": "on ~app:* +@all" });
     };
     let cloud = Cloud::new(with(user)).await;
@@ -167,7 +173,7 @@ async fn a_user_logs_in_by_name_and_goes_with_the_platform_which_waits_for_the_f
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cache_that_is_renamed_or_given_to_another_provider_waits_for_a_word() {
-    let cloud = Cloud::new(with(|cache| cache["shards"] = json!(1))).await;
+    let cloud = Cloud::new(with(single)).await;
     until_ready(&cloud).await;
     let before = cloud.world.api.get(PLATFORM).unwrap()["spec"].clone();
     let change = |spec: &Value| cloud.world.api.edit(PLATFORM, |platform| platform["spec"] = spec.clone());
@@ -194,7 +200,7 @@ async fn a_cache_that_is_renamed_or_given_to_another_provider_waits_for_a_word()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_asks_nobody_whom_the_settings_do_not_allow() {
-    let mut cloud = Cloud::new(with(|cache| cache["shards"] = json!(1))).await;
+    let mut cloud = Cloud::new(with(single)).await;
     cloud.until("a group", |world| cache(world)["aws"]["identifier"].is_string()).await;
     let settings = Settings { cluster_name: "blue".into(), ..Settings::default() };
     let stricter = Context::clone(&*cloud.restarted().await);

@@ -25,7 +25,7 @@ async fn a_platform_is_held_back_until_its_stores_at_aws_are_gone() {
         "aws": {"region": "eu-central-1", "endpoints": {"rds": url, "elasticache": url}},
         // The server takes no final snapshot of a cache.
         "caches": [{"name": "cache", "elastiCache": {
-            "engineVersion": "7.2", "nodeType": "cache.t4g.small", "deletionPolicy": "Delete",
+            "engineVersion": "7.2", "nodeType": "cache.t4g.small", "clusterMode": false, "deletionPolicy": "Delete",
         }}],
         "databases": [{"name": "main", "rds": {
             "instanceClass": "db.t4g.medium", "allocatedStorage": 20, "engineVersion": "16", "backupRetentionDays": 1,
