@@ -136,6 +136,8 @@ pub enum Item {
     Cache,
     /// An item of `spec.databases`.
     Database,
+    /// An item of `spec.caches` or `spec.databases`.
+    Store,
 }
 
 impl Item {
@@ -146,6 +148,7 @@ impl Item {
             Self::App => spec.apps.iter().map(|app| app.name.as_str()).collect(),
             Self::Cache => spec.caches.iter().map(|cache| cache.name.as_str()).collect(),
             Self::Database => spec.databases.iter().map(|database| database.name.as_str()).collect(),
+            Self::Store => [Self::Cache, Self::Database].iter().flat_map(|item| item.names(platform)).collect(),
         }
     }
 
@@ -154,6 +157,7 @@ impl Item {
             Self::App => "app",
             Self::Cache => "cache",
             Self::Database => "database",
+            Self::Store => "cache or database",
         }
     }
 }
@@ -178,7 +182,7 @@ fn choose(
             names.sort();
             let (how, names) = match item {
                 Item::App => ("choose with --platform", names.join(" or ")),
-                Item::Cache | Item::Database => ("write the platform before it:", names.join(" or ")),
+                Item::Cache | Item::Database | Item::Store => ("write the platform before it:", names.join(" or ")),
             };
             let article = if item == Item::App { "an" } else { "a" };
             Err(anyhow!("several platforms have {article} {word} {name}: {how} {names}"))

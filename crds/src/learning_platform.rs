@@ -64,6 +64,9 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("has(self.spec.aws) || !has(self.spec.databases) || self.spec.databases.all(d, !has(d.rds))").message(
         "spec.databases[].rds: set spec.aws, which says the region"
     ),
+    validation = Rule::new("has(self.spec.aws) || !has(self.spec.caches) || self.spec.caches.all(c, !has(c.elastiCache))").message(
+        "spec.caches[].elastiCache: set spec.aws, which says the region"
+    ),
     validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !self.spec.apps.exists(a, a.name == d.name))").message(
         "spec.databases[].name: an app has the same name, and what is made for them would be called alike: rename one of them"
     ),
@@ -127,7 +130,7 @@ pub struct LearningPlatformSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub databases: Vec<Database>,
 
-    /// Where at AWS the platform's databases are, and as whom the operator goes there.
+    /// Where at AWS the platform's databases and caches are, and as whom the operator goes there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<Aws>,
 

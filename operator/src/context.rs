@@ -6,8 +6,9 @@ use crate::{
     capabilities::Capabilities,
     evaluate::{Registry, ScalingStore},
     events::Events,
-    keeper::{Keepers, cache::CacheKeeper, database::DatabaseKeeper, rds::RdsKeeper},
+    keeper::{Keepers, cache::CacheKeeper, database::DatabaseKeeper, elasticache::ElastiCacheKeeper, rds::RdsKeeper},
     metrics::Metrics,
+    naming::PlatformKey,
     stores::Stores,
     tiers::aws::account::AllowedRole,
 };
@@ -107,8 +108,18 @@ pub struct Context {
     pub databases: Arc<Keepers<DatabaseKeeper>>,
     /// The keepers of databases at RDS.
     pub rds: Arc<Keepers<RdsKeeper>>,
+    /// The keepers of caches at ElastiCache.
+    pub elasticache: Arc<Keepers<ElastiCacheKeeper>>,
     /// Clients of AWS.
     pub aws: Arc<aws_edge::Accounts>,
     /// Failures in a row, per platform.
     pub backoff: Arc<Backoff>,
+}
+
+impl Context {
+    /// Ends the keepers of what a platform that is gone had at AWS.
+    pub fn end_keepers_at_aws(&self, platform: &PlatformKey) {
+        self.rds.remove(platform);
+        self.elasticache.remove(platform);
+    }
 }

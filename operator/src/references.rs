@@ -140,10 +140,14 @@ fn secrets_of_stores(spec: &LearningPlatformSpec) -> impl Iterator<Item = &str> 
     let databases =
         external.flat_map(|database| iter::once(&database.secret.name).chain(authority(database.tls.as_ref())));
     let own = spec.caches.iter().filter_map(|cache| cache.in_cluster.as_ref()?.password.as_ref());
+    let at_aws = spec.caches.iter().filter_map(|cache| cache.elasti_cache.as_ref());
+    let at_aws = at_aws.flat_map(|cache| cache.auth_token.iter().chain(&cache.authorities));
+    let at_rds = spec.databases.iter().filter_map(|database| Some(&database.rds.as_ref()?.authorities));
+    let own = own.chain(at_aws).chain(at_rds);
     let tls = spec.caches.iter().filter_map(|cache| cache.in_cluster.as_ref()?.tls.as_ref());
     let tls = tls.chain(spec.databases.iter().filter_map(|database| database.in_cluster.as_ref()?.tls.as_ref()));
     let tls = tls.filter_map(|tls| Some(&tls.secret.as_ref()?.name));
-    caches.chain(databases).chain(own.map(|password| &password.name)).chain(tls).map(String::as_str)
+    caches.chain(databases).chain(own.map(|key| &key.name)).chain(tls).map(String::as_str)
 }
 
 fn authority(tls: Option<&StoreTls>) -> Option<&String> {

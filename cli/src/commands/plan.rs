@@ -16,7 +16,7 @@ use std::fmt::Write;
 /// Arguments of `plan`.
 #[derive(clap::Args, Debug)]
 #[command(
-    override_usage = "lpctl plan [PLATFORM] <DATABASE>",
+    override_usage = "lpctl plan [PLATFORM] <ITEM>",
     before_help = "Examples:
   lpctl plan main
   lpctl plan story main",
@@ -25,8 +25,8 @@ use std::fmt::Write;
                   Exit status: 0 nothing is to be done, 1 something is, 2 it could not be told."
 )]
 pub struct Args {
-    /// The database; before it its platform, where several have such a one
-    #[arg(required = true, num_args = 1..=2, value_name = "DATABASE", add = ArgValueCompleter::new(complete::databases))]
+    /// The cache or database; before it its platform, where several have such a one
+    #[arg(required = true, num_args = 1..=2, value_name = "ITEM", add = ArgValueCompleter::new(complete::stores))]
     pub names: Vec<String>,
 }
 
@@ -37,12 +37,11 @@ pub struct Args {
 pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let (platform, name) = item(&args.names);
     let cluster = Cluster::connect(global).await?;
-    let platform = cluster.platform_with(platform, Item::Database, name).await?;
+    let platform = cluster.platform_with(platform, Item::Store, name).await?;
     let status = platform.status.unwrap_or_default();
-    let store = status.databases.iter().find(|store| store.name == name);
+    let store = status.caches.iter().chain(&status.databases).find(|store| store.name == name);
     let aws = store.and_then(|store| store.aws.as_ref());
-    let aws =
-        aws.with_context(|| format!("the status of database {name} tells of nothing at AWS: see `lpctl status`"))?;
+    let aws = aws.with_context(|| format!("the status of {name} tells of nothing at AWS: see `lpctl status`"))?;
     output::emit(&text(store.unwrap_or(&StoreStatus::default()), aws))?;
     Ok(if aws.plan.is_empty() { Exit::Good } else { Exit::Found })
 }

@@ -14,13 +14,13 @@ use crate::{
     secrets::{Lack, Reader},
     tiers::{
         Children,
-        aws::recorded::Recorded,
+        aws::recorded::{Kept, Recorded},
         binding::{Address, Bindings, Bound, DatabaseBinding, Login, Password, Tls},
         store::{
             Identity, StoreTier,
             auth::{self, Passwords},
             left_behind::LeftBehind,
-            record::{self, Record},
+            record::Record,
             rotation::{self, PASSWORD, USERNAME, apps::Store},
         },
     },
@@ -28,7 +28,7 @@ use crate::{
 };
 use aws::rds::Memory;
 use crds::tiers::{aws::Aws, database::Database, rds::RdsDatabase};
-pub use orders::{orders, released};
+pub use orders::orders;
 use std::sync::Arc;
 
 /// How the record says who runs the servers.
@@ -151,21 +151,16 @@ pub async fn observe(
     left: &LeftBehind,
     reader: &mut Reader<'_>,
 ) -> Seen {
-    let record = record::of(children, &database.object_name).filter(|record| !record.contains_key(record::ABANDONED));
-    let (recorded, unreadable) = match record.as_ref().map(Recorded::<Memory>::of).transpose() {
-        Ok(recorded) => (recorded, None),
-        Err(problem) => (None, Some(format!("ConfigMap {}: {problem}", record::name(&database.object_name)))),
-    };
-    let cluster = database.owner.identity.cluster();
-    let moved = recorded.as_ref().and_then(|recorded| recorded.elsewhere(&database.account, cluster));
+    let kept =
+        Kept::<Memory>::of(children, &database.object_name, &database.account, database.owner.identity.cluster());
     let left = left.holds(&database.identity.id).then(|| left.remedy(StoreTier::Database));
-    let has_data = recorded.as_ref().is_some_and(|recorded| recorded.memory.seen);
+    let has_data = kept.recorded.as_ref().is_some_and(|recorded| recorded.memory.seen);
     let keys = [PASSWORD, OPERATOR_PASSWORD];
     let passwords = auth::passwords(children, &database.object_name, &keys, has_data, |_| auth::random().ok());
     let mut seen = Seen {
-        held: left.or(unreadable).or(moved),
-        record,
-        recorded,
+        held: left.or(kept.held),
+        record: kept.record,
+        recorded: kept.recorded,
         view: ctx.rds.view(&key(lp, database)),
         answered: false,
         passwords,
@@ -208,7 +203,7 @@ fn rotate(
 ) -> (Passwords, Option<String>) {
     let wished = login(database.database(), &passwords);
     let works = ctx.rds.answer(&key(lp, database)).is_some_and(|(view, orders)| {
-        orders.inside.as_ref().is_some_and(|inside| inside.login == wished) && view.next_works
+        orders.inside.as_ref().is_some_and(|inside| inside.login == wished) && view.inside.next_works
     });
     let mut binding = Bindings::default();
     if let Ok(bound) = seen.bind_with(database, &passwords) {
@@ -229,7 +224,7 @@ fn rotate(
 impl Seen {
     /// Where the primary answers, once the apps could log in there: what was recorded, or what its keeper sees now.
     pub fn endpoint(&self) -> Option<Address> {
-        let now = self.view.as_ref().filter(|view| view.login_works).and_then(|view| view.at.endpoint.clone());
+        let now = self.view.as_ref().filter(|view| view.inside.login_works).and_then(|view| view.at.endpoint.clone());
         let now = now.and_then(|at| Some(Address { host: at.address, port: u16::try_from(at.port).ok()? }));
         now.or_else(|| Address::parse(self.record.as_ref()?.get(ENDPOINT)?, PORT).ok())
     }

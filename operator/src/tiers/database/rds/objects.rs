@@ -2,29 +2,19 @@
 
 use super::{ENDPOINT, RUNNER, Rds, Seen};
 use crate::{
-    apply::FINALIZER,
     kinds::Kind,
     tiers::{
-        aws::recorded::Recorded,
-        store::{
-            Identity, auth,
-            record::{self, Record},
+        aws::{
+            control,
+            recorded::{self, Recorded},
         },
+        store::auth,
     },
 };
-use crds::tiers::{aws::AwsDeletionPolicy, in_cluster::DeletionPolicy};
 use kube::core::DynamicObject;
 use serde_json::json;
 
 type Built = Result<DynamicObject, serde_json::Error>;
-
-/// What becomes of the passwords when the platform is deleted: they stay where the data do, and can be gone on with.
-fn policy(policy: AwsDeletionPolicy) -> DeletionPolicy {
-    match policy {
-        AwsDeletionPolicy::Retain => DeletionPolicy::Retain,
-        AwsDeletionPolicy::Snapshot | AwsDeletionPolicy::Delete => DeletionPolicy::Delete,
-    }
-}
 
 /// Everything of a database, in the order of application.
 pub fn objects(database: &Rds, seen: &Seen) -> Vec<Built> {
@@ -32,19 +22,11 @@ pub fn objects(database: &Rds, seen: &Seen) -> Vec<Built> {
         return Vec::new();
     }
     let Ok(passwords) = &seen.passwords else { return Vec::new() };
-    let policy = policy(database.spec.deletion_policy.unwrap_or_default());
+    let policy = control::of_passwords(database.spec.deletion_policy.unwrap_or_default());
     let mut objects = vec![auth::secret(&database.identity, &database.object_name, policy, passwords)];
     objects.extend(record(database, seen));
     objects.extend(services(database, seen));
     objects
-}
-
-/// The record. It goes neither with the platform nor with the namespace: what is at AWS would be known to nobody. `held` until that
-/// was seen to.
-pub fn record_map(identity: &Identity, object_name: &str, record: &Record, held: bool) -> Built {
-    let mut map = record::config_map(identity, object_name, DeletionPolicy::Retain, record)?;
-    map.metadata.finalizers = held.then(|| vec![FINALIZER.to_owned()]);
-    Ok(map)
 }
 
 /// What is kept: what was, and what its keeper has to be written down since.
@@ -65,7 +47,7 @@ fn record(database: &Rds, seen: &Seen) -> Option<Built> {
     if let Some(endpoint) = seen.endpoint() {
         record.insert(ENDPOINT.to_owned(), endpoint.to_string());
     }
-    Some(record_map(&database.identity, &database.object_name, &record, true))
+    Some(recorded::map(&database.identity, &database.object_name, &record, true))
 }
 
 /// A name for each numbered address, whether it has a replica of its own or leads to the primary.
