@@ -26,7 +26,7 @@ pub struct Cloud {
     pub operator: Arc<Context>,
     account: String,
     cluster: String,
-    _proxy: Proxy,
+    proxy: Proxy,
     server: Arc<Server>,
 }
 
@@ -42,7 +42,7 @@ impl Cloud {
         let world = World::new(spec(&url));
         let operator = world.operator().await;
         let cluster = cluster.to_owned();
-        let cloud = Self { url, world, operator, account, cluster, _proxy: proxy, server };
+        let cloud = Self { url, world, operator, account, cluster, proxy, server };
         let operator = cloud.restarted().await;
         Self { operator, ..cloud }
     }
@@ -108,6 +108,11 @@ impl Cloud {
             assert!(Instant::now() < end, "{what}: {platform:#?} {:#?}", self.records());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// How many calls were sent that change something.
+    pub fn changes(&self) -> usize {
+        self.proxy.writes()
     }
 
     fn records(&self) -> Vec<Value> {
