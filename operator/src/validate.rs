@@ -12,6 +12,7 @@ use crate::{
         autoscaling,
         binding::{Address, Bindings},
         cache::{self, ValidCache},
+        cdn,
         database::{self, ValidDatabase},
     },
 };
@@ -22,6 +23,7 @@ use crds::{
     tiers::{
         app::{App, AppPort, Protocol},
         cache::Cache,
+        cdn::Cdn,
         database::{Database, ExternalDatabase},
     },
 };
@@ -46,6 +48,8 @@ pub struct ValidPlatform {
     pub caches: Vec<ValidCache>,
     /// The databases, in the order of the spec.
     pub databases: Vec<ValidDatabase>,
+    /// The CDNs, in the order of the spec, each with the distribution that [`cdn::wish::spec`] takes.
+    pub cdns: Vec<Cdn>,
     /// Stores whose data may be left behind.
     pub abandon_data: BTreeSet<String>,
     /// Its freezes, but for those that somebody has lifted.
@@ -160,6 +164,10 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         apps.extend(validate_app(&key, &path, app, spec.prometheus.as_ref(), &stores, settings, &mut problems));
     }
     check_schedules(&apps, &databases, &mut problems);
+    for item in &spec.cdns {
+        take(&format!("spec.cdns[{}]", item.name), &item.name, &mut problems);
+        validate_cdn(item, &spec.apps, &mut problems);
+    }
     let annotations = platform.metadata.annotations.clone().unwrap_or_default();
     let mut freezes = Vec::new();
     for freeze in &spec.freezes {
@@ -185,6 +193,7 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         apps,
         caches,
         databases,
+        cdns: spec.cdns.clone(),
         abandon_data: spec.abandon_data.iter().cloned().collect(),
         freezes,
         status: platform.status.clone().unwrap_or_default(),
@@ -336,6 +345,16 @@ fn validate_database(
     };
     let connection_budget = database.connection_budget;
     Some(ValidDatabase { name: database.name.clone(), connection_budget, provider })
+}
+
+fn validate_cdn(item: &Cdn, apps: &[App], problems: &mut Vec<Problem>) {
+    let Some(cloud_front) = &item.cloud_front else {
+        let problem = "say where the CDN runs: set cloudFront";
+        return problems.push(Problem::new(format!("spec.cdns[{}]", item.name), problem));
+    };
+    if let Err(cdn::wish::Unfit::Invalid(found)) = cdn::wish::offline(&item.name, cloud_front, apps) {
+        problems.extend(found);
+    }
 }
 
 /// What CloudNativePG makes for a database `a` would be called as what is made for a database `a-pg`.

@@ -4,6 +4,7 @@ pub mod app;
 pub mod autoscaling;
 pub mod binding;
 pub mod cache;
+pub mod cdn;
 pub mod database;
 pub mod store;
 
