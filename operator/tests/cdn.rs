@@ -355,9 +355,9 @@ fn what_cannot_be_carried_out_names_the_field_and_the_remedy() {
             "correct the name",
         ),
         (
-            "/behaviors/0/cachePolicy",
+            "/behaviors/5/cachePolicy",
             json!({"managed": "Nothing"}),
-            ": behaviors[/static/*].cachePolicy",
+            ": behaviors[/404.html].cachePolicy",
             "CachingDisabled",
         ),
         (

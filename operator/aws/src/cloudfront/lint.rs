@@ -134,7 +134,7 @@ pub fn lint(spec: &Spec) -> Vec<Warning> {
                     "pages ({path}) are kept for {} s where the origin says nothing: a rollout is not seen as long",
                     cache.default_ttl
                 ),
-                "name the pages in invalidate of the app that makes them, or lower defaultTTL",
+                "name the pages in invalidateAfter of the app that makes them, or lower defaultTTL",
             );
         }
     }

@@ -109,10 +109,10 @@ async fn each_mistake_is_told_once_and_by_its_field() {
             let page = ErrorPage { code: 403, response_code: None, page: Some("/403.html".into()), ttl: None };
             spec.errors.as_mut().expect("set").push(page);
         }),
-        ("invalidate[web] \"courses\": begin it with a slash", |spec| {
+        ("invalidateAfter[web] \"courses\": begin it with a slash", |spec| {
             spec.invalidate.insert("web".into(), set(&["courses"]));
         }),
-        ("invalidate[web] \"/a*b\": a star can only stand at the end", |spec| {
+        ("invalidateAfter[web] \"/a*b\": a star can only stand at the end", |spec| {
             spec.invalidate.insert("web".into(), set(&["/a*b"]));
         }),
     ];
@@ -148,15 +148,15 @@ async fn what_is_of_the_whole_distribution_is_refused_in_somebody_elses() {
         "logging",
     ];
     for field in fields {
-        let words = format!("{field} is of the whole distribution, which is somebody else's in mode Attach");
+        let words = format!("{field} is of the whole distribution, which is somebody else's beside distributionId");
         assert!(told.iter().any(|told| told.starts_with(&words)), "{field}: {told:#?}");
     }
     assert!(
         told.iter()
-            .any(|told| told.starts_with("invalidate[web] \"/courses/*\": in mode Attach only paths of our own"))
+            .any(|told| told.starts_with("invalidateAfter[web] \"/courses/*\": in mode Attach only paths of our own"))
     );
     let told = problems(attach(Spec { origins: vec![bucket("b")], ..Spec::default() })).await;
-    assert_eq!(told, ["behaviors is empty: in mode Attach there is nothing else to do"]);
+    assert_eq!(told, ["behaviors is empty: nothing else is put into the distribution of distributionId. Add some"]);
 }
 
 #[tokio::test]
