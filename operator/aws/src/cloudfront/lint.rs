@@ -118,7 +118,7 @@ pub fn lint(spec: &Spec) -> Vec<Warning> {
                 Rule::MetricsExposed,
                 &field,
                 format!("{path} leads to an app: everybody can read its metrics there, if it has any"),
-                "put a behavior for the path before it with a function that answers 403 to viewer requests; Prometheus scrapes in the cluster",
+                "put a behavior for the path before it with closed: true; Prometheus scrapes in the cluster",
             );
         }
     }
