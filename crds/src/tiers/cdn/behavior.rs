@@ -113,7 +113,7 @@ pub struct Behavior {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.managed) ? 1 : 0) + (has(self.id) ? 1 : 0) + (has(self.name) ? 1 : 0) == 1").message(
-    "managed, id or name: set exactly one of them"
+    "managed or id or name: set exactly one of them"
 ))]
 pub struct PolicyRef {
     /// One of AWS's own, by its name, such as `CachingDisabled`.
@@ -136,7 +136,7 @@ pub struct PolicyRef {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(super::policy::ttls_in_order()).message(
-    "minTTL, defaultTTL and maxTTL must not be in another order: lower the first, or raise the last"
+    "minTTL must not be above defaultTTL, nor that above maxTTL: lower the first, or raise the last"
 ))]
 #[x_kube(validation = Rule::new("!has(self.queryStringKeys) || has(self.queryString) && self.queryString").message(
     "queryStringKeys are forwarded with queryString alone: set queryString: true, or remove them"

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
     "origins[]: say where answers come from: set exactly one of app, s3 and domain"
 ))]
 #[x_kube(validation = Rule::new("!(has(self.s3) || has(self.vpcOrigin)) || !(has(self.protocol) || has(self.httpPort) || has(self.httpsPort) || has(self.tls))").message(
-    "origins[].protocol, httpPort, httpsPort and tls are of servers that are reached over the internet: remove them beside s3 and vpcOrigin"
+    "origins[].protocol (as httpPort, httpsPort and tls) is of servers that are reached over the internet: remove it beside s3 and vpcOrigin"
 ))]
 #[x_kube(validation = Rule::new("!has(self.s3) || !(has(self.vpcOrigin) || has(self.readTimeout) || has(self.keepaliveTimeout))").message(
     "origins[].s3 has no vpcOrigin, readTimeout and keepaliveTimeout: remove them"
@@ -142,7 +142,7 @@ pub enum AppRoute {
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("(has(self.originAccessControl) ? 1 : 0) + (has(self.originAccessIdentity) ? 1 : 0) + (has(self.public) && self.public ? 1 : 0) <= 1").message(
-    "s3.originAccessControl, originAccessIdentity and public exclude each other: remove all but one of them"
+    "s3.originAccessControl and originAccessIdentity and public exclude each other: remove all but one of them"
 ))]
 pub struct S3Origin {
     /// Name of the bucket.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new(ttls_in_order()).message(
-    "minTTL, defaultTTL and maxTTL must not be in another order: lower the first, or raise the last"
+    "minTTL must not be above defaultTTL, nor that above maxTTL: lower the first, or raise the last"
 ))]
 #[x_kube(validation = Rule::new("!has(self.maxTTL) || duration(self.maxTTL) > duration('0s') || !(has(self.headers) || has(self.cookies) || has(self.queryStrings) || has(self.compression))").message(
     "maxTTL 0s caches nothing, and AWS takes no key then: remove headers, cookies, queryStrings and compression, and name what the origin is sent in originRequestPolicies"
