@@ -181,9 +181,6 @@ const FOREIGN: [&str; 12] = [
     "conditions",
 ];
 
-/// Fields whose fields are described at length elsewhere, of the same type.
-const REPEATED: [&str; 1] = ["defaultBehavior"];
-
 /// The first sentence of a description.
 fn first_sentence(text: &str) -> &str {
     text.find(". ").map_or(text, |end| &text[..=end])
@@ -200,8 +197,7 @@ fn finish(schema: &mut Value, path: &mut Vec<String>) {
         || (key == "value" && owner == "target");
     let inside = path.split_last().map_or(&[][..], |(_, outer)| outer);
     let of_hpa = inside.windows(2).any(|pair| pair == ["autoscaling", "metrics"]);
-    let elsewhere = |field: &String| FOREIGN.contains(&field.as_str()) || REPEATED.contains(&field.as_str());
-    let foreign = of_hpa || inside.iter().any(elsewhere);
+    let foreign = of_hpa || inside.iter().any(|field| FOREIGN.contains(&field.as_str()));
     let Some(object) = schema.as_object_mut() else { return };
     if foreign && let Some(Value::String(text)) = object.get_mut("description") {
         text.truncate(first_sentence(text).len());

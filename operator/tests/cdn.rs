@@ -115,8 +115,8 @@ fn the_seven_p_example_is_the_guides_table_field_by_field() {
     let all = "DELETE,GET,HEAD,OPTIONS,PATCH,POST,PUT";
     // Path, origin, methods, query, headers, cookies, names of cookies, TTLs.
     let table = [
-        (Some("/static/*"), s3, "GET,HEAD", "false", "", "none", "-", ["86400", "31536000", "31536000"]),
-        (Some("/_next/static/*"), app, "GET,HEAD", "false", "", "none", "-", ["31536000"; 3]),
+        (Some("/static/*"), s3, "GET,HEAD", "false", "-", "none", "-", ["86400", "31536000", "31536000"]),
+        (Some("/_next/static/*"), app, "GET,HEAD", "false", "-", "none", "-", ["31536000"; 3]),
         (Some("/api/*"), app, all, "true", "Accept,Authorization,Content-Type", "all", "-", ["0", "0", "86400"]),
         (
             None,
@@ -369,9 +369,9 @@ fn what_cannot_be_carried_out_names_the_field_and_the_remedy() {
         ("/behaviors/0/browserTTL", json!("1h"), "", ""),
         ("/behaviors/0/origin", json!("other"), ": behaviors[/static/*].origin", "origins has"),
         (
-            "/defaultBehavior/responseHeadersPolicy/name",
+            "/behaviors/7/responseHeadersPolicy/name",
             json!("other"),
-            "defaultBehavior.responseHeadersPolicy.name",
+            "behaviors[*].responseHeadersPolicy.name",
             "add it",
         ),
         (

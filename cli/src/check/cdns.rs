@@ -107,13 +107,13 @@ mod tests {
                 "- {path: /metrics, origin: web, closed: true}",
                 "- {path: /measures, origin: web, closed: true}",
                 "CDN edge serves no metrics",
-                "defaultBehavior",
+                "behaviors[*]",
             ),
             (
                 "          cachePolicy: {managed: UseOriginCacheControlHeaders-QueryStrings}\n        invalidateAfter: [{app: web, paths: [/, \"/stories/*\"]}]",
                 "          cachePolicy: {managed: CachingOptimized}",
                 "CDN edge shows pages of a new rollout",
-                "defaultBehavior",
+                "behaviors[*]",
             ),
             (
                 "            headers: [{name: X-Origin-Verify, secret: {name: story-edge, key: verify}}]\n",

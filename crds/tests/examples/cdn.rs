@@ -56,8 +56,8 @@ pub fn good() -> Value {
                     },
                 },
                 {"path": "/metrics", "origin": "web", "closed": true},
-            ],
-            "defaultBehavior": {
+                {
+                    "path": "*",
                 "origin": "web", "allowedMethods": ["DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"],
                 "cachedMethods": ["GET", "HEAD", "OPTIONS"],
                 "forwardedValues": {
@@ -67,6 +67,7 @@ pub fn good() -> Value {
                 },
                 "responseHeadersPolicy": {"managed": "SecurityHeadersPolicy"},
             },
+            ],
             "invalidateAfter": [{"app": "web", "paths": ["/", "/courses/*"]}],
         }},
         {"name": "site", "cloudFront": {
@@ -91,14 +92,13 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(edge("/origins/0/app/name"), json!("other"), "origins[].app.name");
     case("/spec/apps/0/exposure".into(), none.clone(), "origins[].app.name");
     case(edge("/invalidateAfter/0/app"), json!("other"), "invalidateAfter[].app");
-    case(edge("/defaultBehavior"), none.clone(), "defaultBehavior is missing");
+    case(edge("/behaviors/2/path"), json!("/all"), "add one of path '*'");
+    case("/spec/cdns/1/cloudFront/behaviors/0/path".into(), json!("*"), "beside distributionId remove it");
     case(edge("/distributionId"), json!("E2QWRUHAPOMQZL"), "beside it only origins");
     for (field, value) in [("ipv6", json!(true)), ("aliases", json!([])), ("webACL", json!(""))] {
         case(format!("/spec/cdns/1/cloudFront/{field}"), value, "beside it only origins");
     }
-    case("/spec/cdns/1/cloudFront/behaviors".into(), none.clone(), "behaviors is empty");
     case(edge("/behaviors/0/origin"), json!("other"), "cloudFront.behaviors[].origin is none");
-    case(edge("/defaultBehavior/origin"), json!("other"), "cloudFront.defaultBehavior.origin is none");
     case(edge("/behaviors/1/path"), json!("/static/*"), "two behaviors have the same pattern");
     case(edge("/certificate"), none.clone(), "certificate is missing");
     case(edge("/certificate/arn"), json!("arn:aws:acm:eu-west-1:123456789012:certificate/0a1b"), "us-east-1 alone");
@@ -143,9 +143,9 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         case(edge("/originRequestPolicies/0/headers"), wrong, "names belongs to behavior");
     }
     case(edge("/responseHeadersPolicies"), json!([{"name": "security"}]), "responseHeadersPolicies[] says nothing");
-    case(edge("/behaviors/0/path"), json!("*"), "behaviors[].path matches every path");
+    case(edge("/behaviors/0/path"), json!("/*"), "behaviors[].path '/*' matches every path");
 
-    for at in ["/behaviors/0", "/defaultBehavior"] {
+    for at in ["/behaviors/0", "/behaviors/2"] {
         let at = |path: &str| edge(&format!("{at}{path}"));
         let all =
             |changes: &[(&str, Value)]| changes.iter().map(|(path, to)| (at(path), to.clone())).collect::<Vec<_>>();

@@ -6,22 +6,6 @@ use kube::{KubeSchema, core::Duration};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What is done with requests for some paths.
-#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
-#[serde(rename_all = "camelCase")]
-pub struct PathBehavior {
-    /// Pattern of the paths: `*` is any number of characters, `?` is one. Upper and lower case differ.
-    #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_.*$/~\"'@:+&?-]+$"))]
-    #[x_kube(validation = Rule::new("self != '*' && self != '/*'").message(
-        "behaviors[].path matches every path: use defaultBehavior for that"
-    ))]
-    pub path: String,
-
-    /// What is done.
-    #[serde(flatten)]
-    pub behavior: Behavior,
-}
-
 /// What is done with requests. What is cached is said by a `cachePolicy`, or the former way by `forwardedValues`.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
@@ -31,10 +15,10 @@ pub struct PathBehavior {
 #[x_kube(validation = Rule::new("!has(self.forwardedValues) || !(has(self.cachePolicy) || has(self.originRequestPolicy))").message(
     "forwardedValues cannot stand beside cachePolicy and originRequestPolicy: remove it, or them"
 ))]
-#[x_kube(validation = Rule::new("!has(self.allowedMethods) || size(self.allowedMethods) == 7 || self.allowedMethods.exists(m, m == 'GET') && self.allowedMethods.exists(m, m == 'HEAD') && (size(self.allowedMethods) == 2 || size(self.allowedMethods) == 3 && self.allowedMethods.exists(m, m == 'OPTIONS'))").message(
+#[x_kube(validation = Rule::new("!has(self.allowedMethods) || size(self.allowedMethods) == 7 || 'GET' in self.allowedMethods && 'HEAD' in self.allowedMethods && (size(self.allowedMethods) == 2 || size(self.allowedMethods) == 3 && 'OPTIONS' in self.allowedMethods)").message(
     "allowedMethods: CloudFront has three sets: use [GET, HEAD], [GET, HEAD, OPTIONS], or all seven"
 ))]
-#[x_kube(validation = Rule::new("!has(self.cachedMethods) || self.cachedMethods.exists(m, m == 'GET') && self.cachedMethods.exists(m, m == 'HEAD') && (size(self.cachedMethods) == 2 || size(self.cachedMethods) == 3 && self.cachedMethods.exists(m, m == 'OPTIONS') && (!has(self.allowedMethods) || self.allowedMethods.exists(m, m == 'OPTIONS')))").message(
+#[x_kube(validation = Rule::new("!has(self.cachedMethods) || 'GET' in self.cachedMethods && 'HEAD' in self.cachedMethods && (size(self.cachedMethods) == 2 || size(self.cachedMethods) == 3 && 'OPTIONS' in self.cachedMethods && (!has(self.allowedMethods) || 'OPTIONS' in self.allowedMethods))").message(
     "cachedMethods: use [GET, HEAD], or [GET, HEAD, OPTIONS] where allowedMethods has OPTIONS"
 ))]
 #[x_kube(validation = Rule::new("!has(self.browserTTL) || !has(self.responseHeadersPolicy) || has(self.responseHeadersPolicy.name)").message(
@@ -44,6 +28,12 @@ pub struct PathBehavior {
     "closed answers in place of functions.viewerRequest: remove one of them"
 ))]
 pub struct Behavior {
+    /// Pattern of the paths: `*` is any number of characters, `?` is one. Upper and lower case differ. `*` alone stands for all
+    /// paths that no other pattern matches.
+    #[schemars(length(min = 1, max = 255), regex(pattern = "^[A-Za-z0-9_.*$/~\"'@:+&?-]+$"))]
+    #[x_kube(validation = Rule::new("self != '/*'").message("behaviors[].path '/*' matches every path: use '*' for that"))]
+    pub path: String,
+
     /// Name of an item of `origins`.
     #[schemars(length(min = 1, max = 80))]
     pub origin: String,

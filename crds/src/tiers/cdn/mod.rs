@@ -6,7 +6,7 @@ mod policy;
 mod site;
 
 pub use behavior::{
-    Behavior, ForwardedValues, FunctionAssociations, FunctionRef, Method, PathBehavior, PolicyRef, ViewerProtocolPolicy,
+    Behavior, ForwardedValues, FunctionAssociations, FunctionRef, Method, PolicyRef, ViewerProtocolPolicy,
 };
 pub use origin::{AppOrigin, AppRoute, Origin, OriginHeader, OriginProtocol, S3Origin, TlsVersion};
 pub use policy::{
@@ -44,25 +44,19 @@ pub struct Cdn {
 /// at the edges after some minutes.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.distributionId) || has(self.defaultBehavior)").message(
-    "cloudFront.defaultBehavior is missing: set it, because it says what is done with paths that no pattern matches"
+#[x_kube(validation = Rule::new("has(self.distributionId) != self.behaviors.exists(b, b.path == '*')").message(
+    "cloudFront.behaviors: add one of path '*', which says what is done with all other paths; beside distributionId remove it, because there it is somebody else's"
 ))]
 #[x_kube(validation = Rule::new(only_of_own()).message(
     "cloudFront.distributionId: beside it only origins, behaviors, policies, functions and invalidateAfter can be set, because all else is of the whole distribution, which is somebody else's: remove the rest, or distributionId"
 ))]
-#[x_kube(validation = Rule::new("!has(self.distributionId) || has(self.behaviors) && size(self.behaviors) > 0").message(
-    "cloudFront.behaviors is empty: add some, because nothing else is put into the distribution of distributionId"
-))]
 #[x_kube(validation = Rule::new("(has(self.distributionId) ? self.distributionId : '') == (has(oldSelf.distributionId) ? oldSelf.distributionId : '')").message(
     "cloudFront.distributionId cannot be changed, because what was put into the former distribution would stay there: remove the CDN, and add one of another name"
 ))]
-#[x_kube(validation = Rule::new("!has(self.behaviors) || self.behaviors.all(b, self.origins.exists(o, o.name == b.origin))").message(
+#[x_kube(validation = Rule::new("self.behaviors.all(b, self.origins.exists(o, o.name == b.origin))").message(
     "cloudFront.behaviors[].origin is none of cloudFront.origins: add it there, or correct the name"
 ))]
-#[x_kube(validation = Rule::new("!has(self.defaultBehavior) || self.origins.exists(o, o.name == self.defaultBehavior.origin)").message(
-    "cloudFront.defaultBehavior.origin is none of cloudFront.origins: add it there, or correct the name"
-))]
-#[x_kube(validation = Rule::new("!has(self.behaviors) || self.behaviors.all(a, self.behaviors.exists_one(b, a.path == b.path))").message(
+#[x_kube(validation = Rule::new("self.behaviors.all(a, self.behaviors.exists_one(b, a.path == b.path))").message(
     "cloudFront.behaviors[].path: two behaviors have the same pattern, and the second would never be asked: remove one of them"
 ))]
 #[x_kube(validation = Rule::new(known("cachePolicy", "cachePolicies")).message(
@@ -101,14 +95,9 @@ pub struct CloudFront {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub origins: Vec<Origin>,
 
-    /// What is done with requests, by path. The order counts: the first pattern that matches is taken.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 40))]
-    pub behaviors: Vec<PathBehavior>,
-
-    /// What is done with requests whose path no pattern of `behaviors` matches. Needed but with `distributionId`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub default_behavior: Option<Behavior>,
+    /// What is done with requests, by path. The order counts: the first pattern that matches is taken, and `*` after all others.
+    #[schemars(length(min = 1, max = 40))]
+    pub behaviors: Vec<Behavior>,
 
     /// Cache policies that are made for the behaviors, a map by `name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -208,7 +197,6 @@ pub enum DeletionPolicy {
 /// What somebody else's distribution keeps for itself.
 fn only_of_own() -> String {
     let fields = [
-        "defaultBehavior",
         "enabled",
         "comment",
         "aliases",
@@ -228,8 +216,7 @@ fn only_of_own() -> String {
 
 /// What holds for each behavior `b`.
 fn each_behavior(rule: &str) -> String {
-    let of_default = rule.replace("b.", "self.defaultBehavior.");
-    format!("(!has(self.behaviors) || self.behaviors.all(b, {rule})) && (!has(self.defaultBehavior) || ({of_default}))")
+    format!("self.behaviors.all(b, {rule})")
 }
 
 /// The rule that every policy which a behavior names is among those that are made.

@@ -23,7 +23,7 @@ pub(super) fn problems(wish: &Wish) -> Vec<String> {
     let spec = &wish.spec;
     match &wish.scope {
         Scope::Own => {
-            let missing = "defaultBehavior is missing: it says what is done with paths that no pattern matches";
+            let missing = "behaviors[*] is missing: it says what is done with paths that no pattern matches";
             problems.when(spec.default_behavior.is_none(), || missing.into());
         }
         Scope::Attach { .. } => problems.attach(spec),
@@ -38,7 +38,7 @@ pub(super) fn problems(wish: &Wish) -> Vec<String> {
         problems.when(path.is_empty() || path.len() > LONGEST_PATTERN || !path.chars().all(legal), || {
             format!("behaviors[{path}]: use 1 to {LONGEST_PATTERN} letters, digits and _ - . * $ / ~ \" ' @ : + & ?")
         });
-        problems.when(path == "*", || format!("behaviors[{path}]: that is what defaultBehavior is for"));
+        problems.when(path == "*", || format!("behaviors[{path}]: that is the default one, of which there is one"));
     }
     for (field, _, behavior) in spec.all() {
         problems.behavior(&field, behavior, spec);
@@ -64,7 +64,7 @@ impl Problems {
     /// Of somebody else's distribution only behaviours and origins can be ours.
     fn attach(&mut self, spec: &Spec) {
         let fields = [
-            ("defaultBehavior", spec.default_behavior.is_some()),
+            ("behaviors[*]", spec.default_behavior.is_some()),
             ("enabled", spec.enabled.is_some()),
             ("aliases", spec.aliases.is_some()),
             ("certificate", spec.certificate.is_some()),

@@ -19,8 +19,7 @@ pub(super) fn functions(cdn: &CloudFront) -> BTreeMap<String, Function> {
         let function = Function { runtime: word(one.runtime.unwrap_or_default()), code: one.code.clone() };
         (one.name.clone(), function)
     });
-    let behaviors = cdn.behaviors.iter().map(|one| &one.behavior).chain(&cdn.default_behavior);
-    let is_closed = behaviors.into_iter().any(|one| one.closed == Some(true));
+    let is_closed = cdn.behaviors.iter().any(|one| one.closed == Some(true));
     own.chain(is_closed.then(|| (CLOSED.to_owned(), Function::closed()))).collect()
 }
 

@@ -97,10 +97,16 @@ pub fn spec(name: &str, cdn: &CloudFront, around: &Around<'_>) -> Result<Spec, U
     spec.errors = cdn.errors.as_ref().map(|pages| pages.iter().map(|page| error_page(page, &mut found)).collect());
     for one in &cdn.behaviors {
         let field = format!("behaviors[{}]", one.path);
-        spec.behaviors.push((one.path.clone(), behavior::behavior(&field, &one.behavior, cdn, &mut found)));
+        let behavior = behavior::behavior(&field, one, cdn, &mut found);
+        if one.path != "*" {
+            spec.behaviors.push((one.path.clone(), behavior));
+        } else if spec.default_behavior.replace(behavior).is_some() {
+            found.problem(
+                &field,
+                "there are two for this path, and the second would never be asked: remove one of them",
+            );
+        }
     }
-    spec.default_behavior =
-        cdn.default_behavior.as_ref().map(|one| behavior::behavior("defaultBehavior", one, cdn, &mut found));
     for one in &cdn.invalidate_after {
         if !around.apps.iter().any(|app| app.name == one.app) {
             let problem = "there is no such app in spec.apps: add it there, or correct the name";
