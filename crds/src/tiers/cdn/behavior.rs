@@ -198,7 +198,7 @@ pub struct FunctionRef {
     pub arn: Option<String>,
 }
 
-/// What becomes of requests by HTTP.
+/// What becomes of requests by HTTP. Default `redirect-to-https`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ViewerProtocolPolicy {

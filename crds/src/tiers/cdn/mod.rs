@@ -185,7 +185,8 @@ pub struct CloudFront {
     pub ipv6: Option<bool>,
 }
 
-/// What becomes of a distribution when its CDN is deleted.
+/// What becomes of it when the CDN or the platform is deleted: `Retain` leaves everything as it is, still serving; `Delete` takes away
+/// what was made. Default `Retain`; with `distributionId` `Delete`, which takes origins and behaviors out again.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum DeletionPolicy {
     /// Everything stays as it is.

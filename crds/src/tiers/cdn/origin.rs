@@ -129,7 +129,7 @@ pub struct AppOrigin {
     pub host: Option<String>,
 }
 
-/// A route of an app.
+/// Which of the app's routes leads to it. Default: `Gateway` where the app has it, else `Ingress`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum AppRoute {
     /// `exposure.gateway`.
@@ -180,7 +180,7 @@ pub struct OriginHeader {
     pub secret: SecretKey,
 }
 
-/// How a server is spoken to.
+/// How the server is spoken to. Default `https-only`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum OriginProtocol {

@@ -253,7 +253,7 @@ pub struct Hsts {
     pub preload: Option<bool>,
 }
 
-/// What a browser tells of the page that a request comes from.
+/// `Referrer-Policy`: what a browser tells of the page that a request comes from.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum ReferrerPolicy {
@@ -275,7 +275,7 @@ pub enum ReferrerPolicy {
     UnsafeUrl,
 }
 
-/// Who may show a page in a frame.
+/// `X-Frame-Options`: who may show a page in a frame.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum FrameOptions {
@@ -315,7 +315,7 @@ pub struct EdgeFunction {
     pub code: String,
 }
 
-/// What runs a function.
+/// What runs it. Default `cloudfront-js-2.0`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
 pub enum FunctionRuntime {
     /// The first one.

@@ -26,7 +26,7 @@ pub struct Certificate {
     pub ssl_support_method: Option<SslSupportMethod>,
 }
 
-/// Oldest version of TLS, in CloudFront's words.
+/// Oldest version of TLS that viewers may speak, with its ciphers, in CloudFront's words.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum MinimumProtocolVersion {
     /// TLS 1.0.
@@ -52,7 +52,7 @@ pub enum MinimumProtocolVersion {
     Tls13Of2025,
 }
 
-/// How viewers say which name they want.
+/// How viewers say which name they want. `vip` and `static-ip` are for those who cannot, and cost by the month. Default `sni-only`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SslSupportMethod {
@@ -130,7 +130,7 @@ pub struct GeoRestriction {
     pub locations: Vec<String>,
 }
 
-/// Which countries, in CloudFront's words.
+/// `none`: all. `whitelist`: only `locations`. `blacklist`: all but `locations`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RestrictionType {
@@ -143,7 +143,7 @@ pub enum RestrictionType {
     Blacklist,
 }
 
-/// How many of the edges serve.
+/// How many of the edges serve it. Fewer cost less, and are farther from some users. AWS's default is `PriceClass_All`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum PriceClass {
     /// Those of North America, Europe and Israel.
@@ -157,7 +157,7 @@ pub enum PriceClass {
     All,
 }
 
-/// Newest version of HTTP.
+/// Newest version of HTTP that viewers are offered. AWS's default is `http2`.
 #[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, JsonSchema)]
 pub enum HttpVersion {
     /// HTTP/1.1.
