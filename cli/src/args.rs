@@ -2,7 +2,7 @@
 
 use crate::{
     commands::{
-        backup, check, completion, diff, explain, hold, init, install, promote, psql, redis_cli, render, restore,
+        backup, check, completion, diff, explain, hold, init, install, plan, promote, psql, redis_cli, render, restore,
         status, uninstall, version,
     },
     simulate,
@@ -80,6 +80,8 @@ pub enum Command {
     Backup(backup::Args),
     /// Make a database of the backups of another one
     Restore(restore::Args),
+    /// Show what the operator is to do at AWS for a database
+    Plan(plan::Args),
     /// Let a database whose primary is lost go on with the data of its most advanced read replica
     Promote(promote::Args),
     /// Replay a recorded trace through the operator's own decisions

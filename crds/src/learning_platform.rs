@@ -5,7 +5,7 @@ use crate::{
     prometheus::Prometheus,
     schema,
     status::LearningPlatformStatus,
-    tiers::{app::App, cache::Cache, cdn::Cdn, connections::JOB_PODS, database::Database, pooler},
+    tiers::{app::App, aws::Aws, cache::Cache, cdn::Cdn, connections::JOB_PODS, database::Database, pooler},
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -60,6 +60,9 @@ use serde::{Deserialize, Serialize};
     ),
     validation = Rule::new("!has(self.spec.databases) || self.spec.databases.all(d, size(self.metadata.name) + size(has(d.renamedFrom) ? d.renamedFrom : d.name) <= 42)").message(
         "metadata.name and spec.databases[].name (renamedFrom, where it is set) together may have at most 42 characters, because its pods are called <platform>-<database>-0-pg-ro-0: shorten one of them"
+    ),
+    validation = Rule::new("has(self.spec.aws) || !has(self.spec.databases) || self.spec.databases.all(d, !has(d.rds))").message(
+        "spec.databases[].rds: set spec.aws, which says the region"
     ),
     validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !self.spec.apps.exists(a, a.name == d.name))").message(
         "spec.databases[].name: an app has the same name, and what is made for them would be called alike: rename one of them"
@@ -138,6 +141,10 @@ pub struct LearningPlatformSpec {
     #[schemars(length(max = 4))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub cdns: Vec<Cdn>,
+
+    /// Where at AWS the platform's databases are, and as whom the operator goes there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<Aws>,
 
     /// Times in which nothing is changed that can wait, a map by `name`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -68,6 +68,11 @@ pub(crate) fn addresses(generate: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "array", "maxItems": 16, "items": address(generate) })
 }
 
+/// A URL of a service.
+pub(crate) fn endpoint_url(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "minLength": 8, "maxLength": 1024, "pattern": r"^https?://[^\s/?#@]+(/[^\s?#]*)?$" })
+}
+
 /// The name of an environment variable that every shell can read.
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
 

@@ -257,6 +257,18 @@ names! {
         BackupReady,
         /// The signals that scaling reads have values. Never part of `Ready`.
         MetricsAvailable,
+        /// Every field that is set was compared with AWS, and nothing is left to do; of items alone, and never part of `Ready`.
+        Synced,
+        /// A change waits for the maintenance window; present only while true, of items alone.
+        PendingMaintenance,
+        /// A parameter takes effect with the next reboot; present only while true, of items alone.
+        PendingReboot,
+        /// AWS has something that is not wished and is left so; present only while true, of items alone.
+        Drift,
+        /// A call needs the user's word; present only while true, of items alone.
+        ConsentNeeded,
+        /// What was accepted is not everywhere yet; present only while true, of items alone.
+        Deploying,
     }
 }
 
@@ -391,5 +403,17 @@ names! {
         DemandCollapsed,
         /// A manual hold keeps the floor up.
         Held,
+        /// What a former platform of the same name left at AWS is there, and nobody has said that it is to be gone on with.
+        Retained,
+        /// AWS has not enough, or allows no more.
+        NoCapacity,
+        /// A call waits for the user's word.
+        NeedsConsent,
+        /// Something waits for the maintenance window, or for a reboot.
+        PendingMaintenance,
+        /// AWS has something that is not wished.
+        Drift,
+        /// AWS took a change of size back.
+        ResizeRolledBack,
     }
 }

@@ -3,6 +3,7 @@
 mod compare;
 mod delete;
 mod fields;
+mod finalizer;
 mod moved;
 mod quantity;
 mod scale;
@@ -10,6 +11,7 @@ mod status;
 mod volume;
 
 pub use compare::{Difference, What, differences};
+pub use finalizer::FINALIZER;
 pub(crate) use quantity::nanos as quantity_nanos;
 
 use crate::{

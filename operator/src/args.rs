@@ -1,7 +1,10 @@
 //! Every flag, each also an environment variable `LP_<NAME>`. Nothing else reads the environment, but the Kubernetes
 //! client's own configuration.
 
-use crate::context::Settings;
+use crate::{
+    context::{AWS_RATE, Settings},
+    tiers::aws::account::AllowedRole,
+};
 use clap::Parser;
 use decide::Tunables;
 use std::{net::SocketAddr, path::PathBuf, str::FromStr, time::Duration};
@@ -31,6 +34,19 @@ pub struct Args {
     /// https address.
     #[arg(long = "allowed-prometheus-url", env = "LP_ALLOWED_PROMETHEUS_URL", value_delimiter = ',')]
     pub allowed_prometheus_urls: Vec<String>,
+
+    /// Role at AWS that platforms of a namespace may name, NAMESPACE=ARN; repeat it for several. `*` means all namespaces, and an ARN
+    /// that ends in `*` all that begin so. None allows none: the operator's own identity is used.
+    #[arg(long = "allowed-aws-role", env = "LP_ALLOWED_AWS_ROLE", value_delimiter = ',', value_name = "NAMESPACE=ARN")]
+    pub allowed_aws_roles: Vec<String>,
+
+    /// Beginning of URLs that a platform may name instead of AWS's; repeat it for several. None allows none.
+    #[arg(long = "allowed-aws-endpoint", env = "LP_ALLOWED_AWS_ENDPOINT", value_delimiter = ',')]
+    pub allowed_aws_endpoints: Vec<String>,
+
+    /// Requests per second to each service of AWS, account and region.
+    #[arg(long, env = "LP_AWS_REQUESTS_PER_SECOND", default_value_t = AWS_RATE.per_second)]
+    pub aws_requests_per_second: f64,
 
     /// Where /healthz, /readyz, /metrics and the read endpoint listen.
     #[arg(long, env = "LP_LISTEN", default_value = "0.0.0.0:8080")]
@@ -134,6 +150,12 @@ impl Args {
                 return Err(format!("--{flag} must be above 0"));
             }
         }
+        let rate = self.aws_requests_per_second;
+        if !(rate.is_finite() && rate > 0.0) {
+            return Err(format!("--aws-requests-per-second {rate} must be above 0"));
+        }
+        let roles = self.allowed_aws_roles.iter().filter(|role| !role.is_empty()).map(|role| AllowedRole::parse(role));
+        let roles = roles.collect::<Result<Vec<_>, _>>()?;
         let mut tunables = Tunables { evaluation_interval: self.evaluation_interval.into(), ..Tunables::default() };
         for pair in &self.tunables {
             set_tunable(&mut tunables, pair)?;
@@ -144,6 +166,9 @@ impl Args {
             default_prometheus_url: self.default_prometheus_url.clone().filter(|u| !u.is_empty()),
             default_prometheus_auth_dir: self.default_prometheus_auth_dir.clone(),
             allowed_prometheus_urls: self.allowed_prometheus_urls.iter().filter(|u| !u.is_empty()).cloned().collect(),
+            allowed_aws_roles: roles,
+            allowed_aws_endpoints: self.allowed_aws_endpoints.iter().filter(|url| !url.is_empty()).cloned().collect(),
+            aws_rate: aws::Rate { per_second: self.aws_requests_per_second, ..AWS_RATE },
             evaluation_interval: self.evaluation_interval,
             glance_interval: self.glance_interval,
             concurrency: self.concurrency,
@@ -297,6 +322,8 @@ mod tests {
             (&["--resync", "0s"], "--resync"),
             (&["--resync=-1s"], "negative"),
             (&["--concurrency", "0"], "concurrency"),
+            (&["--allowed-aws-role", "arn:aws:iam::1:role/a"], "NAMESPACE=ARN"),
+            (&["--aws-requests-per-second", "0"], "above 0"),
         ] {
             let error = parse(args).expect_err(part);
             assert!(error.contains(part), "{args:?}: {error}");

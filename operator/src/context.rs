@@ -6,12 +6,16 @@ use crate::{
     capabilities::Capabilities,
     evaluate::{Registry, ScalingStore},
     events::Events,
-    keeper::{Keepers, cache::CacheKeeper, database::DatabaseKeeper},
+    keeper::{Keepers, cache::CacheKeeper, database::DatabaseKeeper, rds::RdsKeeper},
     metrics::Metrics,
     stores::Stores,
+    tiers::aws::account::AllowedRole,
 };
 use kube::Client;
 use std::{path::PathBuf, sync::Arc, time::Duration};
+
+/// What AWS is asked at most by default (P): a fifth of the steady rates at which RDS and ElastiCache are known to throttle.
+pub const AWS_RATE: aws::Rate = aws::Rate { per_second: 5.0, burst: 20.0 };
 
 /// Every setting of the operator, from flags and environment.
 #[derive(Clone, Debug)]
@@ -26,6 +30,12 @@ pub struct Settings {
     pub default_prometheus_auth_dir: Option<PathBuf>,
     /// Beginnings of the addresses that a resource may name; none means any.
     pub allowed_prometheus_urls: Vec<String>,
+    /// Roles at AWS that platforms may name.
+    pub allowed_aws_roles: Vec<AllowedRole>,
+    /// Beginnings of the URLs that platforms may name instead of AWS's; none means none.
+    pub allowed_aws_endpoints: Vec<String>,
+    /// Requests to AWS per second, and how many at once, for each service of an account in a region.
+    pub aws_rate: aws::Rate,
     /// Time between two decisions on an app.
     pub evaluation_interval: Duration,
     /// Time between two glances at demand; 0 for none.
@@ -52,6 +62,9 @@ impl Default for Settings {
             default_prometheus_url: None,
             default_prometheus_auth_dir: None,
             allowed_prometheus_urls: Vec::new(),
+            allowed_aws_roles: Vec::new(),
+            allowed_aws_endpoints: Vec::new(),
+            aws_rate: AWS_RATE,
             evaluation_interval: Duration::from_secs(5),
             glance_interval: Duration::from_secs(1),
             concurrency: 8,
@@ -89,6 +102,10 @@ pub struct Context {
     pub caches: Arc<Keepers<CacheKeeper>>,
     /// The keepers of databases in the cluster.
     pub databases: Arc<Keepers<DatabaseKeeper>>,
+    /// The keepers of databases at RDS.
+    pub rds: Arc<Keepers<RdsKeeper>>,
+    /// Clients of AWS.
+    pub aws: Arc<aws_edge::Accounts>,
     /// Failures in a row, per platform.
     pub backoff: Arc<Backoff>,
 }

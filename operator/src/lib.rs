@@ -23,6 +23,7 @@ pub mod prometheus;
 pub mod rbac;
 pub mod reconcile;
 pub mod references;
+pub mod release;
 pub mod runtime;
 pub mod secrets;
 pub mod shallow;

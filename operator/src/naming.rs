@@ -29,6 +29,8 @@ pub enum FieldManager {
     Scale,
     /// The status of the platform.
     Status,
+    /// What holds a platform back from being gone.
+    Finalizer,
 }
 
 impl FieldManager {
@@ -38,6 +40,7 @@ impl FieldManager {
             Self::Main => "learningplatform",
             Self::Scale => "learningplatform/scale",
             Self::Status => "learningplatform/status",
+            Self::Finalizer => "learningplatform/finalizer",
         }
     }
 }

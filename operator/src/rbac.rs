@@ -6,7 +6,8 @@ use k8s_openapi::api::rbac::v1::PolicyRule;
 /// What it may do in the namespaces it watches.
 pub fn rules() -> Vec<PolicyRule> {
     let mut rules = vec![
-        rule(crds::GROUP, &["learningplatforms"], &["get", "list", "watch"]),
+        // A platform with items at AWS is held back, by a finalizer, until those have gone as their policy says.
+        rule(crds::GROUP, &["learningplatforms"], &["get", "list", "patch", "watch"]),
         // Owner references that block deletion need this where that admission plugin is on.
         rule(crds::GROUP, &["learningplatforms/finalizers"], &["update"]),
         rule(crds::GROUP, &["learningplatforms/status"], &["patch"]),

@@ -7,6 +7,7 @@ use crate::{
     kinds::{Belongs, Kind, ObjectId, belongs},
     metrics::Outcome,
     naming::{PlatformKey, children_of},
+    release,
     status::{self, Findings},
     tiers::{
         self, Children, Plan, Tier,
@@ -137,11 +138,11 @@ fn random() -> f64 {
 async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
     let key = PlatformKey::of(platform);
     if platform.metadata.deletion_timestamp.is_some() {
-        // Its children go with it, by their owner references; nothing of it is outside the cluster.
+        // Its children go with it, by their owner references; what is at AWS has to be seen to before.
         ctx.registry.remove(&key);
         ctx.caches.remove(&key);
         ctx.databases.remove(&key);
-        return Ok(Outcome::Skipped);
+        return release::release(platform, ctx).await;
     }
     let generation = platform.metadata.generation.unwrap_or_default();
     let before = ctx.writer.latest_status(platform);
@@ -180,9 +181,10 @@ async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
 /// Observe, plan, apply and prune, room by room, and the status that comes of it.
 async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::LearningPlatformStatus, Outcome)> {
     let ctx = &suspended(ctx, lp);
+    release::admit(ctx, lp)?;
     ctx.registry.sync(lp);
     let step = ctx.metrics.step("observe");
-    let (mut children, volumes) = futures::try_join!(children(ctx, lp), Volumes::look(ctx, lp))?;
+    let (mut children, volumes) = futures::try_join!(children(ctx, &lp.key), Volumes::look(ctx, lp))?;
     let held = volumes.restore(ctx, lp, &mut children).await;
     let (mut caches, mut databases) =
         futures::try_join!(Caches.observe(ctx, lp, &children), Databases.observe(ctx, lp, &children))?;
@@ -272,6 +274,7 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
         ctx.metrics.error(error);
         tracing::info!(%error, "a step failed");
     }
+    release::hold_back(ctx, lp, &after).await?;
     order(ctx, lp, &mut caches, &mut databases, &after);
     let rooms = vec![
         app_room.status(lp, &apps, &after),
@@ -296,6 +299,10 @@ fn order(
     cache::answered(lp, caches, after, &answered);
     let answered = ctx.databases.order(ctx, &lp.key, database::orders(lp, databases, after, acts));
     database::answered(lp, databases, after, &answered);
+    // Nothing is made at AWS that a deletion of the platform would pass over.
+    let acts = acts && lp.held_back;
+    let answered = ctx.rds.order(ctx, &lp.key, database::rds_orders(lp, databases, after, acts));
+    database::rds_answered(lp, databases, &answered);
 }
 
 fn is_deployment(object: &DynamicObject) -> bool {
@@ -323,15 +330,15 @@ fn suspended(ctx: &Context, lp: &ValidPlatform) -> Context {
 
 /// Every child of the platform, listed by its labels. An optional API that is missing has none, and neither has one that
 /// the operator may not list.
-async fn children(ctx: &Context, lp: &ValidPlatform) -> Result<Children> {
+pub(crate) async fn children(ctx: &Context, key: &PlatformKey) -> Result<Children> {
     let served = ctx.capabilities.now();
-    let params = ListParams::default().labels(&children_of(&lp.key.name));
+    let params = ListParams::default().labels(&children_of(&key.name));
     let lists = stream::iter(Kind::ALL.into_iter().filter(|kind| served.serves(*kind)))
         .map(|kind| {
             let params = &params;
             async move {
                 let api: Api<DynamicObject> =
-                    Api::namespaced_with(ctx.client.clone(), &lp.key.namespace, &kind.resource());
+                    Api::namespaced_with(ctx.client.clone(), &key.namespace, &kind.resource());
                 match api.list(params).await {
                     Ok(list) => Ok(list.items.into_iter().map(|o| (kind, o)).collect::<Vec<_>>()),
                     Err(kube::Error::Api(answer)) if kind.optional() && matches!(answer.code, 403 | 404) => {

@@ -48,6 +48,8 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
 
     let (stores, writers) = Stores::new();
     let metrics = Arc::new(Metrics::default());
+    let limits = Arc::new(aws_edge::Limits::new(settings.aws_rate));
+    let aws = Arc::new(aws_edge::Accounts::new(limits, aws_edge::Windows::default(), None));
     metrics.register(|r| r.register_collector(Box::new(PlatformMetrics::new(stores.clone()))));
     let ctx = Context {
         writer: Writer::new(client.clone(), Mode::Write),
@@ -60,6 +62,8 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         registry: evaluate::Registry::default(),
         caches: Arc::default(),
         databases: Arc::default(),
+        rds: Arc::default(),
+        aws,
         backoff: Arc::new(Backoff::default()),
         client: client.clone(),
     };
@@ -154,6 +158,7 @@ async fn act(
 ) {
     ctx.caches.lead(wake.sender());
     ctx.databases.lead(wake.sender());
+    ctx.rds.lead(wake.sender());
     let _keepers = Keeping(ctx.clone());
     let evaluation = evaluate::run(ctx.clone(), wake.sender(), stop.clone());
     let passes = controller::run(ctx, wake, queue, stop.clone());
@@ -167,6 +172,7 @@ impl Drop for Keeping {
     fn drop(&mut self) {
         self.0.caches.stop();
         self.0.databases.stop();
+        self.0.rds.stop();
     }
 }
 

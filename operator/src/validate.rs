@@ -7,9 +7,10 @@ use crate::{
     error::{Error, Result},
     freeze::Freeze,
     naming::{AppKey, Owner, PlatformKey, object_name},
+    release,
     tiers::{
         app::{self, variables::Authority},
-        autoscaling,
+        autoscaling, aws,
         binding::{Address, Bindings},
         cache::{self, ValidCache},
         cdn,
@@ -22,6 +23,7 @@ use crds::{
     status::LearningPlatformStatus,
     tiers::{
         app::{App, AppPort, Protocol},
+        aws::Aws,
         cache::Cache,
         cdn::Cdn,
         database::{Database, ExternalDatabase},
@@ -50,6 +52,10 @@ pub struct ValidPlatform {
     pub databases: Vec<ValidDatabase>,
     /// The CDNs, in the order of the spec, each with the distribution that [`cdn::wish::spec`] takes.
     pub cdns: Vec<Cdn>,
+    /// Whether the resource is held back from being gone before its items at AWS are seen to.
+    pub held_back: bool,
+    /// Account and region of its items at AWS.
+    pub aws: Option<Aws>,
     /// Stores whose data may be left behind.
     pub abandon_data: BTreeSet<String>,
     /// Its freezes, but for those that somebody has lifted.
@@ -154,9 +160,12 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         for former in database.renamed_from.iter().filter(|former| **former != database.name) {
             take(&format!("{path}.renamedFrom"), former, &mut problems);
         }
-        databases.extend(validate_database(&key, &path, database, &mut problems));
+        databases.extend(validate_database(platform, settings, &path, database, &mut problems));
     }
     check_clusters(&databases, &mut problems);
+    if let Some(Err(wrong)) = spec.aws.as_ref().map(|account| aws::account::settings(&key, account).check()) {
+        problems.push(Problem::new(format!("spec.aws.{}", wrong.field), wrong.to_string()));
+    }
     let stores = Bindings::placeholders(&caches, &databases);
     for app in &spec.apps {
         let path = format!("spec.apps[{}]", app.name);
@@ -194,6 +203,8 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         caches,
         databases,
         cdns: spec.cdns.clone(),
+        held_back: release::is_held_back(platform),
+        aws: spec.aws.clone(),
         abandon_data: spec.abandon_data.iter().cloned().collect(),
         freezes,
         status: platform.status.clone().unwrap_or_default(),
@@ -307,13 +318,26 @@ fn forbidden<'a>(
 }
 
 fn validate_database(
-    platform: &PlatformKey,
+    resource: &LearningPlatform,
+    settings: &Settings,
     path: &str,
     database: &Database,
     problems: &mut Vec<Problem>,
 ) -> Option<ValidDatabase> {
-    let provider = match (&database.in_cluster, &database.cloud_native_pg, &database.external) {
-        (None, Some(spec), None) => {
+    let platform = &PlatformKey::of(resource);
+    let provider = match (&database.in_cluster, &database.cloud_native_pg, &database.rds, &database.external) {
+        (None, None, Some(spec), None) => {
+            let Some(account) = &resource.spec.aws else {
+                problems.push(Problem::new(format!("{path}.rds"), "set spec.aws, which says the region"));
+                return None;
+            };
+            let id = database.renamed_from.as_deref().unwrap_or(&database.name);
+            let owner = release::owner(resource, settings, id);
+            let owner = owner.map_err(|problem| problems.push(Problem::new(format!("{path}.rds"), problem))).ok()?;
+            let of = (platform.name.as_str(), platform.namespace.as_str(), &owner);
+            database::Provider::Rds(Box::new(database::rds::Rds::new(of, account, database, spec)))
+        }
+        (None, Some(spec), None, None) => {
             problems.extend(forbidden(
                 &format!("{path}.cloudNativePG.parameters"),
                 &spec.parameters,
@@ -324,7 +348,7 @@ fn validate_database(
             problems.extend(database::cloud_native_pg::backup::check(&format!("{path}.cloudNativePG"), &database));
             database::Provider::CloudNativePg(Box::new(database))
         }
-        (Some(spec), None, None) => {
+        (Some(spec), None, None, None) => {
             problems.extend(forbidden(
                 &format!("{path}.inCluster.parameters"),
                 &spec.parameters,
@@ -334,11 +358,11 @@ fn validate_database(
             problems.extend(database::in_cluster::backup::check(&format!("{path}.inCluster"), &database));
             database::Provider::InCluster(Box::new(database))
         }
-        (None, None, Some(external)) => {
+        (None, None, None, Some(external)) => {
             database::Provider::External(Box::new(validate_external(path, external, problems)?))
         }
         _ => {
-            let problem = "say where the database runs: set exactly one of inCluster, cloudNativePG and external";
+            let problem = "say where the database runs: set exactly one of inCluster, cloudNativePG, rds and external";
             problems.push(Problem::new(path, problem));
             return None;
         }
@@ -357,12 +381,16 @@ fn validate_cdn(item: &Cdn, apps: &[App], problems: &mut Vec<Problem>) {
     }
 }
 
-/// What CloudNativePG makes for a database `a` would be called as what is made for a database `a-pg`.
+/// What CloudNativePG makes for a database `a` would be called as what is made for a database `a-pg`, and what is made for one at
+/// RDS as that of `a-rds`.
 fn check_clusters(databases: &[ValidDatabase], problems: &mut Vec<Problem>) {
     let ids: BTreeSet<&str> = databases.iter().filter_map(ValidDatabase::id).collect();
     for database in databases {
-        let database::Provider::CloudNativePg(item) = &database.provider else { continue };
-        let taken = format!("{}-pg", item.identity.id);
+        let taken = match &database.provider {
+            database::Provider::CloudNativePg(item) => format!("{}-pg", item.identity.id),
+            database::Provider::Rds(item) => format!("{}-{}", item.identity.id, database::rds::RUNNER),
+            database::Provider::InCluster(_) | database::Provider::External(_) => continue,
+        };
         if ids.contains(&*taken) {
             let problem =
                 format!("what is made for it would be called like that of database {taken}: rename one of them");

@@ -44,7 +44,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- define "operator.rules" -}}
 - apiGroups: [learningplatform.dev]
   resources: [learningplatforms]
-  verbs: [get, list, watch]
+  verbs: [get, list, patch, watch]
 - apiGroups: [learningplatform.dev]
   resources: [learningplatforms/status]
   verbs: [patch]

@@ -8,6 +8,7 @@ pub mod explain;
 pub mod hold;
 pub mod init;
 pub mod install;
+pub mod plan;
 pub mod promote;
 pub mod psql;
 pub mod redis_cli;

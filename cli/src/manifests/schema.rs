@@ -59,7 +59,19 @@ static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
 });
 
 /// What to write where a pattern is not matched.
-const REMEDIES: [(&str, &str); 43] = [
+const REMEDIES: [(&str, &str); 50] = [
+    ("^[a-z0-9-]+$", "write a region as AWS does, such as eu-central-1"),
+    ("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", "write the ARN of a role, such as arn:aws:iam::123456789012:role/name"),
+    ("^[0-9a-f]{16}$", "write the plan's hash from the status, such as 0123456789abcdef"),
+    (r"^db\.[a-z0-9.-]+$", "write a class of RDS, such as db.t4g.medium"),
+    ("^[a-z0-9]+$", "write a kind of volume in lower case, such as gp3"),
+    (r"^[0-9]{2}(\.[0-9]+)?$", "write a version in quotes, such as 17 or 17.4"),
+    ("^sg-[0-9a-z]+$", "write the id of a security group, such as sg-0a1b2c3d"),
+    ("^[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]$", "write a window in UTC, such as 03:00-03:30"),
+    (
+        "^(mon|tue|wed|thu|fri|sat|sun):[0-2][0-9]:[0-5][0-9]-(mon|tue|wed|thu|fri|sat|sun):[0-2][0-9]:[0-5][0-9]$",
+        "write a window in UTC, such as sun:04:00-sun:04:30",
+    ),
     (r"^([0-9]+(\.[0-9]+)?(ns|us|ms|s|m|h))+$", "write a duration in h, m, s and ms, such as 90s or 1h30m"),
     (
         r"^(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE][+-]?[0-9]+))?$",
@@ -107,7 +119,6 @@ const REMEDIES: [(&str, &str); 43] = [
         "write a folder without / at its ends, such as learning/story-main",
     ),
     ("^[1-9][0-9]*[dwm]$", "write a number of days, weeks or months, such as 30d"),
-    ("^[a-z0-9-]+$", "write the name of a region, such as eu-central-1"),
     ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "write the name of an object in lower case, such as backups"),
     ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day such as 07:30"),
     ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day such as 18:00, at most 24:00"),
@@ -117,7 +128,6 @@ const REMEDIES: [(&str, &str); 43] = [
     (r"^(\*|https?://[^\s/]+)$", "write an origin such as https://learn.example, or * for all"),
     (r"^/[^\s*]*\*?$", "write a path that begins with /, with a star at its end at most, such as /courses/*"),
     ("^E[A-Z0-9]+$", "write the id as CloudFront shows it, such as E2QWRUHAPOMQZL"),
-    ("^[0-9a-f]{16}$", "write the hash as the plan shows it, such as 0123456789abcdef"),
     (r"^[^/\s]\S*$", "write it without / at its start, such as index.html"),
     (
         r"^(arn:aws:wafv2:us-east-1:[0-9]{12}:global/webacl/\S+)?$",

@@ -84,6 +84,9 @@ pub struct StoreStatus {
     /// The backups that CloudNativePG takes of a database; absent where none are asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backup_window: Option<BackupWindow>,
+    /// What is known of it at AWS, and what is to be done there; of stores at AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub aws: Option<AwsStatus>,
     /// The keys of all shards before and after the last reshaping.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reshaping: Option<Reshaping>,
@@ -91,7 +94,7 @@ pub struct StoreStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["pod".into()]))]
     pub servers: Vec<StoreServer>,
-    /// `CacheReady` or `DatabaseReady`.
+    /// `CacheReady` or `DatabaseReady`; of stores at AWS also `Synced`, and what is present only while it holds.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
@@ -193,4 +196,40 @@ pub struct Reshaping {
     /// Keys of all shards after; absent while slots move.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keys_after: Option<i64>,
+}
+
+/// An item at AWS.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsStatus {
+    /// Its identifier there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identifier: Option<String>,
+    /// Where it is.
+    pub region: String,
+    /// The calls that are to be made, in their order; with `mode: Observe` none are told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub plan: Vec<AwsCall>,
+    /// What `approve` has to say for the plan's calls that need a word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan_hash: Option<String>,
+}
+
+/// A call that is to be made.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsCall {
+    /// Its name at AWS.
+    pub operation: String,
+    /// What it does, in words.
+    pub call: String,
+    /// What it costs: money, an interruption.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub costs: Option<String>,
+    /// What it destroys, or cannot be taken back, so that it needs your word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<String>,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waits: Option<String>,
 }

@@ -1,8 +1,63 @@
-//! What items at AWS have in common.
+//! `spec.aws`, and what items at AWS have in common.
 
+use crate::schema;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+/// The account and the region of a platform's resources at AWS. Credentials are the operator's own, found as the SDK of AWS does by
+/// default, or those of a role that its settings allow for the namespace.
+#[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.externalId) || has(self.roleArn)").message(
+    "aws.externalId is for a role: set roleArn, or remove externalId"
+))]
+pub struct Aws {
+    /// Region of databases and caches, as `eu-central-1`. It cannot be changed: their data would be left behind.
+    #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z0-9-]+$"))]
+    #[x_kube(validation = Rule::new("self == oldSelf").message(
+        "aws.region cannot be changed, because databases and caches stay in theirs: make another platform and move the data"
+    ))]
+    pub region: String,
+
+    /// Role that the operator assumes for this platform, as `arn:aws:iam::123456789012:role/name`. Its settings
+    /// (`--allowed-aws-role`) must allow it for the namespace. Default: none, the operator's own identity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048), regex(pattern = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$"))]
+    pub role_arn: Option<String>,
+
+    /// What the role's trust policy asks for as `sts:ExternalId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1224))]
+    pub external_id: Option<String>,
+
+    /// URLs to ask instead of AWS's, for private endpoints and doubles. The operator's settings (`--allowed-aws-endpoint`) must
+    /// allow them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<AwsEndpoints>,
+}
+
+/// URLs to ask instead of AWS's.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AwsEndpoints {
+    /// Of RDS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::endpoint_url")]
+    pub rds: Option<String>,
+    /// Of ElastiCache.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::endpoint_url")]
+    pub elasticache: Option<String>,
+    /// Of CloudFront.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::endpoint_url")]
+    pub cloudfront: Option<String>,
+    /// Of STS, for the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::endpoint_url")]
+    pub sts: Option<String>,
+}
 
 /// How far the operator goes with an item at AWS.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
@@ -56,4 +111,16 @@ pub enum AwsAllow {
     DeletePromoted,
     /// Shards of a cache may go though it is not shown that the others have room for what they hold.
     RemoveShardsUnchecked,
+}
+
+/// What becomes of a database or a cache at AWS when it is deleted.
+#[derive(Serialize, Deserialize, Clone, Copy, Debug, PartialEq, Eq, Default, JsonSchema)]
+pub enum AwsDeletionPolicy {
+    /// Everything stays as it is, and AWS goes on charging for it.
+    Retain,
+    /// A final snapshot stays.
+    #[default]
+    Snapshot,
+    /// Nothing stays.
+    Delete,
 }

@@ -6,6 +6,7 @@ use super::{
     endpoint::{LoginSecret, StoreTls},
     in_cluster::{DeletionPolicy, PasswordRotation, StoreExporter, StorePods, StoreVolume},
     pooler::Pooler,
+    rds::RdsDatabase,
     server_tls::ServerTls,
 };
 use crate::schema;
@@ -17,11 +18,11 @@ use std::collections::BTreeMap;
 /// One database. Exactly one provider says where it runs.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("(has(self.inCluster) ? 1 : 0) + (has(self.cloudNativePG) ? 1 : 0) + (has(self.external) ? 1 : 0) == 1").message(
-    "databases[]: say where the database runs: set exactly one of inCluster, cloudNativePG and external"
+#[x_kube(validation = Rule::new("(has(self.inCluster) ? 1 : 0) + (has(self.cloudNativePG) ? 1 : 0) + (has(self.rds) ? 1 : 0) + (has(self.external) ? 1 : 0) == 1").message(
+    "databases[]: say where the database runs: set exactly one of inCluster, cloudNativePG, rds and external"
 ))]
-#[x_kube(validation = Rule::new("!has(self.renamedFrom) || has(self.inCluster) || has(self.cloudNativePG)").message(
-    "databases[].renamedFrom speaks of data in the cluster: set inCluster or cloudNativePG, or remove renamedFrom"
+#[x_kube(validation = Rule::new("!has(self.renamedFrom) || !has(self.external)").message(
+    "databases[].renamedFrom speaks of data of the platform's own: set inCluster, cloudNativePG or rds, or remove renamedFrom"
 ))]
 pub struct Database {
     /// Name of the database item, unique among the platform's apps, caches, databases and CDNs. Its data are bound to it: see
@@ -49,6 +50,10 @@ pub struct Database {
     /// Servers in this cluster that CloudNativePG runs.
     #[serde(default, rename = "cloudNativePG", skip_serializing_if = "Option::is_none")]
     pub cloud_native_pg: Option<CloudNativePgDatabase>,
+
+    /// Servers at Amazon RDS. It needs `spec.aws`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rds: Option<RdsDatabase>,
 
     /// A server that somebody else runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

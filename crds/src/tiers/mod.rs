@@ -17,5 +17,6 @@ pub mod in_cluster;
 pub mod jobs;
 pub mod pod;
 pub mod pooler;
+pub mod rds;
 pub mod server_tls;
 pub mod uses;

@@ -43,6 +43,10 @@ pub fn good() -> Value {
                     "exporter": {"image": "exporter:1", "discovery": "PodMonitor", "monitorLabels": {"release": "kps"}},
                 }},
             ],
+            "aws": {
+                "region": "eu-central-1", "roleArn": "arn:aws:iam::123456789012:role/school", "externalId": "school",
+                "endpoints": {"rds": "https://vpce-1.rds.eu-central-1.vpce.amazonaws.com"},
+            },
             "abandonData": ["old"],
             "databases": [
                 {"name": "main", "connectionBudget": 560, "external": {
@@ -85,6 +89,18 @@ pub fn good() -> Value {
                         "resources": {"limits": {"memory": "64Mi"}},
                     },
                     "tls": {"secret": {"name": "tenants-tls"}, "allowPlaintext": true},
+                }},
+                {"name": "records", "renamedFrom": "files", "rds": {
+                    "instanceClass": "db.m7g.large", "allocatedStorage": 100, "maxAllocatedStorage": 400, "storageType": "gp3",
+                    "iops": 3000, "storageThroughput": 125, "engineVersion": "17.4", "multiAz": true, "readReplicas": 1,
+                    "maxReadReplicas": 2, "parameters": {"log_min_duration_statement": "250"}, "subnetGroup": "school",
+                    "securityGroups": ["sg-0a1b2c3d"], "port": 5433, "backupRetentionDays": 7, "backupWindow": "03:00-03:30",
+                    "maintenanceWindow": "sun:04:00-sun:04:30", "caCertificateIdentifier": "rds-ca-rsa2048-g1",
+                    "authorities": {"name": "rds-authorities", "key": "global-bundle.pem"}, "autoMinorVersionUpgrade": false,
+                    "kmsKey": "alias/school", "applyImmediately": ["instanceClass"], "applyInWindow": ["iops"],
+                    "extensions": ["pg_trgm"], "passwordRotation": {"every": "720h"}, "restoreFrom": {"snapshot": "last-year"},
+                    "deletionPolicy": "Retain", "mode": "Plan", "approve": "0123456789abcdef", "allow": ["MajorUpgrade"],
+                    "adopt": true,
                 }},
             ],
             "cdns": cdn::good(),
@@ -186,13 +202,25 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     let database = |path: &str| format!("/spec/databases/0{path}");
     let uses = |path: &str| app(&format!("/uses{path}"));
     case(&[(&cache("/external"), none.clone())], "set exactly one of inCluster and external");
-    case(&[(&database("/external"), none.clone())], "set exactly one of inCluster, cloudNativePG and external");
+    case(&[(&database("/external"), none.clone())], "set exactly one of inCluster, cloudNativePG, rds and external");
     case(
         &[(&database("/cloudNativePG"), json!({"volume": {"storage": "1Gi"}}))],
         "set exactly one of inCluster, cloudNativePG",
     );
     case(&[(&cache("/inCluster"), json!({}))], "set exactly one of inCluster and external");
     case(&[(&cache("/renamedFrom"), json!("x"))], "caches[].renamedFrom");
+    let records = |path: &str| format!("/spec/databases/4/rds{path}");
+    case(&[(&records("/backupRetentionDays"), json!(0))], "rds.backupRetentionDays");
+    case(&[(&records("/passwordRotation/every"), json!("30m"))], "passwordRotation.every");
+    case(&[(&records("/readReplicas"), json!(3))], "rds.readReplicas must not be above");
+    case(&[(&records("/maxAllocatedStorage"), json!(100))], "rds.maxAllocatedStorage");
+    case(&[(&records("/parameterGroup"), json!("theirs"))], "rds.parameters");
+    case(
+        &[(&records("/applyInWindow"), json!(["instanceClass"]))],
+        "a field is in applyImmediately and in applyInWindow",
+    );
+    case(&[("/spec/aws/roleArn", none.clone())], "aws.externalId");
+    case(&[("/spec/aws", none.clone())], "spec.databases[].rds");
     case(&[(&database("/renamedFrom"), json!("x"))], "databases[].renamedFrom");
     let single = |path: &str| format!("/spec/caches/2/inCluster{path}");
     let tenants = |path: &str| format!("/spec/databases/3/inCluster{path}");

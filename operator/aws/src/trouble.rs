@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 /// Under which key stands what says something about the whole service.
 const ALL: &str = "";
+/// Under which key stands why the world could not be seen: until it is. No call has such a key.
+const LOOKS: &str = "look";
 /// How long after its time an error still counts as one of a row.
 const FORGOTTEN: Duration = Duration::from_secs(600);
 
@@ -30,14 +32,20 @@ pub struct Trouble {
 pub struct Troubles(BTreeMap<String, Trouble>);
 
 impl Troubles {
-    /// Notes an error of the call with this key ([`crate::Call::key`]; the operation's name for a read).
+    /// Notes an error of the call with this key ([`crate::Call::key`]).
     pub fn note(&mut self, key: &str, error: &Error, generation: i64, now: Timestamp) {
+        let key = if error.class().is_of_the_call() { key } else { ALL };
+        self.set(key, error, generation, now);
+    }
+
+    fn set(&mut self, key: &str, error: &Error, generation: i64, now: Timestamp) -> Duration {
         let class = error.class();
-        let key = if class.is_of_the_call() { key } else { ALL };
         let former = self.0.get(key).filter(|former| former.class == class && former.generation == generation);
         let attempts = former.map_or(1, |former| former.attempts.saturating_add(1));
-        let until = later(now, class.delay(attempts));
+        let delay = class.delay(attempts);
+        let until = later(now, delay);
         self.0.insert(key.to_owned(), Trouble { class, message: error.to_string(), attempts, generation, until });
+        delay
     }
 
     /// Forgets what a call that succeeded has refuted.
@@ -58,14 +66,18 @@ impl Troubles {
 
     /// Notes that the world could not be seen, and says when to look again.
     pub fn unseen(&mut self, error: &Error, generation: i64, now: Timestamp) -> Duration {
-        self.note(ALL, error, generation, now);
-        self.holds(ALL, generation, now).unwrap_or_default()
+        self.set(LOOKS, error, generation, now)
     }
 
-    /// Keeps what says something about one of these calls, and for a while what says something about the service.
+    /// The world was seen. Keeps what says something about one of these calls, and for a while what says something about the
+    /// service.
     pub(crate) fn retain(&mut self, keys: &[String], now: Timestamp) {
         let is_fresh = |trouble: &Trouble| now < later(trouble.until, FORGOTTEN);
-        self.0.retain(|key, trouble| if key == ALL { is_fresh(trouble) } else { keys.contains(key) });
+        self.0.retain(|key, trouble| match key.as_str() {
+            ALL => is_fresh(trouble),
+            LOOKS => false,
+            key => keys.iter().any(|of| of == key),
+        });
     }
 
     /// What the user is told.

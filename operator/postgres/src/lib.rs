@@ -19,10 +19,11 @@ mod scripts;
 mod seen;
 
 pub use decide::{
-    Act, ArchiveState, Candidate, Decision, DurabilityNow, Elected, LoginView, Promise, Reason, Record, ReplicaState,
-    ReplicaView, Restart, Safe, Standing, Unelected, Verdict, View, candidates, decide, elect,
+    Act, ArchiveState, Candidate, Decision, DurabilityNow, Elected, LoginView, Managed, Promise, Reason, Record,
+    ReplicaState, ReplicaView, Restart, Safe, Standing, Unelected, Verdict, View, candidates, decide, decide_managed,
+    elect,
 };
-pub use edge::{Access, Ask, carry_out, observe};
+pub use edge::{Access, Administrator, Ask, carry_out, observe};
 pub use error::{Class, Error};
 pub use lsn::Lsn;
 pub use model::{

@@ -155,7 +155,7 @@ fn servers(platform: &ValidPlatform, database: &ValidDatabase) -> Vec<Server> {
         reserved,
         replicas,
         pooler: match &database.provider {
-            Provider::External(_) | Provider::CloudNativePg(_) => None,
+            Provider::External(_) | Provider::CloudNativePg(_) | Provider::Rds(_) => None,
             Provider::InCluster(item) => item.spec.pooler.clone(),
         },
         users: users.clone(),
@@ -170,6 +170,8 @@ fn servers(platform: &ValidPlatform, database: &ValidDatabase) -> Vec<Server> {
             let budget = Some(database.connection_budget.map_or(accepts, |budget| count(budget).min(accepts)));
             vec![Server { budget, ..server(database.name.clone(), None, 0, item.addresses) }]
         }
+        // What it accepts is AWS's business, by its class: only a budget of the user's is known.
+        Provider::Rds(item) => vec![server(database.name.clone(), None, 0, item.addresses)],
         Provider::InCluster(item) => {
             // What the server reserves its keeper does not count.
             let reserved = item.spec.accepted().kept();

@@ -48,7 +48,9 @@ impl Beside {
                 .iter()
                 .map(|server| (item.server_name(server), in_cluster_databases::key(lp, server)))
                 .collect(),
-            databases::Provider::External(..) | databases::Provider::CloudNativePg(_) => Vec::new(),
+            databases::Provider::External(..) | databases::Provider::CloudNativePg(_) | databases::Provider::Rds(_) => {
+                Vec::new()
+            }
         });
         let caches = lp.caches.iter().filter(|cache| shared(&cache.name)).filter_map(|cache| match &cache.provider {
             caches::Provider::InCluster(item) => Some((item.name.clone(), in_cluster_caches::key(lp, item))),

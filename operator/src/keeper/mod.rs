@@ -7,6 +7,7 @@ mod cache_size;
 pub mod database;
 mod looks;
 mod pods;
+pub mod rds;
 mod read_replicas;
 mod waiting;
 

@@ -120,6 +120,8 @@ pub struct DatabaseBinding {
     pub replicas: Vec<Address>,
     /// Where the primaries of all shards listen, or their poolers, if there are several; the first is `primary`.
     pub shards: Vec<Address>,
+    /// Whether replicas are reached by names that are not in their certificates.
+    pub aliased: bool,
     /// Name of the database.
     pub database: String,
     /// Credentials.
@@ -173,11 +175,13 @@ impl Bindings {
                     reader: replicas.first().unwrap_or(primary).clone(),
                     replicas: replicas.clone(),
                     shards: Vec::new(),
+                    aliased: false,
                     database: spec.database.clone(),
                     login: login(&spec.secret),
                     tls: spec.tls.as_ref().map(tls),
                 }
             }
+            database::Provider::Rds(database) => database::rds::placeholder(database),
             database::Provider::CloudNativePg(database) => database::cloud_native_pg::placeholder(database),
             database::Provider::InCluster(database) => {
                 let [username, password] = ["username", "password"].map(|key| word_of(&database.object_name, key));

@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod autoscaling;
+pub mod aws;
 pub mod binding;
 pub mod cache;
 pub mod cdn;

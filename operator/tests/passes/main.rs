@@ -13,6 +13,8 @@ mod freezes;
 mod jobs;
 mod orphaning;
 mod pooler;
+mod postgres_server;
+mod rds;
 mod refusals;
 mod rotation;
 mod settling;

@@ -6,7 +6,7 @@ use kube::{core::DeserializeGuard, runtime::controller::Action};
 use learningplatform_operator::{
     apply::{Mode, Writer},
     capabilities::{Capabilities, Served},
-    context::{Context, Settings},
+    context::{AWS_RATE, Context, Settings},
     evaluate,
     events::Events,
     metrics::Metrics,
@@ -114,6 +114,12 @@ impl World {
             registry: evaluate::Registry::default(),
             caches: Arc::default(),
             databases: Arc::default(),
+            rds: Arc::default(),
+            aws: Arc::new(aws_edge::Accounts::new(
+                Arc::new(aws_edge::Limits::new(AWS_RATE)),
+                aws_edge::Windows::default(),
+                None,
+            )),
             backoff: Arc::default(),
             client,
         };

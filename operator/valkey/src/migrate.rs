@@ -21,7 +21,7 @@ const OPEN_KEYS: u64 = 2_000;
 
 /// Slots that change their owner in one go. Of each the new owner tells every server in a message of its own, which costs each of them
 /// some 50 us, one after another; and what they have heard of they save, once for all that came together.
-const TAKEN_SLOTS: usize = 2;
+const TAKEN_SLOTS: usize = 4;
 
 /// A server does nothing else while it sends keys, and works off all commands that it has from one client before it turns to the next:
 /// so they are sent in commands that each take less than this, and none before the last is answered. `redis-cli` sends ten.
@@ -30,7 +30,7 @@ const FLIGHT_KEYS: (usize, usize) = (1, 16);
 
 /// Clients have the servers for themselves for this part of the time that moving takes, in naps that are no shorter than the timer's
 /// tick: shorter ones would all become as long as it.
-const REST: f64 = 0.6;
+const REST: f64 = 0.7;
 const NAP: Duration = Duration::from_millis(1);
 
 /// For one answer, and for what one server waits for the other.

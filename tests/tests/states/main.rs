@@ -15,13 +15,17 @@ use table::{State, states};
 /// Writes the fixtures anew.
 const WRITE: &str = "LP_WRITE_FIXTURES";
 /// Words that no condition of a platform or an app carries.
-const UNUSED: [Reason; 5] = [
+const UNUSED: [Reason; 8] = [
     Reason::Deleting,
     Reason::NotConfigured,
     // Of databases alone, beside what makes them ready.
     Reason::BackupsNotOffCluster,
     Reason::BackupFailed,
     Reason::BackupOverdue,
+    // Of items at AWS alone, beside what makes them ready.
+    Reason::PendingMaintenance,
+    Reason::Drift,
+    Reason::ResizeRolledBack,
 ];
 
 fn root() -> &'static Path {

@@ -578,6 +578,30 @@ fn of_stores() -> Vec<State> {
             "An extension is not in the image.",
             "pg_cron is not in the image",
         ),
+        (
+            "retained",
+            DatabaseReady,
+            Reason::Retained,
+            FOR_A_PERSON,
+            "A former platform's data are at AWS.",
+            "set adopt: true to go on with its data",
+        ),
+        (
+            "needs-consent",
+            DatabaseReady,
+            Reason::NeedsConsent,
+            FOR_A_PERSON,
+            "A call at AWS waits for the user's word.",
+            "approve the plan",
+        ),
+        (
+            "no-capacity",
+            DatabaseReady,
+            Reason::NoCapacity,
+            UNDER_WAY,
+            "AWS has not enough.",
+            "not enough of db.r8g.48xlarge",
+        ),
     ];
     let state = |(name, condition, reason, read, says, message): (_, _, _, _, _, &'static str)| {
         let stores = Some(Verdict::new(condition, Truth::False, reason, message));

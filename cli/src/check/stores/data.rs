@@ -1,6 +1,6 @@
 //! What becomes of data: those that no item names, and those of stores whose platform or namespace is deleted.
 
-use super::{Place, Store, World, by_cloud_native_pg, in_cluster, known, volumes::claims};
+use super::{Place, Store, World, at_rds, by_cloud_native_pg, in_cluster, known, volumes::claims};
 use crate::check::{Check, Topic, Verdict};
 use crds::{LearningPlatform, tiers::in_cluster::DeletionPolicy};
 use kube::{ResourceExt, core::DynamicObject};
@@ -40,7 +40,10 @@ pub(super) fn left_behind(platform: &LearningPlatform, world: &World, place: &Pl
         let mut left = held_against(&children, tier, &named, &abandon);
         if tier == StoreTier::Database {
             let clusters = by_cloud_native_pg(platform).into_iter().map(|store| store.id.to_owned()).collect();
-            left.add_clusters(&children, &clusters, &abandon);
+            let by = (operator::tiers::database::cloud_native_pg::objects::RUNNER, Some(Kind::CloudNativePgCluster));
+            left.add(&children, by, &clusters, &abandon);
+            let at_rds = at_rds(platform).into_iter().map(str::to_owned).collect();
+            left.add(&children, (operator::tiers::database::rds::RUNNER, None), &at_rds, &abandon);
         }
         (tier, left)
     });
@@ -77,7 +80,9 @@ fn abandoned(children: &Children, found: &[(StoreTier, LeftBehind); 2]) -> BTree
         record.contains_key(record::ABANDONED).then(|| made_for(map).map(str::to_owned))?
     });
     let named = |id: &String| found.iter().any(|(_, left)| left.known.contains(id));
-    let now = found.iter().flat_map(|(_, left)| left.abandoned.union(&left.abandoned_clusters).cloned());
+    let now = found
+        .iter()
+        .flat_map(|(_, left)| left.abandoned.iter().chain(left.abandoned_elsewhere.iter().map(|(_, id)| id)).cloned());
     marked.chain(now).filter(|id| !named(id)).collect()
 }
 

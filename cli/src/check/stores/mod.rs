@@ -175,6 +175,12 @@ fn by_cloud_native_pg(platform: &LearningPlatform) -> Vec<Store<'_>> {
     databases.collect()
 }
 
+/// The identities of the databases at RDS.
+fn at_rds(platform: &LearningPlatform) -> Vec<&str> {
+    let databases = platform.spec.databases.iter().filter(|database| database.rds.is_some());
+    databases.map(|database| database.renamed_from.as_ref().unwrap_or(&database.name).as_str()).collect()
+}
+
 /// Whether a cache goes on when one of its servers is lost.
 fn of_cache(cache: &Cache, place: &Place) -> Option<Check> {
     let spec: &InClusterCache = cache.in_cluster.as_ref()?;
@@ -213,6 +219,17 @@ fn of_database(database: &Database) -> Option<Check> {
                     .to_owned(),
             ),
             replicas => Verdict::Good(format!("one of {replicas} replicas takes over by itself")),
+        };
+        return Some(known(description, Topic::NotHighlyAvailable, verdict));
+    }
+    if let Some(spec) = &database.rds {
+        let verdict = match spec.multi_az {
+            Some(true) => Verdict::Good("AWS keeps a standby in another zone, which takes over by itself".to_owned()),
+            _ => Verdict::Note(
+                "NotHighlyAvailable: a single primary; reads and writes wait while AWS replaces it. multiAz: true has a standby \
+                 that takes over"
+                    .to_owned(),
+            ),
         };
         return Some(known(description, Topic::NotHighlyAvailable, verdict));
     }

@@ -54,7 +54,7 @@ impl Stores {
         }
         let in_cluster = lp.databases.iter().filter_map(|database| match &database.provider {
             database::Provider::InCluster(item) => Some(item),
-            database::Provider::CloudNativePg(_) | database::Provider::External(_) => None,
+            database::Provider::CloudNativePg(_) | database::Provider::Rds(_) | database::Provider::External(_) => None,
         });
         let items: Vec<_> = in_cluster.collect();
         databases.left = database::left_behind(lp, children);

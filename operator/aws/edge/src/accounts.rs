@@ -1,6 +1,10 @@
 //! The clients of a process. Platforms with the same settings share them, with their credentials and their looks.
 
-use crate::{Clients, InvalidSettings, Limits, Settings, Shared, Windows, rds::SdkRds};
+use crate::{
+    Clients, InvalidSettings, Limits, Settings, Windows,
+    elasticache::{self, SdkElastiCache},
+    rds::{self, SdkRds},
+};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use jiff::Timestamp;
 use std::{
@@ -14,7 +18,9 @@ pub struct Account {
     /// The clients of its services.
     pub clients: Clients,
     /// Databases; each has a [`crate::Seat`] at it.
-    pub rds: Arc<Shared<SdkRds>>,
+    pub rds: Arc<rds::Shared>,
+    /// Caches; each has a [`crate::Seat`] at it.
+    pub elasticache: Arc<elasticache::Shared>,
 }
 
 /// All accounts that are used.
@@ -41,8 +47,10 @@ impl Accounts {
             return Ok(account);
         }
         let clients = Clients::new(settings, &self.limits, self.credentials.clone()).await?;
-        let rds = Shared::new(SdkRds::new(clients.rds.clone()), self.windows, Timestamp::now);
-        let account = Arc::new(Account { clients, rds });
+        let rds = rds::Shared::new(SdkRds::new(clients.rds.clone()), self.windows, Timestamp::now);
+        let caches = SdkElastiCache::new(clients.elasticache.clone(), Timestamp::now);
+        let elasticache = elasticache::Shared::new(caches, self.windows, Timestamp::now);
+        let account = Arc::new(Account { clients, rds, elasticache });
         used.retain(|_, account| account.strong_count() > 0);
         used.insert(settings.clone(), Arc::downgrade(&account));
         Ok(account)

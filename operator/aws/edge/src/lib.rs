@@ -3,6 +3,8 @@
 
 mod accounts;
 mod clients;
+pub mod cloudfront;
+pub mod elasticache;
 mod error;
 mod limits;
 pub mod rds;

@@ -1,35 +1,47 @@
-//! One look for many platforms. All DB instances of an account are in the same few pages, whoever asks, and most that ask
-//! change nothing.
+//! One look for many platforms. All resources of an account are in the same few pages, whoever asks, and most that ask change
+//! nothing.
 
-use aws::{
-    Error,
-    rds::{Call, Instance, ParameterGroup, Rds, Snapshot},
-};
+use aws::Error;
 use jiff::{SignedDuration, Timestamp};
 use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
 };
 use tokio::sync::Mutex;
 
+/// The code of our own for a change that was planned on an old look: nothing was sent. Its class is that of what has changed
+/// since it was read.
+const OLD_LOOK: &str = "PreconditionFailed";
+
 /// How old a look may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Windows {
-    /// Of what is listed for all: instances and snapshots. It is less than the time for which the plan takes what is missing
-    /// for created a moment ago, so that two looks with that time between them are two.
+    /// Of what is listed for all, as instances and snapshots, for a seat that is not at rest. It is less than the time for which
+    /// the plan takes what is missing for created a moment ago, so that two looks with that time between them are two.
     pub listed: SignedDuration,
+    /// Of the same, for a seat at rest. Nothing is changed by what such a look shows: see [`Seat`].
+    pub rest: SignedDuration,
+    /// How long after it was taken, and after the last change through it, a seat is at rest.
+    pub calm: SignedDuration,
     /// Of what is asked for by name, and changed by nobody but us, if all is well: parameter groups.
     pub named: SignedDuration,
 }
 
 impl Default for Windows {
-    /// At rest 200 databases with two replicas each, looked at every 450 seconds, cost below 10 requests a platform and hour:
-    /// 7 pages each 25 seconds among all, and 3 requests each hour for each group.
+    /// At rest 200 platforms are looked at every 450 seconds each. Of databases with two replicas there are 7 pages each 300
+    /// seconds among all, and 3 requests each hour for each parameter group. Of caches with three shards, a replica of each and
+    /// a week of snapshots there are 2 pages of groups, 12 of members and 28 of snapshots each 300 seconds among all, and tags
+    /// have requests of their own: below 10 requests a platform and hour.
     fn default() -> Self {
-        Self { listed: SignedDuration::from_secs(25), named: SignedDuration::from_hours(1) }
+        Self {
+            listed: SignedDuration::from_secs(25),
+            rest: SignedDuration::from_secs(300),
+            calm: SignedDuration::from_mins(15),
+            named: SignedDuration::from_hours(1),
+        }
     }
 }
 
@@ -46,105 +58,137 @@ impl<T> Look<T> {
     }
 }
 
-/// RDS of one account and region, with the last looks. Each platform's database has a [`Seat`] at it.
-pub struct Shared<R> {
-    rds: R,
+/// The last look at a list. Its lock is held while it is looked, so that those who come meanwhile take what that look sees.
+pub(crate) struct List<T>(Mutex<Option<Look<Arc<[T]>>>>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+/// The last looks at what is asked for by name.
+pub(crate) struct Named<T>(Mutex<BTreeMap<String, Look<T>>>);
+
+impl<T> Default for Named<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+/// A service of one account and region, with the last looks `L`. Each platform's database or cache has a [`Seat`] at it.
+pub struct Shared<S, L> {
+    pub(crate) service: S,
+    pub(crate) looks: L,
     windows: Windows,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
     /// Calls that changed something, or may have.
     ended: AtomicU64,
-    // Each lock is held while it is looked, so that those who come meanwhile take what that look sees.
-    instances: Mutex<Option<Look<Vec<Instance>>>>,
-    snapshots: Mutex<Option<Look<Vec<Snapshot>>>>,
-    groups: Mutex<BTreeMap<String, Look<Option<ParameterGroup>>>>,
 }
 
-impl<R: Rds> Shared<R> {
+impl<S, L: Default> Shared<S, L> {
     /// Shares this one, by this clock.
-    pub fn new(rds: R, windows: Windows, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self {
-            rds,
-            windows,
-            now: Box::new(now),
-            ended: AtomicU64::new(0),
-            instances: Mutex::default(),
-            snapshots: Mutex::default(),
-            groups: Mutex::default(),
-        })
-    }
-
-    /// A seat for one database. What was changed before it was taken is seen from it.
-    pub fn seat(self: &Arc<Self>) -> Seat<R> {
-        Seat { shared: self.clone(), wrote: AtomicU64::new(self.ended.load(SeqCst)) }
+    pub fn new(service: S, windows: Windows, now: impl Fn() -> Timestamp + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { service, looks: L::default(), windows, now: Box::new(now), ended: AtomicU64::new(0) })
     }
 }
 
-/// What one database is looked at and changed through. It sees all that was changed through it; what others change it sees
-/// within the window.
-pub struct Seat<R> {
-    shared: Arc<Shared<R>>,
+impl<S, L> Shared<S, L> {
+    /// A seat for one database or cache. What was changed before it was taken is seen from it.
+    pub fn seat(self: &Arc<Self>) -> Seat<S, L> {
+        let awake = parking_lot::Mutex::new((self.now)());
+        let wrote = AtomicU64::new(self.ended.load(SeqCst));
+        Seat { shared: self.clone(), wrote, awake, saw_old: AtomicBool::new(false) }
+    }
+}
+
+/// What one database or cache is looked at and changed through. It sees all that was changed through it; what others change it
+/// sees within the window. At rest its looks may be older: a change that follows from such a look is refused once, as stale, and
+/// the looks after it are new.
+pub struct Seat<S, L> {
+    pub(crate) shared: Arc<Shared<S, L>>,
     wrote: AtomicU64,
+    /// When it was last not at rest.
+    awake: parking_lot::Mutex<Timestamp>,
+    /// It was shown what only those at rest are.
+    saw_old: AtomicBool,
 }
 
 /// Notes the end of a call also where nobody waits for it any more.
-struct Ended<'a, R>(&'a Seat<R>);
+struct Ended<'a, S, L>(&'a Seat<S, L>);
 
-impl<R> Drop for Ended<'_, R> {
+impl<S, L> Drop for Ended<'_, S, L> {
     fn drop(&mut self) {
         self.0.wrote.store(self.0.shared.ended.fetch_add(1, SeqCst) + 1, SeqCst);
+        self.0.wake();
     }
 }
 
-impl<R: Rds> Seat<R> {
+impl<S, L> Seat<S, L> {
+    fn wake(&self) {
+        *self.awake.lock() = (self.shared.now)();
+    }
+
     /// The last look where it is fresh, else a new one.
-    async fn listed<T: Clone>(
+    pub(crate) async fn listed<T>(
         &self,
-        last: &Mutex<Option<Look<Vec<T>>>>,
-        look: impl Future<Output = Result<Vec<T>, Error>>,
-    ) -> Result<Vec<T>, Error> {
-        let mut last = last.lock().await;
-        let now = (self.shared.now)();
+        last: &List<T>,
+        look: impl Future<Output = Result<Arc<[T]>, Error>>,
+    ) -> Result<Arc<[T]>, Error> {
+        let Shared { windows, now, ended, .. } = &*self.shared;
+        let mut last = last.0.lock().await;
+        let now = now();
+        let rests = now.duration_since(*self.awake.lock()) > windows.calm;
+        let wrote = self.wrote.load(SeqCst);
         if let Some(last) = last.as_ref()
-            && last.is_fresh(self.shared.windows.listed, self.wrote.load(SeqCst), now)
+            && last.is_fresh(if rests { windows.rest } else { windows.listed }, wrote, now)
         {
+            if !last.is_fresh(windows.listed, wrote, now) {
+                self.saw_old.store(true, SeqCst);
+            }
             return Ok(last.seen.clone());
         }
-        let after = self.shared.ended.load(SeqCst);
+        let after = ended.load(SeqCst);
         let seen = look.await?;
         *last = Some(Look { at: now, after, seen: seen.clone() });
         Ok(seen)
     }
-}
 
-impl<R: Rds> Rds for Seat<R> {
-    async fn instances(&self) -> Result<Vec<Instance>, Error> {
-        self.listed(&self.shared.instances, self.shared.rds.instances()).await
-    }
-
-    async fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
-        self.listed(&self.shared.snapshots, self.shared.rds.snapshots()).await
-    }
-
-    async fn parameter_group(&self, name: &str) -> Result<Option<ParameterGroup>, Error> {
-        let Shared { rds, windows, now, ended, groups, .. } = &*self.shared;
-        // A group is one database's, so that nobody waits here for the same look.
+    /// The last look at what has this name where it is fresh, else a new one. Each is one platform's, so that nobody waits
+    /// here for the same look.
+    pub(crate) async fn named<T: Clone>(
+        &self,
+        last: &Named<T>,
+        name: &str,
+        look: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let Shared { windows, now, ended, .. } = &*self.shared;
         {
-            let mut groups = groups.lock().await;
-            groups.retain(|_, look| look.is_fresh(windows.named, 0, now()));
-            if let Some(look) =
-                groups.get(name).filter(|look| look.is_fresh(windows.named, self.wrote.load(SeqCst), now()))
-            {
+            let mut last = last.0.lock().await;
+            last.retain(|_, look| look.is_fresh(windows.named, 0, now()));
+            let is_fresh = |look: &&Look<T>| look.is_fresh(windows.named, self.wrote.load(SeqCst), now());
+            if let Some(look) = last.get(name).filter(is_fresh) {
                 return Ok(look.seen.clone());
             }
         }
         let (at, after) = (now(), ended.load(SeqCst));
-        let seen = rds.parameter_group(name).await?;
-        groups.lock().await.insert(name.to_owned(), Look { at, after, seen: seen.clone() });
+        let seen = look.await?;
+        last.0.lock().await.insert(name.to_owned(), Look { at, after, seen: seen.clone() });
         Ok(seen)
     }
 
-    async fn send(&self, call: &Call) -> Result<(), Error> {
+    /// Carries out a call that changes something.
+    pub(crate) async fn sent(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Error> {
+        if self.saw_old.swap(false, SeqCst) {
+            self.wake();
+            let message = "it follows from a look that is not new: it is looked again first".to_owned();
+            return Err(Error { operation, code: Some(OLD_LOOK.to_owned()), status: None, message });
+        }
         let _ended = Ended(self);
-        self.shared.rds.send(call).await
+        call.await
     }
 }

@@ -48,7 +48,8 @@ pub async fn observe(cloudfront: &impl CloudFront, wish: &Wish, memory: &Memory)
     }
     let mut companions = cloudfront.companions().await?;
     let wanted = Companions::of(&wish.owner.identity, &wish.spec).wanted;
-    for one in companions.iter_mut().filter(|one| plan::is_ours(wish, one)) {
+    let is_ours = plan::is_ours(wish);
+    for one in companions.iter_mut().filter(|one| is_ours(one)) {
         let is_wanted = wanted.iter().any(|wanted| (wanted.kind, &wanted.name) == (one.kind, &one.name));
         // Versions are only needed for what changes one: at rest none is asked for.
         if wish.deleted || !is_wanted || (one.kind == CompanionKind::Function && !one.live) {

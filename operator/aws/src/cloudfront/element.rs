@@ -85,6 +85,12 @@ impl Element {
         self.text == text || self.children.iter().any(|child| child.mentions(text))
     }
 
+    /// The texts in it that nobody is shown: values of headers that origins are sent.
+    pub fn secrets(&self) -> Vec<&str> {
+        let own = is_secret(&self.name).then_some(self.text.as_str());
+        own.into_iter().chain(self.children.iter().flat_map(Self::secrets)).collect()
+    }
+
     /// Reads a document. The names of spaces are left away: there is only CloudFront's.
     ///
     /// # Errors

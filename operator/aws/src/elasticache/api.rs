@@ -6,25 +6,25 @@ use super::{
 };
 use crate::Error;
 use jiff::Timestamp;
-use std::{collections::BTreeMap, future::Future};
+use std::{collections::BTreeMap, future::Future, sync::Arc};
 
-/// ElastiCache, of one account and region. Reads may be answered from a common look that is a few seconds old, but for the usage;
-/// nothing is waited for.
+/// ElastiCache, of one account and region. Reads may be answered from a common look that is not new, but for the usage and the
+/// events; nothing is waited for.
 pub trait ElastiCache: Send + Sync {
-    /// All replication groups, with their members and tags.
-    fn groups(&self) -> impl Future<Output = Result<Vec<Group>, Error>> + Send;
+    /// All replication groups, with their members, and their tags where AWS tells them.
+    fn groups(&self) -> impl Future<Output = Result<Arc<[Group]>, Error>> + Send;
 
-    /// All snapshots, automatic ones too, with their tags.
-    fn snapshots(&self) -> impl Future<Output = Result<Vec<Snapshot>, Error>> + Send;
+    /// All snapshots, automatic ones too; those that somebody took with their tags.
+    fn snapshots(&self) -> impl Future<Output = Result<Arc<[Snapshot]>, Error>> + Send;
 
     /// A parameter group; none where there is none of the name.
     fn parameter_group(&self, name: &str) -> impl Future<Output = Result<Option<ParameterGroup>, Error>> + Send;
 
-    /// All users, with their tags.
-    fn users(&self) -> impl Future<Output = Result<Vec<User>, Error>> + Send;
+    /// All users; those with names of ours with their tags.
+    fn users(&self) -> impl Future<Output = Result<Arc<[User]>, Error>> + Send;
 
-    /// All user groups, with their tags.
-    fn user_groups(&self) -> impl Future<Output = Result<Vec<UserGroup>, Error>> + Send;
+    /// All user groups; those with names of ours with their tags.
+    fn user_groups(&self) -> impl Future<Output = Result<Arc<[UserGroup]>, Error>> + Send;
 
     /// How full the primary of each shard is, by the shard's id, as it is now. Shards of which it is not known are missing.
     fn usage(&self, group: &Group) -> impl Future<Output = Result<BTreeMap<String, Usage>, Error>> + Send;

@@ -13,6 +13,8 @@ pub struct Memory {
     pub identifier: Option<String>,
     /// The group was seen: where it is gone, its data are, and an empty one must not take its place unasked.
     pub seen: bool,
+    /// AWS accepted its creation: it is ours, though AWS does not tell its tags before it is available.
+    pub made: bool,
     /// When each was told to be created: reads may not show it for a while.
     pub created: BTreeMap<String, Timestamp>,
     /// When something was sent last: reads may not show what it does for a while.

@@ -3,21 +3,24 @@
 use super::{Field, Settings, Strategy};
 use crate::{Endpoint, Tags};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What was seen at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     /// All replication groups of account and region: others of our tags are looked for among them.
-    pub groups: Vec<Group>,
+    pub groups: Arc<[Group]>,
     /// All snapshots, automatic ones too.
-    pub snapshots: Vec<Snapshot>,
+    pub snapshots: Arc<[Snapshot]>,
     /// The parameter groups that were asked for and are there.
     pub parameter_groups: BTreeMap<String, ParameterGroup>,
     /// All users, where users are asked for.
-    pub users: Vec<User>,
+    pub users: Arc<[User]>,
     /// All user groups, where users are asked for.
-    pub user_groups: Vec<UserGroup>,
+    pub user_groups: Arc<[UserGroup]>,
     /// How full each shard's primary is, by the shard's id: read now, where shards are to be removed.
     pub usage: BTreeMap<String, Usage>,
     /// What AWS tells of the group, since its size was last changed.
@@ -31,8 +34,10 @@ pub struct Group {
     pub id: String,
     /// `Status`.
     pub status: String,
-    /// Its tags.
+    /// Its tags. AWS tells them of a group that is available only.
     pub tags: Tags,
+    /// They are not known, because it was not available when they were asked for.
+    pub untold: bool,
     /// What it, and its members, are set to.
     pub settings: Settings,
     /// `PendingModifiedValues` of the group and of its members.
@@ -97,7 +102,7 @@ pub struct Snapshot {
     pub group: String,
     /// `SnapshotStatus`.
     pub status: String,
-    /// Its tags.
+    /// Its tags; none of an automatic one.
     pub tags: Tags,
     /// When it was taken; none while it is.
     pub created: Option<Timestamp>,

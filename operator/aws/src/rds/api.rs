@@ -2,15 +2,15 @@
 
 use super::{Call, Instance, Memory, ParameterGroup, Seen, Snapshot, Wish, plan};
 use crate::Error;
-use std::future::Future;
+use std::{future::Future, sync::Arc};
 
 /// RDS, of one account and region. Reads may be answered from a common look that is a few seconds old; nothing is waited for.
 pub trait Rds: Send + Sync {
     /// All DB instances, with their tags.
-    fn instances(&self) -> impl Future<Output = Result<Vec<Instance>, Error>> + Send;
+    fn instances(&self) -> impl Future<Output = Result<Arc<[Instance]>, Error>> + Send;
 
     /// All manual snapshots, with their tags.
-    fn snapshots(&self) -> impl Future<Output = Result<Vec<Snapshot>, Error>> + Send;
+    fn snapshots(&self) -> impl Future<Output = Result<Arc<[Snapshot]>, Error>> + Send;
 
     /// A parameter group; none where there is none of the name.
     fn parameter_group(&self, name: &str) -> impl Future<Output = Result<Option<ParameterGroup>, Error>> + Send;

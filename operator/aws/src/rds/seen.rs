@@ -3,15 +3,18 @@
 use super::Settings;
 use crate::{Endpoint, Tags};
 use jiff::Timestamp;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What was seen at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Seen {
     /// All DB instances of account and region: others of our tags are looked for among them.
-    pub instances: Vec<Instance>,
+    pub instances: Arc<[Instance]>,
     /// All manual snapshots.
-    pub snapshots: Vec<Snapshot>,
+    pub snapshots: Arc<[Snapshot]>,
     /// The parameter groups that were asked for and are there.
     pub groups: BTreeMap<String, ParameterGroup>,
 }

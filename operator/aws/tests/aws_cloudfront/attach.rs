@@ -1,58 +1,13 @@
 //! Our behaviours and origins in somebody else's distribution: everything else stays as it is, to the byte.
 
 use crate::{
-    driver::{Operator, has, says},
-    scenarios::patterns,
-    wishes::{self, app, behavior, bucket, managed, owner, wish},
+    driver::{Operator, has, patterns, says},
+    wishes::{self, behavior, managed, ours, owner, theirs, wish},
 };
 use learningplatform_aws::{
     Call as _, Kind, Tags,
-    cloudfront::{Behavior, CacheSettings, DeletionPolicy, Element, Policy, Scope, Spec, Wish},
+    cloudfront::{DeletionPolicy, Scope, Wish},
 };
-
-/// A distribution of somebody else's, with things that we know nothing of.
-fn theirs() -> Element {
-    let xml = "<DistributionConfig><CallerReference>theirs</CallerReference><Aliases><Quantity>0</Quantity></Aliases>\
-        <Origins><Quantity>2</Quantity><Items>\
-        <Origin><Id>web</Id><DomainName>their.example.com</DomainName><CustomHeaders><Quantity>1</Quantity><Items><OriginCustomHeader>\
-        <HeaderName>X-Theirs</HeaderName><HeaderValue>their-secret</HeaderValue></OriginCustomHeader></Items></CustomHeaders>\
-        <CustomOriginConfig><HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort><OriginProtocolPolicy>https-only</OriginProtocolPolicy>\
-        <OriginSslProtocols><Quantity>1</Quantity><Items><SslProtocol>TLSv1.2</SslProtocol></Items></OriginSslProtocols></CustomOriginConfig></Origin>\
-        <Origin><Id>lp-not-ours</Id><DomainName>b.s3.amazonaws.com</DomainName><S3OriginConfig><OriginAccessIdentity/></S3OriginConfig></Origin>\
-        </Items></Origins>\
-        <DefaultCacheBehavior><TargetOriginId>web</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
-        <CachePolicyId>658327ea-f89d-4fab-a63d-7e88639e58f6</CachePolicyId></DefaultCacheBehavior>\
-        <CacheBehaviors><Quantity>2</Quantity><Items>\
-        <CacheBehavior><PathPattern>/shop/*</PathPattern><TargetOriginId>web</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
-        <CachePolicyId>4135ea2d-6df8-44a3-9df3-4b5a84be39ad</CachePolicyId><Unheard><Of>it &amp; more</Of></Unheard></CacheBehavior>\
-        <CacheBehavior><PathPattern>/old/*</PathPattern><TargetOriginId>lp-not-ours</TargetOriginId><ViewerProtocolPolicy>https-only</ViewerProtocolPolicy>\
-        <ForwardedValues><QueryString>false</QueryString><Cookies><Forward>none</Forward></Cookies></ForwardedValues><MinTTL>0</MinTTL></CacheBehavior>\
-        </Items></CacheBehaviors><Comment>theirs</Comment><Enabled>true</Enabled></DistributionConfig>";
-    Element::parse(xml).expect("it is XML")
-}
-
-fn ours() -> Spec {
-    let cached = Behavior {
-        cache_policy: Some(Policy::Own(CacheSettings {
-            min_ttl: 60,
-            default_ttl: 60,
-            max_ttl: 60,
-            ..CacheSettings::default()
-        })),
-        ..behavior("images", wishes::read())
-    };
-    let api = Behavior {
-        cache_policy: managed("CachingDisabled"),
-        origin_request_policy: managed("AllViewer"),
-        ..behavior("web", wishes::all())
-    };
-    Spec {
-        origins: vec![app("web"), bucket("images")],
-        behaviors: vec![("/learn/*".into(), api), ("/learn/images/*".into(), cached)],
-        invalidate: [("web".to_owned(), wishes::set(&["/learn/*"]))].into(),
-        ..Spec::default()
-    }
-}
 
 fn attached(operator: &Operator, wish: Wish) -> Wish {
     let distribution = operator.cloudfront.ids()[0].clone();
@@ -70,18 +25,7 @@ fn made() -> Operator {
 
 /// What is not ours, as it is on the wire.
 fn rest(operator: &Operator) -> String {
-    let prefix = format!("{}-", operator.wish.owner.identity.cdn());
-    let mut config = operator.only().config;
-    let mut strip = |list: &str, key: &str| {
-        let list = config.get_mut(list).expect("set");
-        let items = list.get_mut("Items").expect("set");
-        items.children.retain(|one| !one.value(key).is_some_and(|value| value.starts_with(&prefix)));
-        let quantity = items.children.len();
-        list.set("Quantity", quantity);
-    };
-    strip("Origins", "Id");
-    strip("CacheBehaviors", "TargetOriginId");
-    config.to_xml()
+    crate::driver::rest(operator.only().config, &operator.wish)
 }
 
 #[tokio::test]

@@ -1,8 +1,7 @@
 //! Policies, access controls and functions: before the distribution, and after it.
 
 use crate::{
-    driver::{Operator, says},
-    scenarios::at,
+    driver::{Operator, at, says},
     wishes::{self, ten_k, wish},
 };
 use learningplatform_aws::{

@@ -1,16 +1,30 @@
 //! The loop: observe, plan, one call; on the tests' clock.
 
-use crate::wishes::SECRET;
+use super::wishes::SECRET;
 use aws_fake::{Clock, cloudfront::FakeCloudFront};
 use learningplatform_aws::{
     Call as _, Condition, Kind,
-    cloudfront::{CloudFront, Distribution, Memory, Step, Wish, observe, plan},
+    cloudfront::{CloudFront, Distribution, Element, Memory, Step, Wish, observe, plan},
 };
 use std::{sync::Arc, time::Duration};
 
+/// What a distribution is looked at and changed through.
+pub trait Double: CloudFront {
+    /// Whether the operator was killed, since it was last asked.
+    fn take_crash(&self) -> bool {
+        false
+    }
+}
+
+impl Double for FakeCloudFront {
+    fn take_crash(&self) -> bool {
+        Self::take_crash(self)
+    }
+}
+
 /// An operator of one distribution. What it remembers is kept as text, as its record is.
-pub struct Operator {
-    pub cloudfront: Arc<FakeCloudFront>,
+pub struct Operator<C = FakeCloudFront> {
+    pub cloudfront: Arc<C>,
     pub clock: Clock,
     pub wish: Wish,
     pub memory: String,
@@ -22,18 +36,12 @@ pub struct Operator {
 impl Operator {
     pub fn new(wish: Wish) -> Self {
         let clock = Clock::default();
-        let cloudfront = Arc::new(FakeCloudFront::new(clock.clone()));
-        Self { cloudfront, clock, wish, memory: text(&Memory::default()), forgets: false, kills: 0 }
+        Self::at(Arc::new(FakeCloudFront::new(clock.clone())), clock, wish)
     }
 
     /// Another platform at the same account.
     pub fn beside(&self, wish: Wish) -> Self {
-        let (cloudfront, clock) = (self.cloudfront.clone(), self.clock.clone());
-        Self { cloudfront, clock, wish, memory: text(&Memory::default()), forgets: false, kills: 0 }
-    }
-
-    pub fn memory(&self) -> Memory {
-        serde_json::from_str(&self.memory).expect("it was written so")
+        Self::at(self.cloudfront.clone(), self.clock.clone(), wish)
     }
 
     /// The only distribution of the account.
@@ -41,6 +49,17 @@ impl Operator {
         let ids = self.cloudfront.ids();
         assert_eq!(ids.len(), 1, "{ids:?}");
         self.cloudfront.get(&ids[0]).expect("it is listed")
+    }
+}
+
+impl<C: Double> Operator<C> {
+    /// One that remembers nothing.
+    pub fn at(cloudfront: Arc<C>, clock: Clock, wish: Wish) -> Self {
+        Self { cloudfront, clock, wish, memory: text(&Memory::default()), forgets: false, kills: 0 }
+    }
+
+    pub fn memory(&self) -> Memory {
+        serde_json::from_str(&self.memory).expect("it was written so")
     }
 
     /// What would be done, without doing it.
@@ -137,4 +156,39 @@ pub fn has(step: &Step, kind: Kind) -> bool {
 
 pub fn says(step: &Step, kind: Kind) -> &str {
     condition(step, kind).map(|condition| condition.message.as_str()).unwrap_or_default()
+}
+
+/// The text at a path of a distribution's configuration.
+pub fn at(config: &Element, path: &[&str]) -> String {
+    let found = path.iter().try_fold(config, |element, name| match name.split_once('=') {
+        Some((key, value)) => element.items().iter().find(|one| one.value(key) == Some(value)),
+        None => element.get(name),
+    });
+    let Some(element) = found else { return "-".into() };
+    if element.get("Quantity").is_some() {
+        let mut names: Vec<&str> = element.items().iter().map(|one| one.text.as_str()).collect();
+        names.sort_unstable();
+        return names.join(",");
+    }
+    element.text.clone()
+}
+
+pub fn patterns(config: &Element) -> Vec<String> {
+    let behaviors = config.get("CacheBehaviors").map(Element::items).unwrap_or_default();
+    behaviors.iter().filter_map(|one| one.value("PathPattern").map(str::to_owned)).collect()
+}
+
+/// What is not ours of a configuration, as it is on the wire.
+pub fn rest(mut config: Element, wish: &Wish) -> String {
+    let prefix = format!("{}-", wish.owner.identity.cdn());
+    let mut strip = |list: &str, key: &str| {
+        let list = config.get_mut(list).expect("set");
+        let items = list.get_mut("Items").expect("set");
+        items.children.retain(|one| !one.value(key).is_some_and(|value| value.starts_with(&prefix)));
+        let quantity = items.children.len();
+        list.set("Quantity", quantity);
+    };
+    strip("Origins", "Id");
+    strip("CacheBehaviors", "TargetOriginId");
+    config.to_xml()
 }

@@ -2,13 +2,12 @@
 //! the same end, nothing made twice, nothing left over, nothing lost.
 
 use crate::{
-    driver::{Operator, has},
-    scenarios::{at, patterns},
+    driver::{Operator, at, has, patterns},
     wishes::{self, SECRET, managed, ten_k, wish},
 };
 use aws_fake::{Fault, cloudfront::Durations};
 use learningplatform_aws::{
-    Call as _, Kind, Tags,
+    Call as _, Class, Kind, Tags, Troubles,
     cloudfront::{DeletionPolicy, Policy, Scope, Wish},
 };
 use std::time::Duration;
@@ -279,4 +278,24 @@ async fn what_is_refused_is_told_and_tried_again_with_another_wish_or_after_half
     assert_eq!(tries(&operator), 2);
     let operations: Vec<&str> = operator.cloudfront.log().iter().map(|one| one.call.operation()).collect();
     assert!(!operations.contains(&"UpdateDistribution"), "{operations:?}");
+}
+
+#[tokio::test]
+async fn a_good_look_ends_a_row_of_failed_ones() {
+    let mut operator = Operator::new(wish(ten_k()));
+    operator.synced().await;
+    let fail = |operator: &Operator| {
+        operator.cloudfront.faults(|faults| faults.fail_at(faults.requests(), Fault::Throttled));
+    };
+    for times in [1, 2, 1, 3, 1, 4, 1] {
+        for attempt in 1..=times {
+            fail(&operator);
+            let (step, wait) = operator.round().await;
+            assert!(step.is_none() && wait == Class::Throttled.delay(attempt), "{wait:?} after {attempt} of {times}");
+            operator.clock.advance(wait);
+        }
+        let step = operator.round().await.0.expect("it is seen");
+        assert!(has(&step, Kind::Synced) && operator.memory().troubles == Troubles::default(), "{:?}", step.conditions);
+        operator.clock.advance(step.requeue);
+    }
 }

@@ -1,8 +1,7 @@
 //! What holds for whatever is wished, seen and remembered.
 
 use crate::{
-    driver::{Operator, has},
-    scenarios::patterns,
+    driver::{Operator, has, patterns},
     wishes::{self, app, behavior, bucket, legacy, managed, owner, seven_p, wish},
 };
 use jiff::Timestamp;

@@ -1,7 +1,7 @@
 //! The acceptance scenarios of a distribution that lives.
 
 use crate::{
-    driver::{Operator, has, says},
+    driver::{Operator, at, has, patterns, says},
     wishes::{self, SECRET, seven_p, ten_k, wish},
 };
 use learningplatform_aws::{
@@ -9,26 +9,6 @@ use learningplatform_aws::{
     cloudfront::{Call, Element, GeoRestriction},
 };
 use std::time::Duration;
-
-/// The text at a path of a distribution's configuration.
-pub fn at(config: &Element, path: &[&str]) -> String {
-    let found = path.iter().try_fold(config, |element, name| match name.split_once('=') {
-        Some((key, value)) => element.items().iter().find(|one| one.value(key) == Some(value)),
-        None => element.get(name),
-    });
-    let Some(element) = found else { return "-".into() };
-    if element.get("Quantity").is_some() {
-        let mut names: Vec<&str> = element.items().iter().map(|one| one.text.as_str()).collect();
-        names.sort_unstable();
-        return names.join(",");
-    }
-    element.text.clone()
-}
-
-pub fn patterns(config: &Element) -> Vec<String> {
-    let behaviors = config.get("CacheBehaviors").map(Element::items).unwrap_or_default();
-    behaviors.iter().filter_map(|one| one.value("PathPattern").map(str::to_owned)).collect()
-}
 
 #[tokio::test]
 async fn scenario_32_swapped_behaviours_are_one_update_and_nothing_of_one_comes_to_the_other() {

@@ -1,8 +1,7 @@
 //! The tables of the guides, as they come to AWS.
 
 use crate::{
-    driver::Operator,
-    scenarios::{at, patterns},
+    driver::{Operator, at, patterns},
     wishes::{self, SECRET, seven_p, ten_k, wish},
 };
 use learningplatform_aws::cloudfront::HOSTED_ZONE;

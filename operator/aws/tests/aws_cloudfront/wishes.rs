@@ -3,8 +3,9 @@
 use learningplatform_aws::{
     Identity, Mode, Owner, Password,
     cloudfront::{
-        Behavior, BucketAccess, CacheSettings, Certificate, Cors, Custom, ErrorPage, Event, Function, FunctionRef,
-        GeoRestriction, Hsts, Legacy, Logging, Names, Origin, OriginKind, Policy, ResponseHeaders, Scope, Spec, Wish,
+        Behavior, BucketAccess, CacheSettings, Certificate, Cors, Custom, Element, ErrorPage, Event, Function,
+        FunctionRef, GeoRestriction, Hsts, Legacy, Logging, Names, Origin, OriginKind, Policy, ResponseHeaders, Scope,
+        Spec, Wish,
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -196,5 +197,50 @@ pub fn wish(spec: Spec) -> Wish {
         scope: Scope::Own,
         spec,
         rollouts: BTreeMap::new(),
+    }
+}
+
+/// A distribution of somebody else's, with things that we know nothing of.
+pub fn theirs() -> Element {
+    let xml = "<DistributionConfig><CallerReference>theirs</CallerReference><Aliases><Quantity>0</Quantity></Aliases>\
+        <Origins><Quantity>2</Quantity><Items>\
+        <Origin><Id>web</Id><DomainName>their.example.com</DomainName><CustomHeaders><Quantity>1</Quantity><Items><OriginCustomHeader>\
+        <HeaderName>X-Theirs</HeaderName><HeaderValue>their-secret</HeaderValue></OriginCustomHeader></Items></CustomHeaders>\
+        <CustomOriginConfig><HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort><OriginProtocolPolicy>https-only</OriginProtocolPolicy>\
+        <OriginSslProtocols><Quantity>1</Quantity><Items><SslProtocol>TLSv1.2</SslProtocol></Items></OriginSslProtocols></CustomOriginConfig></Origin>\
+        <Origin><Id>lp-not-ours</Id><DomainName>b.s3.amazonaws.com</DomainName><S3OriginConfig><OriginAccessIdentity/></S3OriginConfig></Origin>\
+        </Items></Origins>\
+        <DefaultCacheBehavior><TargetOriginId>web</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
+        <CachePolicyId>658327ea-f89d-4fab-a63d-7e88639e58f6</CachePolicyId></DefaultCacheBehavior>\
+        <CacheBehaviors><Quantity>2</Quantity><Items>\
+        <CacheBehavior><PathPattern>/shop/*</PathPattern><TargetOriginId>web</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
+        <CachePolicyId>4135ea2d-6df8-44a3-9df3-4b5a84be39ad</CachePolicyId><Unheard><Of>it &amp; more</Of></Unheard></CacheBehavior>\
+        <CacheBehavior><PathPattern>/old/*</PathPattern><TargetOriginId>lp-not-ours</TargetOriginId><ViewerProtocolPolicy>https-only</ViewerProtocolPolicy>\
+        <ForwardedValues><QueryString>false</QueryString><Cookies><Forward>none</Forward></Cookies></ForwardedValues><MinTTL>0</MinTTL></CacheBehavior>\
+        </Items></CacheBehaviors><Comment>theirs</Comment><Enabled>true</Enabled></DistributionConfig>";
+    Element::parse(xml).expect("it is XML")
+}
+
+/// What is attached to it.
+pub fn ours() -> Spec {
+    let cached = Behavior {
+        cache_policy: Some(Policy::Own(CacheSettings {
+            min_ttl: 60,
+            default_ttl: 60,
+            max_ttl: 60,
+            ..CacheSettings::default()
+        })),
+        ..behavior("images", read())
+    };
+    let api = Behavior {
+        cache_policy: managed("CachingDisabled"),
+        origin_request_policy: managed("AllViewer"),
+        ..behavior("web", all())
+    };
+    Spec {
+        origins: vec![app("web"), bucket("images")],
+        behaviors: vec![("/learn/*".into(), api), ("/learn/images/*".into(), cached)],
+        invalidate: [("web".to_owned(), set(&["/learn/*"]))].into(),
+        ..Spec::default()
     }
 }

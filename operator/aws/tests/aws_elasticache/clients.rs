@@ -1,7 +1,7 @@
 //! Those who use the caches: their Secret is written where the plan allows it, one of them reads it at once and one later, and
 //! whatever each of them shows is taken at any time.
 
-use crate::driver::{Operator, Wait};
+use super::driver::{Double, Operator, Wait};
 use jiff::Timestamp;
 use learningplatform_aws::{
     Identity, Password,
@@ -75,7 +75,7 @@ impl World {
     }
 }
 
-impl Operator {
+impl<C: Double> Operator<C> {
     /// Nobody is refused.
     pub fn all_clients_are_taken(&self) {
         let id = self.id();

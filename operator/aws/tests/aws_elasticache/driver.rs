@@ -1,6 +1,6 @@
 //! The loop: observe, plan, one call; on the tests' clock.
 
-use crate::clients;
+use super::clients;
 use aws_fake::{
     Clock,
     elasticache::{Durations, FakeElastiCache},
@@ -94,9 +94,41 @@ pub fn short() -> Durations {
     }
 }
 
+/// What a cache is looked at and changed through.
+pub trait Double: ElastiCache {
+    /// Whether the operator was killed, since it was last asked.
+    fn take_crash(&self) -> bool {
+        false
+    }
+
+    /// The tokens that a group takes, where that can be seen.
+    fn tokens(&self, _id: &str) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The passwords that a user has, where that can be seen.
+    fn passwords(&self, _id: &str) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+impl Double for FakeElastiCache {
+    fn take_crash(&self) -> bool {
+        Self::take_crash(self)
+    }
+
+    fn tokens(&self, id: &str) -> Vec<String> {
+        Self::tokens(self, id)
+    }
+
+    fn passwords(&self, id: &str) -> Vec<String> {
+        Self::passwords(self, id)
+    }
+}
+
 /// An operator of one cache. What it remembers is kept as text, as its record is.
-pub struct Operator {
-    pub cache: Arc<FakeElastiCache>,
+pub struct Operator<C = FakeElastiCache> {
+    pub cache: Arc<C>,
     pub clock: Clock,
     pub wish: Wish,
     pub memory: String,
@@ -109,15 +141,32 @@ pub struct Operator {
 impl Operator {
     pub fn new(wish: Wish) -> Self {
         let clock = Clock::default();
-        let cache = Arc::new(FakeElastiCache::new(clock.clone()));
-        let (memory, clients) = (text(&Memory::default()), clients::World::default());
-        Self { cache, clock, wish, memory, clients, forgets: false, kills: 0 }
+        Self::at(Arc::new(FakeElastiCache::new(clock.clone())), clock, wish)
     }
 
     /// Another platform at the same account.
     pub fn beside(&self, wish: Wish) -> Self {
-        let (cache, clock) = (self.cache.clone(), self.clock.clone());
-        Self { cache, clock, ..Self::new(wish) }
+        Self::at(self.cache.clone(), self.clock.clone(), wish)
+    }
+
+    /// The operations that were carried out.
+    pub fn operations(&self) -> Vec<&'static str> {
+        self.cache.log().iter().filter(|one| one.refused.is_none()).map(|one| one.call.operation()).collect()
+    }
+
+    /// Those that were refused.
+    pub fn refused(&self) -> Vec<String> {
+        let log = self.cache.log();
+        let refused = log.iter().filter_map(|one| Some((one, one.refused.as_ref()?)));
+        refused.map(|(one, code)| format!("{}: {code}", one.call.sentence())).collect()
+    }
+}
+
+impl<C: Double> Operator<C> {
+    /// One that remembers nothing.
+    pub fn at(cache: Arc<C>, clock: Clock, wish: Wish) -> Self {
+        let (memory, clients) = (text(&Memory::default()), clients::World::default());
+        Self { cache, clock, wish, memory, clients, forgets: false, kills: 0 }
     }
 
     pub fn id(&self) -> String {
@@ -230,18 +279,6 @@ impl Operator {
     /// Lets a standing allowance hold.
     pub fn allow(&mut self, allow: Allow) {
         self.wish.allow.insert(allow);
-    }
-
-    /// The operations that were carried out.
-    pub fn operations(&self) -> Vec<&'static str> {
-        self.cache.log().iter().filter(|one| one.refused.is_none()).map(|one| one.call.operation()).collect()
-    }
-
-    /// Those that were refused.
-    pub fn refused(&self) -> Vec<String> {
-        let log = self.cache.log();
-        let refused = log.iter().filter_map(|one| Some((one, one.refused.as_ref()?)));
-        refused.map(|(one, code)| format!("{}: {code}", one.call.sentence())).collect()
     }
 }
 

@@ -4,7 +4,7 @@
 use crate::driver::{Operator, SECOND, has, short, wish, wish_of_users};
 use aws_fake::Fault;
 use learningplatform_aws::{
-    Kind, Parameters, When,
+    Class, Kind, Parameters, Troubles, When,
     elasticache::{Auth, Field, Wish},
 };
 
@@ -222,4 +222,24 @@ async fn sustained_errors_are_told_and_do_not_heat() {
     assert!(requests < 25, "{requests} in an hour");
     let told: Vec<_> = operator.memory().troubles.conditions().collect();
     assert!(told.len() == 1 && told[0].message.contains("Throttling: Rate exceeded"), "{told:?}");
+}
+
+#[tokio::test]
+async fn a_good_look_ends_a_row_of_failed_ones() {
+    let mut operator = Operator::new(wish());
+    operator.synced().await;
+    let fail = |operator: &Operator| {
+        operator.cache.faults(|faults| faults.fail_at(faults.requests(), Fault::Throttled));
+    };
+    for times in [1, 2, 1, 3, 1, 4, 1] {
+        for attempt in 1..=times {
+            fail(&operator);
+            let (step, wait) = operator.round().await;
+            assert!(step.is_none() && wait == Class::Throttled.delay(attempt), "{wait:?} after {attempt} of {times}");
+            operator.clock.advance(wait);
+        }
+        let step = operator.round().await.0.expect("it is seen");
+        assert!(has(&step, Kind::Synced) && operator.memory().troubles == Troubles::default(), "{:?}", step.conditions);
+        operator.clock.advance(step.requeue);
+    }
 }

@@ -20,6 +20,7 @@ fn foreign(id: &str, tags: Tags) -> Group {
         id: id.to_owned(),
         status: "available".into(),
         tags,
+        untold: false,
         settings: Settings::default(),
         pending: Settings::default(),
         pending_token: None,
@@ -68,6 +69,38 @@ async fn a_group_that_was_created_before_a_crash_is_known_by_name_and_tags() {
         assert_eq!(operator.cache.done("CreateReplicationGroup").len(), 1);
         assert_eq!(operator.cache.data(&operator.id()), Some(1));
     }
+}
+
+#[tokio::test]
+async fn whose_a_group_is_that_is_not_available_is_waited_for() {
+    let mut operator = Operator::new(wish());
+    operator.synced().await;
+    let (id, writes) = (operator.id(), operator.cache.writes());
+    operator.cache.meddle(&id, |group| group.status = "modifying".into());
+    // Whoever knows it goes on with it.
+    let step = operator.look().await;
+    assert!(step.view.serves && step.view.endpoint.is_some(), "{:?}", step.view);
+    // Who does not neither takes it for somebody else's nor lets it go.
+    operator.memory = text(&Memory::default());
+    for deleted in [false, true] {
+        operator.wish.deleted = deleted;
+        let step = operator.go_on(std::time::Duration::from_secs(900)).await;
+        assert!(
+            !step.finished && step.plan.calls.is_empty() && !has(&step, Kind::NameConflict),
+            "{:?}",
+            step.conditions
+        );
+        assert!(says(&step, Kind::Synced).contains("does not tell whose it is"), "{:?}", step.conditions);
+    }
+    // Nor is anything made beside what may be a former platform's.
+    let mut other = operator.beside(wish());
+    other.wish.owner.identity = Identity::new("green", "learning", "story", "cache").expect("legal");
+    let step = other.go_on(std::time::Duration::from_secs(900)).await;
+    assert!(says(&step, Kind::Synced).contains("does not tell whose it is"), "{:?}", step.conditions);
+    assert_eq!(operator.cache.writes(), writes);
+    operator.cache.meddle(&id, |group| group.status = "available".into());
+    retained(&mut other).await;
+    assert!(operator.settle().await.finished);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 use crate::driver::{Operator, has, wish};
 use aws_fake::{Fault, rds::Durations};
 use learningplatform_aws::{
-    Call as _, Kind, Password,
+    Call as _, Class, Kind, Password, Troubles,
     rds::{Field, Parameters, When},
 };
 use std::time::Duration;
@@ -208,4 +208,24 @@ async fn sustained_errors_are_told_and_do_not_heat() {
     assert!(told[0].message.contains("Throttling: Rate exceeded"), "{told:?}");
     let operations: Vec<&str> = operator.rds.log().iter().map(|logged| logged.call.operation()).collect();
     assert!(!operations.is_empty());
+}
+
+#[tokio::test]
+async fn a_good_look_ends_a_row_of_failed_ones() {
+    let mut operator = Operator::new(wish());
+    operator.synced().await;
+    let fail = |operator: &Operator| {
+        operator.rds.faults(|faults| faults.fail_at(faults.requests(), Fault::Throttled));
+    };
+    for times in [1, 2, 1, 3, 1, 4, 1] {
+        for attempt in 1..=times {
+            fail(&operator);
+            let (step, wait) = operator.round().await;
+            assert!(step.is_none() && wait == Class::Throttled.delay(attempt), "{wait:?} after {attempt} of {times}");
+            operator.clock.advance(wait);
+        }
+        let step = operator.round().await.0.expect("it is seen");
+        assert!(has(&step, Kind::Synced) && operator.memory().troubles == Troubles::default(), "{:?}", step.conditions);
+        operator.clock.advance(step.requeue);
+    }
 }

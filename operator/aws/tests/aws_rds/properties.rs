@@ -9,7 +9,10 @@ use learningplatform_aws::{
     },
 };
 use proptest::prelude::*;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 const STATES: [&str; 12] = [
     "available",
@@ -209,9 +212,10 @@ proptest! {
     fn the_order_of_what_aws_lists_says_nothing((wish, mut seen, memory, now) in any_world(), by in 0..6usize) {
         let step = plan(&wish, &seen, &memory, now);
         let by = by % seen.instances.len().max(1);
-        seen.instances.rotate_left(by);
-        seen.instances.reverse();
-        seen.snapshots.reverse();
+        let instances = Arc::make_mut(&mut seen.instances);
+        instances.rotate_left(by);
+        instances.reverse();
+        Arc::make_mut(&mut seen.snapshots).reverse();
         let again = plan(&wish, &seen, &memory, now);
         prop_assert_eq!((step.send, step.plan, step.remember), (again.send, again.plan, again.remember));
     }

@@ -2,6 +2,7 @@
 
 mod durability;
 mod election;
+mod managed;
 mod replicas;
 mod restarts;
 mod slots;
@@ -9,12 +10,13 @@ mod verdict;
 
 use crate::{
     config::{Rendered, render},
-    model::{Password, Role, Wish},
+    model::{Login, Password, Role, Wish},
     roles::{self, Step},
     seen::{PrimarySeen, Seen, Settings, Write},
 };
 pub use durability::DurabilityNow;
 pub use election::{Candidate, Elected, Promise, Safe, Standing, Unelected, candidates, elect};
+pub use managed::{Managed, decide_managed};
 pub use replicas::{ReplicaState, ReplicaView};
 pub use restarts::Restart;
 pub use slots::ArchiveState;
@@ -75,6 +77,13 @@ pub enum Act {
         /// The role.
         role: String,
     },
+    /// Makes an extension, on a server whose administrator the operator is. In pods their scripts do so, as superuser.
+    CreateExtension {
+        /// In which database.
+        database: String,
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Act {
@@ -94,6 +103,7 @@ impl Act {
             Self::CreateDatabase { name, .. } => format!("make database {name}"),
             Self::EnableLogin { role, .. } => format!("set the password of {role}"),
             Self::DisableLogin { role } => format!("let {role} no longer log in"),
+            Self::CreateExtension { database, name } => format!("make extension {name} in {database}"),
         }
     }
 }
@@ -227,7 +237,7 @@ pub fn decide(wish: &Wish, seen: &Seen) -> Decision {
         archive: look.primary.and_then(|primary| slots::archive(&look, primary)),
         replicas_allowed,
         durability: durability.now,
-        logins: look.primary.map(|primary| logins(wish, primary)).unwrap_or_default(),
+        logins: look.primary.map(|primary| logins(&wish.logins, primary)).unwrap_or_default(),
         certificate_ends: settings(seen).filter_map(|settings| settings.certificate_ends).min(),
         verdicts,
     };
@@ -245,13 +255,13 @@ fn settings(seen: &Seen) -> impl Iterator<Item = &Settings> {
     seen.primary.iter().map(|primary| &primary.settings).chain(replicas)
 }
 
-fn logins(wish: &Wish, primary: &PrimarySeen) -> Vec<LoginView> {
-    let view = |login: &crate::model::Login| LoginView {
+fn logins(logins: &[Login], primary: &PrimarySeen) -> Vec<LoginView> {
+    let view = |login: &Login| LoginView {
         role: login.role.clone(),
         works: roles::works(&login.role, &login.owner, primary),
         step: roles::step(login, primary),
     };
-    wish.logins.iter().map(view).collect()
+    logins.iter().map(view).collect()
 }
 
 /// Reloads where the mounted files are the wished ones and the server has not taken them.

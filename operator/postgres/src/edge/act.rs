@@ -22,7 +22,11 @@ pub async fn carry_out(act: &Act, pods: &[Pod], access: Access<'_>) -> Result<()
     let pod = pods.iter().find(|pod| pod.role == role);
     let endpoint = pod.and_then(|pod| Endpoint::of(pod, access.trust));
     let endpoint = endpoint.ok_or_else(|| Error::NoPod(pod.map_or_else(String::new, |pod| pod.name.clone())))?;
-    let session = Session::home(endpoint, access.password).await?;
+    on(Session::home(endpoint, access.password).await?, act).await
+}
+
+/// Carries out one act over a connection to the operator's own database, or to the one that the act names.
+pub(super) async fn on(session: Session, act: &Act) -> Result<(), Error> {
     match act {
         Act::CreateSlot { slot } => {
             let sql = "SELECT pg_create_physical_replication_slot($1)
@@ -46,7 +50,7 @@ pub async fn carry_out(act: &Act, pods: &[Pod], access: Access<'_>) -> Result<()
         Act::CreateOwner { role } => {
             // The server lets none but members give a database to a role.
             let role = identifier(role);
-            let sql = format!("CREATE ROLE {role} NOLOGIN; GRANT {role} TO {}", crate::OPERATOR);
+            let sql = format!("CREATE ROLE {role} NOLOGIN; GRANT {role} TO CURRENT_USER");
             session.run("make an owner", &sql).await?;
         }
         Act::CreateDatabase { name, owner } => {
@@ -64,6 +68,9 @@ pub async fn carry_out(act: &Act, pods: &[Pod], access: Access<'_>) -> Result<()
         Act::DisableLogin { role } => {
             let sql = format!("ALTER ROLE {} NOLOGIN PASSWORD NULL", identifier(role));
             session.run("disable a login", &sql).await?;
+        }
+        Act::CreateExtension { name, .. } => {
+            session.run("make an extension", &format!("CREATE EXTENSION IF NOT EXISTS {}", identifier(name))).await?;
         }
     }
     Ok(())

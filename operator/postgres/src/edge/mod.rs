@@ -1,6 +1,7 @@
 //! The edge: what is asked of servers, and what is done to them. Servers are reached by their pods' addresses.
 
 mod act;
+mod managed;
 mod primary;
 mod replica;
 mod session;
@@ -13,6 +14,7 @@ use crate::{
 };
 pub use act::carry_out;
 use futures::future::join_all;
+pub use managed::Administrator;
 pub use session::Access;
 use session::Endpoint;
 use std::collections::{BTreeMap, BTreeSet};

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Lsn,
     error::Error,
-    model::{Login, Other, Password, Wish},
+    model::{Database, Login, Other, Password},
     seen::{LoginProbe, PrimarySeen, RoleSeen, Slot, WalSender, WalStatus, Write},
 };
 use futures::future::join_all;
@@ -36,10 +36,10 @@ pub(super) async fn observe(endpoint: Endpoint<'_>, ask: &Ask<'_>) -> Result<Pri
     synchronous(&session, &mut seen).await?;
     seen.write = write(&session, endpoint, ask.password).await?;
     receivers(&session, &mut seen).await?;
-    objects(&session, ask.wish, &mut seen).await?;
-    extensions(endpoint, ask, &mut seen, &session).await?;
+    objects(&session, &ask.wish.databases, &ask.wish.logins, &mut seen).await?;
+    extensions((endpoint, crate::OPERATOR, ask.password), &ask.wish.databases, &mut seen, &session).await?;
     if ask.logins {
-        seen.logins = logins(endpoint, ask.wish).await;
+        seen.logins = logins(endpoint, &ask.wish.databases, &ask.wish.logins).await;
     }
     if ask.sizes {
         let sizes = "SELECT (SELECT sum(pg_database_size(oid)) FROM pg_database)::int8
@@ -147,13 +147,19 @@ async fn receivers(session: &Session, seen: &mut PrimarySeen) -> Result<(), Erro
     Ok(())
 }
 
-async fn objects(session: &Session, wish: &Wish, seen: &mut PrimarySeen) -> Result<(), Error> {
+/// Databases and roles, of those that are wished.
+pub(super) async fn objects(
+    session: &Session,
+    wished: &[Database],
+    logins: &[Login],
+    seen: &mut PrimarySeen,
+) -> Result<(), Error> {
     // One whose making was cut off is still open to everybody, as new ones are.
     let sql = "SELECT datname::text FROM pg_database WHERE datacl IS NOT NULL";
     let databases = session.rows("list the databases", sql, &[]).await?;
     seen.databases = databases.iter().map(|row| row.get(0)).collect();
-    let logins = wish.logins.iter().flat_map(|login| [Some(&login.role), login.other.as_ref().map(|(role, _)| role)]);
-    let owners = wish.databases.iter().map(|database| Some(&database.owner));
+    let logins = logins.iter().flat_map(|login| [Some(&login.role), login.other.as_ref().map(|(role, _)| role)]);
+    let owners = wished.iter().map(|database| Some(&database.owner));
     let names: Vec<&str> = logins.chain(owners).flatten().map(String::as_str).collect();
     let roles = session
         .rows(
@@ -178,25 +184,25 @@ async fn objects(session: &Session, wish: &Wish, seen: &mut PrimarySeen) -> Resu
     Ok(())
 }
 
-async fn extensions(
-    endpoint: Endpoint<'_>,
-    ask: &Ask<'_>,
+/// Extensions that there could be, and those that there are.
+pub(super) async fn extensions(
+    (endpoint, user, password): (Endpoint<'_>, &str, &Password),
+    databases: &[Database],
     seen: &mut PrimarySeen,
     session: &Session,
 ) -> Result<(), Error> {
-    let wished: Vec<&str> =
-        ask.wish.databases.iter().flat_map(|database| &database.extensions).map(String::as_str).collect();
+    let wished: Vec<&str> = databases.iter().flat_map(|database| &database.extensions).map(String::as_str).collect();
     if wished.is_empty() {
         return Ok(());
     }
     let sql = "SELECT name::text FROM pg_available_extensions WHERE name = ANY($1)";
     let available = session.rows("list the image's extensions", sql, &[&wished]).await?;
     seen.available = available.iter().map(|row| row.get(0)).collect();
-    for database in ask.wish.databases.iter().filter(|database| !database.extensions.is_empty()) {
+    for database in databases.iter().filter(|database| !database.extensions.is_empty()) {
         if !seen.databases.contains(&database.name) {
             continue;
         }
-        let there = Session::open(endpoint, crate::OPERATOR, ask.password, &database.name, crate::OPERATOR).await?;
+        let there = Session::open(endpoint, user, password, &database.name, crate::OPERATOR).await?;
         let rows = there.rows("list the extensions", "SELECT extname::text FROM pg_extension", &[]).await?;
         seen.extensions.insert(database.name.clone(), rows.iter().map(|row| row.get(0)).collect::<BTreeSet<_>>());
     }
@@ -204,8 +210,12 @@ async fn extensions(
 }
 
 /// Logs in with each password that is wished, and does nothing else.
-async fn logins(endpoint: Endpoint<'_>, wish: &Wish) -> BTreeMap<String, LoginProbe> {
-    let passwords = wish.logins.iter().flat_map(|login: &Login| {
+pub(super) async fn logins(
+    endpoint: Endpoint<'_>,
+    databases: &[Database],
+    logins: &[Login],
+) -> BTreeMap<String, LoginProbe> {
+    let passwords = logins.iter().flat_map(|login: &Login| {
         let other = match &login.other {
             Some((role, Other::Prepared(password))) => Some((role, password, &login.owner)),
             _ => None,
@@ -213,7 +223,7 @@ async fn logins(endpoint: Endpoint<'_>, wish: &Wish) -> BTreeMap<String, LoginPr
         [login.password.as_ref().map(|password| (&login.role, password, &login.owner)), other]
     });
     let probes = passwords.flatten().map(|(role, password, owner)| async move {
-        let database = wish.databases.iter().find(|database| database.owner == *owner);
+        let database = databases.iter().find(|database| database.owner == *owner);
         let database = database.map_or(HOME, |database| &database.name);
         let probe = match Session::open(endpoint, role, password, database, "lp_login").await {
             Ok(_) => LoginProbe::Works,

@@ -31,6 +31,11 @@ pub(super) struct Endpoint<'a> {
 }
 
 impl<'a> Endpoint<'a> {
+    /// Of a server that is no pod.
+    pub(super) fn at(address: SocketAddr, trust: Option<&'a Trust>) -> Self {
+        Self { address, trust }
+    }
+
     /// Of a pod; none before it has an address.
     pub(super) fn of(pod: &Pod, trust: Option<&'a Trust>) -> Option<Self> {
         Some(Self { address: SocketAddr::new(pod.address?, pod.port), trust: trust.filter(|_| pod.tls) })

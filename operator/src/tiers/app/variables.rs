@@ -112,26 +112,29 @@ const DATABASE_CA: &str = "DB_CA_CERTIFICATE";
 const CACHE_CA: &str = "REDIS_CA_CERTIFICATE";
 
 fn of_database(used: &UsedDatabase, binding: &DatabaseBinding) -> Standard {
-    let DatabaseBinding { primary, direct, reader, replicas, shards, database, login, tls } = binding;
+    let DatabaseBinding { primary, direct, reader, replicas, shards, aliased, database, login, tls } = binding;
     let file = authority_file(&used.name, tls.as_ref());
-    let url = |address: &Address| {
+    let url_of = |address: &Address, sslmode: &str| {
         let mut url = format!("postgresql://{}{address}/{}", userinfo(login), encoded(database));
         if tls.is_some() {
-            url.push_str("?sslmode=verify-full");
+            url.push_str(&format!("?sslmode={sslmode}"));
         }
         if let Some(file) = &file {
             url.push_str(&format!("&sslrootcert={}", encoded(file)));
         }
         url
     };
+    let url = |address: &Address| url_of(address, "verify-full");
+    // A name of ours that leads to a replica is not in its certificate: who signed that is all that can be verified.
+    let of_replica = |address: &Address| url_of(address, if *aliased { "verify-ca" } else { "verify-full" });
     let mut set = Setter { style: used.variables.style, found: Standard::new() };
     set.url("DATABASE_URL", url(primary));
     set.url("DATABASE_PRIMARY_URL", url(primary));
     // There without a pooler, too: what migrates or listens need not know.
     set.url("DIRECT_URL", url(direct.first().unwrap_or(primary)));
-    set.url("READ_REPLICA_URL", url(reader));
+    set.url("READ_REPLICA_URL", of_replica(reader));
     for (number, replica) in (1..).zip(replicas) {
-        set.url(&format!("DATABASE_REPLICA_{number}_URL"), url(replica));
+        set.url(&format!("DATABASE_REPLICA_{number}_URL"), of_replica(replica));
     }
     if !shards.is_empty() {
         set.url("DATABASE_SHARD_COUNT", shards.len().to_string());
@@ -289,6 +292,7 @@ mod tests {
             reader: address("pg-1.example:6432"),
             replicas: vec![address("pg-1.example:6432"), address("[fd00::7]")],
             shards: Vec::new(),
+            aliased: false,
             database: "story db".into(),
             login: Login { username: Some("app@school".into()), password: Password("p:w/d?#%".into()) },
             tls,

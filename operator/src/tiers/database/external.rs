@@ -17,6 +17,7 @@ pub(super) async fn bind(reader: &mut Reader<'_>, external: &External) -> Bound<
         reader: replicas.first().unwrap_or(primary).clone(),
         replicas: replicas.clone(),
         shards: Vec::new(),
+        aliased: false,
         database: spec.database.clone(),
         login,
         tls,

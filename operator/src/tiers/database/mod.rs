@@ -3,6 +3,7 @@
 pub mod cloud_native_pg;
 mod external;
 pub mod in_cluster;
+pub mod rds;
 
 use super::{
     Children, ItemStatus, Plan, Tier, TierStatus,
@@ -17,7 +18,7 @@ use crate::{
     capabilities::Served,
     context::Context,
     error::Result,
-    keeper::{StoreKey, database::Orders},
+    keeper::{StoreKey, database::Orders, rds::Orders as RdsOrders},
     kinds::{Belongs, Kind, ObjectId, belongs},
     secrets::{KubeSecrets, Lack, Reader},
     validate::ValidPlatform,
@@ -31,6 +32,7 @@ use crds::{
 use in_cluster::InCluster;
 use jiff::Timestamp;
 use kube::core::DynamicObject;
+use rds::Rds;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The port of PostgreSQL.
@@ -57,6 +59,7 @@ impl ValidDatabase {
             Provider::External(_) => None,
             Provider::InCluster(item) => Some(&item.identity.id),
             Provider::CloudNativePg(item) => Some(&item.identity.id),
+            Provider::Rds(item) => Some(&item.identity.id),
         }
     }
 }
@@ -70,6 +73,8 @@ pub enum Provider {
     InCluster(Box<InCluster>),
     /// In this cluster, run by CloudNativePG.
     CloudNativePg(Box<CloudNativePg>),
+    /// At Amazon RDS.
+    Rds(Box<Rds>),
 }
 
 /// A database that somebody else runs.
@@ -92,6 +97,8 @@ pub struct Observed {
     pub in_cluster: BTreeMap<String, in_cluster::Seen>,
     /// Those that CloudNativePG runs, by name.
     pub cloud_native_pg: BTreeMap<String, cloud_native_pg::Seen>,
+    /// Those at RDS, by name.
+    pub rds: BTreeMap<String, rds::Seen>,
     /// Data that no item names.
     pub left: LeftBehind,
     /// Those that accept less than their apps open at their fewest pods, each with the sum.
@@ -163,6 +170,12 @@ impl Tier for Databases {
                     found.cloud_native_pg.insert(database.name.clone(), seen);
                     bound
                 }
+                Provider::Rds(item) => {
+                    let seen = rds::observe(ctx, lp, children, item, &found.left, &mut reader).await;
+                    let bound = seen.bind(item);
+                    found.rds.insert(database.name.clone(), seen);
+                    bound
+                }
             };
             found.bindings.insert(database.name.clone(), bound);
         }
@@ -182,6 +195,8 @@ impl Tier for Databases {
             delegated
                 .flat_map(|(item, found)| super::steps(&item.name, cloud_native_pg::objects::objects(item, found))),
         );
+        let at_rds = rds_items(lp).filter_map(|item| Some((item, seen.rds.get(&item.name)?)));
+        plan.extend(at_rds.flat_map(|(item, found)| super::steps(&item.name, rds::objects::objects(item, found))));
         plan.extend(left_behind::marked(children, &lp.key.name, &seen.left, StoreTier::Database));
         plan
     }
@@ -194,6 +209,12 @@ impl Tier for Databases {
         let held = cloud_native_pg_items(lp)
             .filter(|item| seen.cloud_native_pg.get(&item.name).is_none_or(|seen| seen.held.is_some()))
             .flat_map(|item| children.of(&item.identity.id));
+        // The names of replicas are known when AWS has been asked again.
+        let unseen = rds_items(lp).filter(|item| {
+            let seen = seen.rds.get(&item.name);
+            seen.is_none_or(|seen| seen.held.is_some() || seen.passwords.is_err() || seen.view.is_none())
+        });
+        let held = held.chain(unseen.flat_map(|item| children.of(&item.identity.id)));
         // CloudNativePG deletes the volumes with a Cluster, so none is ever removed by a pass.
         let clusters = children.0.keys().filter(|id| id.kind == Kind::CloudNativePgCluster).cloned();
         // What such a Cluster refers to goes only where its item says so.
@@ -229,6 +250,7 @@ impl Tier for Databases {
                     let bound = seen.bindings.get(&database.name)?;
                     cloud_native_pg::status::status(item, seen.cloud_native_pg.get(&item.name)?, bound)
                 }
+                Provider::Rds(item) => rds::status::status(item, seen.rds.get(&item.name)?),
             };
             Some((database.name.clone(), with_sum(status, seen.exceeded.get(&database.name))))
         });
@@ -251,7 +273,7 @@ fn with_sum(mut status: ItemStatus, sum: Option<&String>) -> ItemStatus {
 fn in_cluster_items(lp: &ValidPlatform) -> impl Iterator<Item = &InCluster> {
     lp.databases.iter().filter_map(|database| match &database.provider {
         Provider::InCluster(database) => Some(database.as_ref()),
-        Provider::CloudNativePg(_) | Provider::External(_) => None,
+        Provider::CloudNativePg(_) | Provider::Rds(_) | Provider::External(_) => None,
     })
 }
 
@@ -279,7 +301,15 @@ pub fn next_snapshot(platform: &LearningPlatform, now: Timestamp) -> Option<Time
 fn cloud_native_pg_items(lp: &ValidPlatform) -> impl Iterator<Item = &CloudNativePg> {
     lp.databases.iter().filter_map(|database| match &database.provider {
         Provider::CloudNativePg(database) => Some(database.as_ref()),
-        Provider::InCluster(_) | Provider::External(_) => None,
+        Provider::InCluster(_) | Provider::Rds(_) | Provider::External(_) => None,
+    })
+}
+
+/// The databases at RDS.
+fn rds_items(lp: &ValidPlatform) -> impl Iterator<Item = &Rds> {
+    lp.databases.iter().filter_map(|database| match &database.provider {
+        Provider::Rds(database) => Some(database.as_ref()),
+        Provider::InCluster(_) | Provider::CloudNativePg(_) | Provider::External(_) => None,
     })
 }
 
@@ -287,7 +317,14 @@ fn cloud_native_pg_items(lp: &ValidPlatform) -> impl Iterator<Item = &CloudNativ
 pub fn left_behind(lp: &ValidPlatform, children: &Children) -> LeftBehind {
     let mut left = left_behind::left_behind(children, StoreTier::Database, &identities(lp), &lp.abandon_data);
     let clusters = cloud_native_pg_items(lp).map(|item| item.identity.id.clone()).collect();
-    left.add_clusters(children, &clusters, &lp.abandon_data);
+    left.add(
+        children,
+        (cloud_native_pg::objects::RUNNER, Some(Kind::CloudNativePgCluster)),
+        &clusters,
+        &lp.abandon_data,
+    );
+    let at_rds = rds_items(lp).map(|item| item.identity.id.clone()).collect();
+    left.add(children, (rds::RUNNER, None), &at_rds, &lp.abandon_data);
     left
 }
 
@@ -314,6 +351,24 @@ pub fn orders(lp: &ValidPlatform, seen: &Observed, children: &Children, acts: bo
         Some(item.servers.iter().filter_map(server).collect::<Vec<_>>())
     });
     orders.flatten().collect()
+}
+
+/// What is wanted of the keepers of the databases at RDS; `children` are those after the pass.
+pub fn rds_orders(lp: &ValidPlatform, seen: &Observed, children: &Children, acts: bool) -> Vec<(StoreKey, RdsOrders)> {
+    let orders = rds_items(lp).filter_map(|item| {
+        let orders = rds::orders(item, lp.generation, seen.rds.get(&item.name)?, children, acts)?;
+        Some((rds::key(lp, item), orders))
+    });
+    orders.collect()
+}
+
+/// Notes whose keepers have looked at AWS and at the servers as they are wanted now.
+pub fn rds_answered(lp: &ValidPlatform, seen: &mut Observed, answered: &BTreeSet<StoreKey>) {
+    for item in rds_items(lp) {
+        if let Some(seen) = seen.rds.get_mut(&item.name) {
+            seen.answered = answered.contains(&rds::key(lp, item));
+        }
+    }
 }
 
 /// Notes whose keepers have looked at the servers as they are wanted now: what they have seen counts.

@@ -20,20 +20,20 @@ pub struct LeftBehind {
     pub abandoned: BTreeSet<String>,
     /// Identities with data, of those in the spec.
     pub known: BTreeSet<String>,
-    /// Identities whose data in the hands of CloudNativePG the user abandons.
-    pub abandoned_clusters: BTreeSet<String>,
+    /// Identities whose data in the hands of somebody else the user abandons, each with who that is.
+    pub abandoned_elsewhere: BTreeSet<(String, String)>,
 }
 
-/// Whether a record is of data that CloudNativePG keeps.
-fn is_of_cluster(record: &DynamicObject) -> bool {
-    record.data.pointer(&format!("/data/{}", record::RUNNER)).is_some()
+/// Who runs the servers of a record, where that is not the operator itself.
+fn runner(record: &DynamicObject) -> Option<&str> {
+    record.data.pointer(&format!("/data/{}", record::RUNNER))?.as_str()
 }
 
 /// The stores of a room that have data: those with a record that is not abandoned.
 fn with_data(children: &Children, tier: StoreTier) -> BTreeSet<String> {
     let is_record = |object: &DynamicObject| {
         let abandoned = object.data.pointer(&format!("/data/{}", record::ABANDONED)).is_some();
-        object.labels().get(TIER).is_some_and(|label| label == tier.as_str()) && !abandoned && !is_of_cluster(object)
+        object.labels().get(TIER).is_some_and(|label| label == tier.as_str()) && !abandoned && runner(object).is_none()
     };
     let maps = children.0.iter().filter(|(id, _)| id.kind == Kind::ConfigMap && id.name.ends_with(record::SUFFIX));
     maps.filter(|(_, map)| is_record(map)).filter_map(|(_, map)| made_for(map).map(str::to_owned)).collect()
@@ -58,28 +58,35 @@ pub fn left_behind(
     found
 }
 
-/// The databases that CloudNativePG keeps data of: those with a `Cluster` or a record, unless the record is abandoned.
-fn clusters(children: &Children) -> BTreeSet<String> {
-    let records = children.0.iter().filter(|(id, map)| id.kind == Kind::ConfigMap && is_of_cluster(map));
+/// The stores that `by` keeps data of: those with a record, unless it is abandoned, and those with an object of the kind by which
+/// it keeps them.
+fn elsewhere(children: &Children, by: &str, live: Option<Kind>) -> BTreeSet<String> {
+    let records = children.0.iter().filter(|(id, map)| id.kind == Kind::ConfigMap && runner(map) == Some(by));
     let is_abandoned = |map: &DynamicObject| map.data.pointer(&format!("/data/{}", record::ABANDONED)).is_some();
     let (abandoned, recorded): (Vec<_>, Vec<_>) = records.map(|(_, map)| map).partition(|map| is_abandoned(map));
     let abandoned: BTreeSet<&str> = abandoned.into_iter().filter_map(made_for).collect();
-    let live = children.0.iter().filter(|(id, _)| id.kind == Kind::CloudNativePgCluster).map(|(_, cluster)| cluster);
+    let live = children.0.iter().filter(|(id, _)| Some(id.kind) == live).map(|(_, object)| object);
     let found = recorded.into_iter().chain(live).filter_map(made_for);
     found.filter(|id| !abandoned.contains(id)).map(str::to_owned).collect()
 }
 
 impl LeftBehind {
-    /// Holds the databases that CloudNativePG keeps data of against the identities `named` by its items, too. Data in other
-    /// hands are other data, whatever their name.
-    pub fn add_clusters(&mut self, children: &Children, named: &BTreeSet<String>, abandon: &BTreeSet<String>) {
-        for id in clusters(children) {
-            let set = match (named.contains(&id), abandon.contains(&id)) {
-                (true, _) => &mut self.known,
-                (false, true) => &mut self.abandoned_clusters,
-                (false, false) => &mut self.waiting,
-            };
-            set.insert(id);
+    /// Holds the stores that somebody else keeps data of, as the record names it, against the identities `named` by its items, too.
+    /// `live` is the kind of the objects by which it keeps them, if they are in the cluster. Data in other hands are other data,
+    /// whatever their name.
+    pub fn add(
+        &mut self,
+        children: &Children,
+        (by, live): (&str, Option<Kind>),
+        named: &BTreeSet<String>,
+        abandon: &BTreeSet<String>,
+    ) {
+        for id in elsewhere(children, by, live) {
+            match (named.contains(&id), abandon.contains(&id)) {
+                (true, _) => drop(self.known.insert(id)),
+                (false, true) => drop(self.abandoned_elsewhere.insert((by.to_owned(), id))),
+                (false, false) => drop(self.waiting.insert(id)),
+            }
         }
     }
 
@@ -114,8 +121,11 @@ impl LeftBehind {
 pub fn marked(children: &Children, platform: &str, left: &LeftBehind, tier: StoreTier) -> Plan {
     let records = children.0.iter().filter(|(id, map)| id.kind == Kind::ConfigMap && is_retained(*map));
     let marked = records.filter_map(|(id, map)| {
-        let abandoned = if is_of_cluster(map) { &left.abandoned_clusters } else { &left.abandoned };
-        let store = made_for(map).filter(|store| abandoned.contains(*store))?;
+        let is_abandoned = |store: &str| match runner(map) {
+            Some(runner) => left.abandoned_elsewhere.contains(&(runner.to_owned(), store.to_owned())),
+            None => left.abandoned.contains(store),
+        };
+        let store = made_for(map).filter(|store| is_abandoned(store))?;
         let object_name = id.name.strip_suffix(record::SUFFIX)?;
         let identity = Identity { platform: platform.to_owned(), id: store.to_owned(), tier };
         let mut record = record::of(children, object_name)?;

@@ -1,5 +1,6 @@
 //! [`aws::rds::Rds`] over aws-sdk-rds.
 
+mod seat;
 mod seen;
 mod send;
 
@@ -10,8 +11,10 @@ use aws::{
 };
 use aws_sdk_rds::{Client, types::Parameter};
 use parking_lot::Mutex;
+pub use seat::{Looks, Seat, Shared};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 use tokio::time::Instant;
@@ -83,13 +86,13 @@ impl SdkRds {
 }
 
 impl Rds for SdkRds {
-    async fn instances(&self) -> Result<Vec<Instance>, Error> {
+    async fn instances(&self) -> Result<Arc<[Instance]>, Error> {
         let pages = self.client.describe_db_instances().max_records(PAGE).into_paginator().items().send();
         let all: Vec<_> = pages.collect::<Result<_, _>>().await.map_err(|error| told("DescribeDBInstances", &error))?;
         Ok(all.into_iter().map(seen::instance).collect())
     }
 
-    async fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
+    async fn snapshots(&self) -> Result<Arc<[Snapshot]>, Error> {
         let request = self.client.describe_db_snapshots().snapshot_type("manual").max_records(PAGE);
         let all: Vec<_> = request
             .into_paginator()

@@ -13,11 +13,15 @@ use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_fake::Clock;
 use aws_sdk_rds::config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeTransmitInterceptorContextRef};
 use aws_smithy_runtime_api::{box_error::BoxError, client::orchestrator::Metadata};
-use learningplatform_aws_edge::{Clients, Endpoints, Limits, Seat, Settings, Shared, Windows, rds::SdkRds};
+use jiff::Timestamp;
+use learningplatform_aws_edge::{
+    Clients, Endpoints, Limits, Settings, Windows,
+    rds::{SdkRds, Seat, Shared},
+};
 use parking_lot::Mutex;
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, ops::Deref, sync::Arc};
 
-impl Double for Seat<SdkRds> {}
+impl Double for Seat {}
 
 /// Notes which operations of which service are called.
 #[derive(Clone, Debug, Default)]
@@ -65,14 +69,56 @@ pub fn limits() -> Arc<Limits> {
 }
 
 /// One account, with the proxy before it.
-pub struct Bench {
+pub struct Account {
     pub proxy: Proxy,
     pub clock: Clock,
     pub calls: Calls,
-    pub shared: Arc<Shared<SdkRds>>,
+    /// Through the proxy.
+    pub clients: Clients,
+    /// Past it.
+    pub direct: Clients,
+    // Nothing goes wrong behind it. What the server does not do by itself is done in it, too.
+    _behind: Proxy,
+    _server: Arc<Server>,
+}
+
+impl Account {
+    pub async fn with(change: impl FnOnce(Settings) -> Settings) -> Self {
+        let server = Server::shared();
+        let proxy = Proxy::start(server.address()).await;
+        let behind = Proxy::start(server.address()).await;
+        let (account, calls) = (account(), Calls::default());
+        let config = change(settings(&proxy.url()));
+        let mut clients = Clients::new(&config, &limits(), Some(key(&account))).await.expect("legal");
+        let noted = clients.rds.config().to_builder().interceptor(calls.clone()).build();
+        clients.rds = aws_sdk_rds::Client::from_conf(noted);
+        let noted = clients.elasticache.config().to_builder().interceptor(calls.clone()).build();
+        clients.elasticache = aws_sdk_elasticache::Client::from_conf(noted);
+        let direct = Clients::new(&settings(&behind.url()), &limits(), Some(key(&account))).await.expect("legal");
+        Self { proxy, clock: Clock::default(), calls, clients, direct, _behind: behind, _server: server }
+    }
+
+    /// The clock, for what shares looks.
+    pub fn now(&self) -> impl Fn() -> Timestamp + Send + Sync + use<> {
+        let clock = self.clock.clone();
+        move || clock.now()
+    }
+}
+
+/// Databases of one account.
+pub struct Bench {
+    account: Account,
+    pub shared: Arc<Shared>,
     /// What there is, past the proxy.
     pub truth: SdkRds,
-    _server: Arc<Server>,
+}
+
+impl Deref for Bench {
+    type Target = Account;
+
+    fn deref(&self) -> &Account {
+        &self.account
+    }
 }
 
 impl Bench {
@@ -81,28 +127,21 @@ impl Bench {
     }
 
     pub async fn with(change: impl FnOnce(Settings) -> Settings) -> Self {
-        let server = Server::shared();
-        let proxy = Proxy::start(server.address()).await;
-        let (account, clock, calls) = (account(), Clock::default(), Calls::default());
-        let config = change(settings(&proxy.url()));
-        let clients = Clients::new(&config, &limits(), Some(key(&account))).await.expect("legal");
-        let noted = clients.rds.config().to_builder().interceptor(calls.clone()).build();
-        let now = clock.clone();
-        let rds = SdkRds::new(aws_sdk_rds::Client::from_conf(noted));
-        let shared = Shared::new(rds, Windows::default(), move || now.now());
-        let direct = settings(&format!("http://{}", server.address()));
-        let direct = Clients::new(&direct, &limits(), Some(key(&account))).await.expect("legal");
-        Self { proxy, clock, calls, shared, truth: SdkRds::new(direct.rds), _server: server }
+        let account = Account::with(change).await;
+        let rds = SdkRds::new(account.clients.rds.clone());
+        let shared = Shared::new(rds, Windows::default(), account.now());
+        let truth = SdkRds::new(account.direct.rds.clone());
+        Self { account, shared, truth }
     }
 
     /// An operator that has just begun.
-    pub fn operator(&self, wish: Wish) -> Operator<Seat<SdkRds>> {
+    pub fn operator(&self, wish: Wish) -> Operator<Seat> {
         Operator::at(Arc::new(self.shared.seat()), self.clock.clone(), wish)
     }
 
     /// What there is, in order of names.
     pub async fn instances(&self) -> Vec<Instance> {
-        let mut all = self.truth.instances().await.expect("nothing goes wrong past the proxy");
+        let mut all = self.truth.instances().await.expect("nothing goes wrong past the proxy").to_vec();
         all.sort_by(|one, other| one.id.cmp(&other.id));
         all
     }
@@ -115,7 +154,7 @@ impl Bench {
         self.instances().await.into_iter().find(|one| one.id == id).expect("it is there")
     }
 
-    pub async fn snapshots(&self) -> Vec<Snapshot> {
+    pub async fn snapshots(&self) -> Arc<[Snapshot]> {
         self.truth.snapshots().await.expect("nothing goes wrong past the proxy")
     }
 }

@@ -3,13 +3,13 @@
 use crate::{
     bench::{Bench, served, tags},
     driver::Operator,
-    proxy::Fault,
+    proxy::{Fault, Proxy},
 };
 use aws::{
     Password,
     rds::{Field, Parameters, Rds, When},
 };
-use learningplatform_aws_edge::{Seat, Settings, rds::SdkRds};
+use learningplatform_aws_edge::{Settings, rds::Seat};
 use std::time::Duration;
 
 /// All that a database asks for in its life, but for what is adopted.
@@ -30,7 +30,7 @@ const OPERATIONS: [&str; 13] = [
 ];
 
 /// A whole life, checked on the way.
-pub async fn life(bench: &Bench, operator: &mut Operator<Seat<SdkRds>>) {
+pub async fn life(bench: &Bench, operator: &mut Operator<Seat>) {
     operator.synced().await;
     everything_is_there(bench, operator).await;
 
@@ -51,7 +51,7 @@ pub async fn life(bench: &Bench, operator: &mut Operator<Seat<SdkRds>>) {
     nothing_is_left(bench, operator).await;
 }
 
-async fn everything_is_there(bench: &Bench, operator: &Operator<Seat<SdkRds>>) {
+async fn everything_is_there(bench: &Bench, operator: &Operator<Seat>) {
     let id = operator.id();
     let mut ids = vec![id.clone()];
     ids.extend((0..operator.wish.spec.replicas).map(|index| format!("{id}-r{index}")));
@@ -66,7 +66,7 @@ async fn everything_is_there(bench: &Bench, operator: &Operator<Seat<SdkRds>>) {
     assert_eq!(group.values, *values);
 }
 
-async fn nothing_is_left(bench: &Bench, operator: &Operator<Seat<SdkRds>>) {
+async fn nothing_is_left(bench: &Bench, operator: &Operator<Seat>) {
     let id = operator.id();
     assert!(bench.ids().await.is_empty());
     assert_eq!(bench.truth.parameter_group(&format!("{id}-postgres16")).await, Ok(None));
@@ -88,50 +88,65 @@ async fn each_fails(fault: Fault) {
             bench.proxy.fail(operation, times, fault);
         }
         life(&bench, &mut bench.operator(served())).await;
-        let log = bench.proxy.log();
-        assert!(OPERATIONS.iter().all(|operation| log.iter().any(|one| one.operation == *operation)), "{log:?}");
+        all_were_asked_for(&bench.proxy, &OPERATIONS);
     }
 }
 
-#[tokio::test]
-async fn every_operation_is_throttled() {
-    each_fails(Fault::Code(400, "Throttling")).await;
+/// Nothing is proved of what is never asked for.
+pub fn all_were_asked_for(proxy: &Proxy, operations: &[&str]) {
+    let log = proxy.log();
+    let missing: Vec<_> =
+        operations.iter().filter(|operation| !log.iter().any(|one| one.operation == **operation)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
-#[tokio::test]
-async fn every_operation_gets_an_error_of_the_server() {
-    each_fails(Fault::Code(500, "InternalFailure")).await;
-}
+/// A test for every kind of error, of what fails by it.
+macro_rules! each_kind_of_error {
+    ($each_fails:ident) => {
+        #[tokio::test]
+        async fn every_operation_is_throttled() {
+            $each_fails(Fault::Code(400, "Throttling")).await;
+        }
 
-#[tokio::test]
-async fn every_operation_gets_a_page_that_is_not_of_aws() {
-    each_fails(Fault::Html(503)).await;
-}
+        #[tokio::test]
+        async fn every_operation_gets_an_error_of_the_server() {
+            $each_fails(Fault::Code(500, "InternalFailure")).await;
+        }
 
-#[tokio::test]
-async fn every_connection_is_closed() {
-    each_fails(Fault::Closed).await;
-}
+        #[tokio::test]
+        async fn every_operation_gets_a_page_that_is_not_of_aws() {
+            $each_fails(Fault::Html(503)).await;
+        }
 
-#[tokio::test]
-async fn every_answer_is_lost() {
-    each_fails(Fault::Lost).await;
-}
+        #[tokio::test]
+        async fn every_connection_is_closed() {
+            $each_fails(Fault::Closed).await;
+        }
 
-#[tokio::test]
-async fn every_answer_is_cut_in_its_middle() {
-    each_fails(Fault::Truncated).await;
-}
+        #[tokio::test]
+        async fn every_answer_is_lost() {
+            $each_fails(Fault::Lost).await;
+        }
 
-#[tokio::test]
-async fn every_operation_is_denied() {
-    each_fails(Fault::Code(403, "AccessDenied")).await;
-}
+        #[tokio::test]
+        async fn every_answer_is_cut_in_its_middle() {
+            $each_fails(Fault::Truncated).await;
+        }
 
-#[tokio::test]
-async fn every_read_is_stale() {
-    each_fails(Fault::Stale).await;
+        #[tokio::test]
+        async fn every_operation_is_denied() {
+            $each_fails(Fault::Code(403, "AccessDenied")).await;
+        }
+
+        #[tokio::test]
+        async fn every_read_is_stale() {
+            $each_fails(Fault::Stale).await;
+        }
+    };
 }
+pub(crate) use each_kind_of_error;
+
+each_kind_of_error!(each_fails);
 
 #[tokio::test]
 async fn every_answer_is_late_for_the_client() {

@@ -4,12 +4,16 @@
 extern crate aws as learningplatform_aws;
 
 mod bench;
+mod cache;
+mod cloudfront;
 #[expect(dead_code, reason = "some of it is for the tests against the strict fake")]
 #[path = "../../../tests/aws_rds/driver.rs"]
 mod driver;
 mod errors;
 mod faults;
+mod habits;
 mod policy;
 mod proxy;
+mod rest;
 mod scenarios;
 mod server;

@@ -35,7 +35,7 @@ async fn the_calls_of_a_life_with_adoption_and_restoration_are_those_of_the_poli
         let tags = Tags::from([("learningplatform.dev/note".to_owned(), "α = 1".to_owned())]);
         next.rds.send(&Call::Tag { resource, id, tags: tags.clone() }).await.expect("it is there");
     }
-    let snapshot = bench.snapshots().await.remove(0);
+    let snapshot = bench.snapshots().await[0].clone();
     assert_eq!(snapshot.tags["learningplatform.dev/note"], "α = 1");
     assert_eq!(bench.calls.of("RDS"), granted(|_| true));
 }

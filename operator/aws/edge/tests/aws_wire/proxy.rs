@@ -1,11 +1,13 @@
 //! What stands between the SDK and the server: it lets calls fail in every way that a network and AWS know, shows states that the
-//! server passes over, and keeps a record.
+//! server passes over, does what the server does not ([`habits`]), and keeps a record.
 
+use crate::{habits, rest};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     io,
     net::{Ipv4Addr, SocketAddr},
+    pin::Pin,
     sync::Arc,
     time::Duration,
 };
@@ -36,7 +38,8 @@ pub enum Fault {
     Stale,
 }
 
-/// A change that takes its time: for so many looks an instance has this status, and refuses changes.
+/// A change that takes its time: for so many looks an instance or replication group has this status, and refuses changes; a
+/// distribution refuses to be deleted.
 #[derive(Clone, Copy, Debug)]
 pub struct Lasting {
     /// What begins it.
@@ -49,12 +52,31 @@ pub struct Lasting {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Logged {
     pub operation: String,
-    /// The instance or group that it names.
+    /// What it names.
     pub resource: String,
+    /// What it asks for, as it is on the wire.
+    pub form: String,
     /// Whether the server carried it out, as far as its answer tells.
     pub done: bool,
 }
 
+/// A request as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Lines of the head, without those that say how long the body is and how long the connection stays.
+    pub head: Vec<String>,
+    pub body: String,
+}
+
+impl Sent {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.iter().skip(1).filter_map(|line| line.split_once(':'));
+        lines.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
+    }
+}
+
+type Act = Box<dyn FnOnce() -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
 type Rewrite = Box<dyn Fn(&str, String) -> String + Send>;
 type Which = Box<dyn Fn(u64) -> bool + Send>;
 type Page = Box<dyn Fn(Option<&str>) -> String + Send>;
@@ -64,16 +86,20 @@ struct State {
     faults: Vec<(String, u32, Fault)>,
     some: Option<(Which, Fault)>,
     lasting: Vec<Lasting>,
-    /// Status and looks left, by instance.
+    /// Status and looks left, by instance or replication group.
     changing: BTreeMap<String, (&'static str, u32)>,
     rewrite: Option<Rewrite>,
     pages: BTreeMap<String, Page>,
     deleted: BTreeSet<String>,
     requests: u64,
     log: Vec<Logged>,
+    /// By operation.
+    sent: Vec<(String, Sent)>,
+    /// What somebody does just before a request of an operation is passed on.
+    first: Option<(String, Act)>,
     /// The last answers to reads, and those of before the last change.
-    last: BTreeMap<String, String>,
-    before: BTreeMap<String, String>,
+    last: BTreeMap<String, Message>,
+    before: BTreeMap<String, Message>,
 }
 
 /// The proxy. It ends when it is dropped.
@@ -135,6 +161,21 @@ impl Proxy {
         self.state.lock().pages.insert(operation.to_owned(), Box::new(page));
     }
 
+    /// Somebody does this just before the next request of this operation is passed on.
+    pub fn first<F: Future<Output = ()> + Send + 'static>(
+        &self,
+        operation: &str,
+        act: impl FnOnce() -> F + Send + 'static,
+    ) {
+        self.state.lock().first = Some((operation.to_owned(), Box::new(|| Box::pin(act()))));
+    }
+
+    /// The requests of this operation, as they came.
+    pub fn sent(&self, operation: &str) -> Vec<Sent> {
+        let state = self.state.lock();
+        state.sent.iter().filter(|(of, _)| of == operation).map(|(_, sent)| sent.clone()).collect()
+    }
+
     /// The requests that came.
     pub fn log(&self) -> Vec<Logged> {
         self.state.lock().log.clone()
@@ -157,16 +198,17 @@ fn reads(operation: &str) -> bool {
 }
 
 /// A field of a form, as AWS's Query protocol has them. The names that are asked for hold nothing that is escaped.
-fn field(body: &str, name: &str) -> Option<String> {
+pub fn field(body: &str, name: &str) -> Option<String> {
     body.split('&')
         .find_map(|pair| Some(pair.split_once('=')?.1.to_owned()).filter(|_| pair.split('=').next() == Some(name)))
 }
 
 /// A message of HTTP/1.1 whose length is told, or whose end is that of the connection.
-struct Message {
+#[derive(Clone)]
+pub struct Message {
     /// Lines of the head, without those that say how long the body is and how long the connection stays.
-    head: Vec<String>,
-    body: String,
+    pub head: Vec<String>,
+    pub body: String,
 }
 
 impl Message {
@@ -199,6 +241,15 @@ impl Message {
         Ok(Self { head, body: String::from_utf8_lossy(&body).into_owned() })
     }
 
+    /// Sends this head with another body to a server.
+    async fn ask(&self, server: SocketAddr, body: &str) -> io::Result<Self> {
+        let mut stream = TcpStream::connect(server).await?;
+        let (head, length) = (self.head.join("\r\n"), body.len());
+        let request = format!("{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
+        stream.write_all(request.as_bytes()).await?;
+        Self::read(&mut stream).await
+    }
+
     async fn write(&self, stream: &mut TcpStream, bytes: usize) -> io::Result<()> {
         let head = self.head.join("\r\n");
         let head = format!("{head}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", self.body.len());
@@ -213,13 +264,18 @@ impl Message {
     }
 
     /// An error in the form of the Query protocol and of REST with XML.
-    fn refusal(status: u16, code: &str, words: &str) -> Self {
+    pub fn refusal(status: u16, code: &str, words: &str) -> Self {
         let error = format!("<Type>Sender</Type><Code>{code}</Code><Message>{words}</Message>");
         Self::answer(status, format!("<ErrorResponse><Error>{error}</Error><RequestId>1</RequestId></ErrorResponse>"))
     }
 
     fn is_success(&self) -> bool {
-        self.head.first().is_some_and(|line| line.split(' ').nth(1) == Some("200"))
+        self.status().starts_with('2')
+    }
+
+    /// That of an answer.
+    pub fn status(&self) -> &str {
+        self.head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default()
     }
 }
 
@@ -228,20 +284,28 @@ async fn serve(state: Arc<Mutex<State>>, server: SocketAddr, mut client: TcpStre
     let request = Message::read(&mut client).await?;
     let form = &request.body;
     let line = request.head.first().cloned().unwrap_or_default();
-    let path = line.rsplit_once(' ').map_or(line.as_str(), |(path, _)| path);
-    let operation = field(form, "Action").unwrap_or_else(|| path.to_owned());
-    let resource = field(form, "DBInstanceIdentifier").or_else(|| field(form, "DBParameterGroupName"));
-    let resource = resource.unwrap_or_default();
-    let (fault, told) = state.lock().meet(&operation, &resource, form);
+    let target = line.rsplit_once(' ').map_or(line.as_str(), |(target, _)| target);
+    // What is asked is the form, or the path with its query.
+    let (operation, resource, asked) = match rest::named(target, form) {
+        Some((operation, resource)) => (operation, resource, target.replacen('?', "&", 1)),
+        None => {
+            let resource = NAMES.iter().find_map(|name| field(form, name));
+            let operation = field(form, "Action").unwrap_or_else(|| target.to_owned());
+            (operation, resource.unwrap_or_default(), form.clone())
+        }
+    };
+    let sent = Sent { head: request.head.clone(), body: form.clone() };
+    state.lock().sent.push((operation.clone(), sent));
+    let (fault, told) = state.lock().meet(&operation, &resource, &asked);
     let note = |done| {
-        let (operation, resource) = (operation.clone(), resource.clone());
-        state.lock().log.push(Logged { operation, resource, done });
+        let (operation, resource, form) = (operation.clone(), resource.clone(), form.clone());
+        state.lock().log.push(Logged { operation, resource, form, done });
     };
     let told = match fault {
         Some(Fault::Code(status, code)) => Some(Message::refusal(status, code, "as the test wants it")),
         Some(Fault::Says(words)) => Some(Message::refusal(400, "InvalidParameterValue", words)),
         Some(Fault::Html(status)) => Some(Message::answer(status, "<html><body>Sorry</body></html>")),
-        Some(Fault::Stale) => state.lock().before.get(form).map(|old| Message::answer(200, old.as_str())),
+        Some(Fault::Stale) => state.lock().before.get(&asked).cloned(),
         _ => told,
     };
     if let Some(told) = told {
@@ -252,15 +316,18 @@ async fn serve(state: Arc<Mutex<State>>, server: SocketAddr, mut client: TcpStre
         note(false);
         return Ok(());
     }
-    let mut behind = TcpStream::connect(server).await?;
-    let (head, body) = (request.head.join("\r\n"), &request.body);
-    let length = body.len();
-    let forwarded = format!("{head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}");
-    behind.write_all(forwarded.as_bytes()).await?;
-    let mut answer = Message::read(&mut behind).await?;
+    let first = state.lock().first.take_if(|(of, _)| *of == operation);
+    if let Some((_, act)) = first {
+        act().await;
+    }
+    let mut answer = rest::as_aws(&operation, request.ask(server, form).await?);
     note(answer.is_success());
     if answer.is_success() {
-        answer.body = state.lock().passed(&operation, &resource, form, answer.body);
+        for besides in habits::besides(&operation, form, &answer.body) {
+            request.ask(server, &besides).await?;
+        }
+        answer.body = habits::corrected(&operation, answer.body);
+        answer = state.lock().passed(&operation, &resource, &asked, answer);
     }
     match fault {
         Some(Fault::Lost) => return Ok(()),
@@ -273,31 +340,45 @@ async fn serve(state: Arc<Mutex<State>>, server: SocketAddr, mut client: TcpStre
 
 impl State {
     /// Counts a request: what goes wrong with it, and what it is told without the server.
-    fn meet(&mut self, operation: &str, resource: &str, form: &str) -> (Option<Fault>, Option<Message>) {
+    fn meet(&mut self, operation: &str, resource: &str, asked: &str) -> (Option<Fault>, Option<Message>) {
         let number = self.requests;
         self.requests += 1;
         let some = self.some.as_ref().filter(|(which, _)| which(number)).map(|(_, fault)| *fault);
         // Only what was asked before the last change can be stale.
-        let asked = reads(operation) && self.before.contains_key(form);
+        let was_asked = reads(operation) && self.before.contains_key(asked);
         let due = |(of, times, fault): &&mut (String, u32, Fault)| {
-            of == operation && *times > 0 && (asked || *fault != Fault::Stale)
+            of == operation && *times > 0 && (was_asked || *fault != Fault::Stale)
         };
         let named = self.faults.iter_mut().find(due).map(|(_, times, fault)| {
             *times -= 1;
             *fault
         });
-        let changes = self.changing.contains_key(resource) && operation.contains("DBInstance") && !reads(operation);
-        let page = self.pages.get(operation).map(|page| page(field(form, "Marker").as_deref()));
-        let told = changes.then(|| Message::refusal(400, "InvalidDBInstanceState", "it changes"));
+        let changes = self.changing.contains_key(resource) && !reads(operation);
+        let code = match operation {
+            "DeleteDistribution" if changes => Some((409, "DistributionNotDisabled")),
+            _ if changes && operation.contains("DBInstance") => Some((400, "InvalidDBInstanceState")),
+            _ if changes && operation.contains("Replica") => Some((400, "InvalidReplicationGroupState")),
+            // AWS tells tags of what is available only, and takes none of the rest.
+            "ListTagsForResource" | "AddTagsToResource" => {
+                let arn = field(asked, "ResourceName").unwrap_or_default();
+                let changes = self.changing.keys().any(|id| arn.ends_with(&format!("replicationgroup%3A{id}")));
+                changes.then_some((400, "InvalidReplicationGroupState"))
+            }
+            _ => None,
+        };
+        let page = self.pages.get(operation).map(|page| page(field(asked, "Marker").as_deref()));
+        let told = code.map(|(status, code)| Message::refusal(status, code, "it changes"));
         (named.or(some), told.or_else(|| page.map(|page| Message::answer(200, page))))
     }
 
     /// What is shown of an answer.
-    fn passed(&mut self, operation: &str, resource: &str, form: &str, mut content: String) -> String {
+    fn passed(&mut self, operation: &str, resource: &str, asked: &str, answer: Message) -> Message {
+        let Message { head, body: mut content } = answer;
         if !reads(operation) {
             self.before = self.last.clone();
             if let Some(lasting) = self.lasting.iter().find(|lasting| lasting.operation == operation) {
-                self.changing.insert(resource.to_owned(), (lasting.status, lasting.looks));
+                let made = rest::made(operation, &content);
+                self.changing.insert(made.unwrap_or(resource).to_owned(), (lasting.status, lasting.looks));
             }
             if operation == "DeleteDBInstance" {
                 self.deleted.insert(resource.to_owned());
@@ -305,7 +386,7 @@ impl State {
             } else if operation.contains("DBInstance") {
                 self.deleted.remove(resource);
             }
-            return content;
+            return Message { head, body: content };
         }
         // AWS takes a replica that is gone from its source's list; the server does not.
         for id in &self.deleted {
@@ -320,30 +401,64 @@ impl State {
                 });
                 *looks -= 1;
             }
-            self.changing.retain(|_, (_, looks)| *looks > 0);
         }
+        if operation == "DescribeReplicationGroups" {
+            for (id, (status, looks)) in &mut self.changing {
+                content = group(&content, id, |block| within(&block, "Status", status));
+                *looks -= 1;
+            }
+        }
+        for (id, (status, looks)) in &mut self.changing {
+            content = rest::deploying(operation, content, id, status);
+            *looks -= u32::from(operation == "GetDistribution" && resource == id);
+        }
+        self.changing.retain(|_, (_, looks)| *looks > 0);
         if let Some(rewrite) = &self.rewrite {
             content = rewrite(operation, content);
         }
-        self.last.insert(form.to_owned(), content.clone());
-        content
+        let answer = Message { head, body: content };
+        self.last.insert(asked.to_owned(), answer.clone());
+        answer
     }
 }
 
-fn element(name: &str, value: &str) -> String {
+/// Names of resources in forms.
+const NAMES: [&str; 6] = [
+    "DBInstanceIdentifier",
+    "DBParameterGroupName",
+    "ReplicationGroupId",
+    "CacheParameterGroupName",
+    "UserGroupId",
+    "UserId",
+];
+
+pub fn element(name: &str, value: &str) -> String {
     format!("<{name}>{value}</{name}>")
 }
 
 /// An answer with one instance changed.
 pub fn instance(content: &str, id: &str, change: impl Fn(String) -> String) -> String {
-    let (begin, end) = ("<DBInstance>", "</DBInstance>");
-    let own = element("DBInstanceIdentifier", id);
-    let mut parts = content.split(begin);
+    entry(content, "DBInstance", &element("DBInstanceIdentifier", id), change)
+}
+
+/// An answer with one replication group changed.
+pub fn group(content: &str, id: &str, change: impl Fn(String) -> String) -> String {
+    entry(content, "ReplicationGroup", &element("ReplicationGroupId", id), change)
+}
+
+/// A list with the entry changed that has this in it.
+pub fn entry(content: &str, name: &str, own: &str, change: impl Fn(String) -> String) -> String {
+    each(content, name, |block| if block.contains(own) { change(block) } else { block })
+}
+
+/// Text with each element of this name holding something else.
+pub fn each(content: &str, name: &str, change: impl Fn(String) -> String) -> String {
+    let (begin, end) = (format!("<{name}>"), format!("</{name}>"));
+    let mut parts = content.split(&begin);
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |all, part| {
-        let (block, rest) = part.split_once(end).unwrap_or((part, ""));
-        let block = if block.contains(&own) { change(block.to_owned()) } else { block.to_owned() };
-        format!("{all}{begin}{block}{end}{rest}")
+        let (block, rest) = part.split_once(&end).unwrap_or((part, ""));
+        format!("{all}{begin}{}{end}{rest}", change(block.to_owned()))
     })
 }
 

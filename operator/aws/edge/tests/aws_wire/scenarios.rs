@@ -213,7 +213,7 @@ async fn scenario_25_a_deletion_takes_replicas_first_lifts_the_protection_last_a
         ]
     );
     let snapshots = bench.snapshots().await;
-    let [snapshot] = snapshots.as_slice() else { panic!("{snapshots:?}") };
+    let [snapshot] = &*snapshots else { panic!("{snapshots:?}") };
     assert_eq!((snapshot.id.clone(), snapshot.instance.clone()), (format!("{id}-final-1"), id));
     assert_eq!((snapshot.status.as_str(), &snapshot.tags), ("available", &tags(&operator)));
     assert!(snapshot.created.is_some() && bench.ids().await.is_empty());

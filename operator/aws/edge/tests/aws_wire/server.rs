@@ -4,7 +4,7 @@ use std::{
     fs::File,
     io::{Read, Write},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
         Arc, Mutex, OnceLock, PoisonError, Weak,
@@ -19,8 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 fn ministack() -> &'static PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
     let build = || {
-        let build = concat!(env!("CARGO_MANIFEST_DIR"), "/../../../tests/ministack/build");
-        let built = Command::new(build).output().expect("it is in the tree");
+        let mut folders = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors();
+        let build = folders.find_map(|root| Some(root.join("tests/ministack/build")).filter(|path| path.exists()));
+        let built = Command::new(build.expect("it is in the tree")).output().expect("it is in the tree");
         assert!(built.status.success(), "tests/ministack/build: {built:?}");
         PathBuf::from(String::from_utf8(built.stdout).expect("a path").trim())
     };

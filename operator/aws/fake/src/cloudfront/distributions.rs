@@ -36,7 +36,7 @@ impl World {
     }
 
     pub(super) fn keep(&mut self, mut config: Element, tags: Tags, until: Option<Timestamp>, hidden: u32) -> String {
-        fill::fill(&mut config);
+        fill(&mut config);
         fill::extra(&mut config);
         let number = self.number();
         let id = format!("E{number:013}");
@@ -65,7 +65,7 @@ impl World {
         }
         check::config(self, config, Some(id))?;
         let mut config = config.clone();
-        fill::fill(&mut config);
+        fill(&mut config);
         let etag = format!("ETAG{}", self.number());
         let until = after(now, self.durations.deploying);
         if let Some(kept) = self.distributions.get_mut(id) {

@@ -13,7 +13,7 @@ fn default(element: &mut Element, child: Element) {
 }
 
 /// Fills in what was left away.
-pub(super) fn fill(config: &mut Element) {
+pub fn fill(config: &mut Element) {
     for child in [
         empty("Aliases"),
         Element::text("DefaultRootObject", ""),
@@ -131,7 +131,7 @@ pub(super) fn extra(config: &mut Element) {
 }
 
 /// Shows lists whose order means nothing in another order each time.
-pub(super) fn shuffle(element: &mut Element, by: usize) {
+pub fn shuffle(element: &mut Element, by: usize) {
     let is_ordered = ["CacheBehaviors", "Members"].contains(&&*element.name);
     for child in &mut element.children {
         if child.name == "Items" && !is_ordered && !child.children.is_empty() {

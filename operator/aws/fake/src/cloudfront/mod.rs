@@ -10,6 +10,7 @@ use aws::{
     Call as _, Error, Tags,
     cloudfront::{Call, CloudFront, Companion, CompanionKind, Distribution, Element, Listed},
 };
+pub use fill::{fill, shuffle};
 use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
@@ -306,7 +307,7 @@ impl CloudFront for FakeCloudFront {
             world.reads += 1;
             let by = if world.keeps_order { 0 } else { world.reads };
             Ok(shown.map(|mut seen| {
-                fill::shuffle(&mut seen.config, by);
+                shuffle(&mut seen.config, by);
                 seen
             }))
         })

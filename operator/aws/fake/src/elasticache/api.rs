@@ -7,19 +7,24 @@ use aws::{
     elasticache::{Call, ElastiCache, Event, Group, ParameterGroup, Resource, Snapshot, Usage, User, UserGroup},
 };
 use jiff::Timestamp;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 impl ElastiCache for FakeElastiCache {
-    async fn groups(&self) -> Result<Vec<Group>, Error> {
+    async fn groups(&self) -> Result<Arc<[Group]>, Error> {
         let mut groups = self.list("DescribeReplicationGroups", |shown| shown.groups)?;
         for group in &mut groups {
             group.shards = self.world().record.shuffled(std::mem::take(&mut group.shards));
+            // As AWS does, which tells tags of what is available only.
+            group.untold = group.status != "available";
+            if group.untold {
+                group.tags.clear();
+            }
         }
-        Ok(groups)
+        Ok(groups.into())
     }
 
-    async fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
-        self.list("DescribeSnapshots", |shown| shown.snapshots)
+    async fn snapshots(&self) -> Result<Arc<[Snapshot]>, Error> {
+        Ok(self.list("DescribeSnapshots", |shown| shown.snapshots)?.into())
     }
 
     async fn parameter_group(&self, name: &str) -> Result<Option<ParameterGroup>, Error> {
@@ -29,12 +34,12 @@ impl ElastiCache for FakeElastiCache {
         })
     }
 
-    async fn users(&self) -> Result<Vec<User>, Error> {
-        self.list("DescribeUsers", |shown| shown.users)
+    async fn users(&self) -> Result<Arc<[User]>, Error> {
+        Ok(self.list("DescribeUsers", |shown| shown.users)?.into())
     }
 
-    async fn user_groups(&self) -> Result<Vec<UserGroup>, Error> {
-        self.list("DescribeUserGroups", |shown| shown.user_groups)
+    async fn user_groups(&self) -> Result<Arc<[UserGroup]>, Error> {
+        Ok(self.list("DescribeUserGroups", |shown| shown.user_groups)?.into())
     }
 
     async fn usage(&self, group: &Group) -> Result<BTreeMap<String, Usage>, Error> {

@@ -123,6 +123,7 @@ impl World {
             id: id.clone(),
             status: "creating".into(),
             tags: tags.clone(),
+            untold: false,
             settings,
             pending: Settings::default(),
             pending_token: None,

@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 use time::Next;
@@ -243,16 +244,16 @@ impl FakeRds {
 }
 
 impl Rds for FakeRds {
-    async fn instances(&self) -> Result<Vec<Instance>, Error> {
+    async fn instances(&self) -> Result<Arc<[Instance]>, Error> {
         self.answer("DescribeDBInstances", |world, fault, _| {
-            Ok(if fault == Some(Fault::Stale) { world.stale.0.clone() } else { world.list() })
+            Ok(if fault == Some(Fault::Stale) { world.stale.0.clone() } else { world.list() }.into())
         })
     }
 
-    async fn snapshots(&self) -> Result<Vec<Snapshot>, Error> {
+    async fn snapshots(&self) -> Result<Arc<[Snapshot]>, Error> {
         self.answer("DescribeDBSnapshots", |world, fault, _| {
             let now: Vec<Snapshot> = world.snapshots.values().map(|kept| kept.seen.clone()).collect();
-            Ok(if fault == Some(Fault::Stale) { world.stale.1.clone() } else { world.record.shuffled(now) })
+            Ok(if fault == Some(Fault::Stale) { world.stale.1.clone() } else { world.record.shuffled(now) }.into())
         })
     }
 

@@ -10,16 +10,18 @@ use super::{
 };
 use crate::{Kind, Planned};
 
-/// Whether one is ours, by what it says of itself.
-pub fn is_ours(wish: &Wish, one: &Companion) -> bool {
+/// Tells whether one is ours, by what it says of itself. Every one of the account is asked.
+pub fn is_ours(wish: &Wish) -> impl Fn(&Companion) -> bool + use<> {
     let identity = &wish.owner.identity;
-    one.name.starts_with(&companion::prefix(identity)) && one.comment == companion::comment(identity)
+    let (prefix, comment) = (companion::prefix(identity), companion::comment(identity));
+    move |one| one.name.starts_with(&prefix) && one.comment == comment
 }
 
 /// Plans what is missing, and notes the ids of what is there. What it answers keeps back what names them.
 pub(super) fn plan(round: &mut Round<'_>, companions: &mut Companions) -> Option<String> {
     let wish = round.wish;
-    companions.ours = round.seen.companions.iter().filter(|one| is_ours(wish, one)).map(|one| one.id.clone()).collect();
+    let is_ours = is_ours(wish);
+    companions.ours = round.seen.companions.iter().filter(|one| is_ours(one)).map(|one| one.id.clone()).collect();
     let mut hold = None;
     for wanted in companions.wanted.clone() {
         let (kind, name) = (wanted.kind, wanted.name);
@@ -34,7 +36,7 @@ pub(super) fn plan(round: &mut Round<'_>, companions: &mut Companions) -> Option
             }
             continue;
         };
-        if !is_ours(round.wish, one) {
+        if !is_ours(one) {
             let words = format!("{} {name} is somebody else's: it says {:?} of itself", kind.name(), one.comment);
             round.tell(Kind::NameConflict, words);
             hold.get_or_insert_with(|| format!("{} {name} is not ours", kind.name()));
@@ -55,7 +57,8 @@ pub(super) fn plan(round: &mut Round<'_>, companions: &mut Companions) -> Option
 /// Plans the end of those of ours that nothing needs any more. `config` is what the distribution says now.
 pub(super) fn clean(round: &mut Round<'_>, companions: &Companions, config: Option<&Element>) {
     let wish = round.wish;
-    for one in round.seen.companions.iter().filter(|one| is_ours(wish, one)) {
+    let is_ours = is_ours(wish);
+    for one in round.seen.companions.iter().filter(|one| is_ours(one)) {
         let is_wanted = companions.wanted.iter().any(|wanted| (wanted.kind, &wanted.name) == (one.kind, &one.name));
         if is_wanted && !wish.deleted {
             continue;

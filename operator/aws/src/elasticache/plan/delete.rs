@@ -16,6 +16,9 @@ pub(super) fn plan(round: &mut Round<'_>, found: &Found<'_>) {
         round.finished = true;
         return;
     }
+    if let Some(group) = found.untold() {
+        return round.wait_for_tags(group);
+    }
     if !matches!(found.standing, Standing::Ours | Standing::Absent) {
         round.tell(Kind::Deletion, format!("{} is not ours, and left as it is", found.id));
         round.finished = true;

@@ -30,9 +30,18 @@ impl<'a> Found<'a> {
         let is_of_item = |snapshot: &&Snapshot| owner.former(&snapshot.tags).is_some() || is_final(snapshot, &id);
         let mut snapshots: Vec<_> = seen.snapshots.iter().filter(is_of_item).collect();
         snapshots.sort_by_key(|snapshot| std::cmp::Reverse((snapshot.created, &snapshot.name)));
-        let standing =
-            group.map_or(Standing::Absent, |group| owner.standing_of(&group.tags, memory.identifier.is_some()));
+        let standing = match group {
+            None => Standing::Absent,
+            // What was ours when AWS told its tags, or was made by us, is so while it does not.
+            Some(group) if group.untold && (memory.seen || memory.made) => Standing::Ours,
+            Some(group) => owner.standing_of(&group.tags, memory.identifier.is_some()),
+        };
         Self { id, group, standing, others, snapshots }
+    }
+
+    /// Whose the group is cannot be told.
+    pub fn untold(&self) -> Option<&'a Group> {
+        self.group.filter(|group| group.untold && self.standing != Standing::Ours)
     }
 
     /// The group, where it is ours.

@@ -20,6 +20,9 @@ pub(super) fn plan(round: &mut Round<'_>, found: &Found<'_>) {
     if !problems.is_empty() {
         return problems.into_iter().for_each(|problem| round.tell(Kind::Invalid, problem));
     }
+    if let Some(group) = found.untold() {
+        return round.wait_for_tags(group);
+    }
     match (&found.standing, found.group) {
         (Standing::Ours, Some(group)) => ours(round, found, group),
         (Standing::Retained { .. }, Some(group)) if round.wish.adopt => {
@@ -47,6 +50,10 @@ fn absent(round: &mut Round<'_>, found: &Found<'_>) {
     let wish = round.wish;
     if round.in_grace(&found.id) {
         return round.wait(format!("{} is being created", found.id));
+    }
+    round.memory.made = false;
+    if let Some(group) = perhaps_former(round, found) {
+        return round.wait_for_tags(group);
     }
     if round.memory.seen {
         round.tell(Kind::Missing, format!("replication group {} was there, and is gone", found.id));
@@ -82,6 +89,15 @@ fn absent(round: &mut Round<'_>, found: &Found<'_>) {
     let hold = parameters::plan(round, &found.id);
     let hold = hold.or(users::plan(round, found));
     create(round, found, hold);
+}
+
+/// A group whose tags are not told, and that may be a former platform's of this name: made by another cluster, its name differs
+/// in its hash.
+fn perhaps_former<'a>(round: &Round<'a>, found: &Found<'_>) -> Option<&'a Group> {
+    let name = round.wish.owner.identity.replication_group();
+    let stem = name.rsplit_once('-').map_or(name.as_str(), |(stem, _)| stem);
+    let is_like = |group: &&Group| group.untold && group.id != found.id && group.id.starts_with(stem);
+    round.seen.groups.iter().filter(is_like).min_by_key(|group| &group.id)
 }
 
 fn create(round: &mut Round<'_>, found: &Found<'_>, hold: Option<String>) {

@@ -9,7 +9,7 @@ mod size;
 mod tokens;
 mod users;
 
-use super::{Call, Memory, Resize, Seen, Wish};
+use super::{Call, Group, Memory, Resize, Seen, Wish};
 use crate::{
     Call as _, Condition, Endpoint, Fingerprint, Kind, Mode, Plan, Planned,
     step::{CHANGING, Gate, STEADY, synced},
@@ -106,6 +106,11 @@ impl<'a> Round<'a> {
 
     fn wait(&mut self, message: impl Into<String>) {
         self.unsettled.push(message.into());
+    }
+
+    /// Waits for the tags of this group, which AWS does not tell before it is available.
+    fn wait_for_tags(&mut self, group: &Group) {
+        self.wait(format!("{} is {}: AWS does not tell whose it is before it is available", group.id, group.status));
     }
 
     /// It was told to be created a moment ago, and a read may not show it yet.
@@ -212,6 +217,7 @@ impl<'a> Round<'a> {
 /// What is known once AWS has accepted it.
 fn carried_out(call: &Call, wish: &Wish, memory: &mut Memory) {
     match call {
+        Call::CreateGroup { .. } => memory.made = true,
         Call::SetToken { .. } => {
             memory.tokens = memory.token_sent.take().map(|(_, becomes)| becomes);
         }

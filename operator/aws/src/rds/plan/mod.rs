@@ -29,6 +29,8 @@ pub type Step = crate::Step<Call, Memory, View>;
 pub struct View {
     /// Identifier of the primary that is ours.
     pub identifier: Option<String>,
+    /// The administrator that it was created with.
+    pub username: Option<String>,
     /// Where the primary answers.
     pub endpoint: Option<Endpoint>,
     /// It serves.
@@ -105,6 +107,7 @@ impl<'a> Round<'a> {
         let password = self.wish.spec.password.as_ref().map(|password| password.fingerprint());
         self.view = View {
             identifier: Some(found.id.clone()),
+            username: Some(primary.username.clone()),
             endpoint: primary.endpoint.clone(),
             serves: primary.serves(),
             replicas: found.our_replicas().map(|(index, one)| (index, serving(one))).collect(),

@@ -114,6 +114,7 @@ impl CloudNativePg {
             replicas: vec![reader.clone(); self.addresses as usize],
             reader,
             shards: Vec::new(),
+            aliased: false,
             database: database.to_owned(),
             login: Login { username: Some(username.to_owned()), password: Password(password.to_owned()) },
             tls: Some(Tls { ca: Some(ca) }),

@@ -26,7 +26,7 @@ const STATUS_PORT: u16 = 8000;
 /// The port of CloudNativePG's own exporter.
 const METRICS_PORT: u16 = 9187;
 /// How the record says who runs the servers.
-const RUNNER: &str = "cloudNativePG";
+pub const RUNNER: &str = "cloudNativePG";
 /// The part of the volume that the log of replicas that are gone may fill, as a divisor (A17 of the data tiers' design).
 const KEPT_LOG: u64 = 4;
 

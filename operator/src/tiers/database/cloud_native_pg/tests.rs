@@ -224,7 +224,8 @@ fn abandoning_marks_the_record_of_the_hands_that_lose() {
     let marked = |named: bool| {
         let mut left = LeftBehind::default();
         let named = named.then(|| "main".to_owned()).into_iter().collect();
-        left.add_clusters(&children(&objects), &named, &BTreeSet::from(["main".to_owned()]));
+        let by = (objects::RUNNER, Some(Kind::CloudNativePgCluster));
+        left.add(&children(&objects), by, &named, &BTreeSet::from(["main".to_owned()]));
         let plan = crate::tiers::store::left_behind::marked(&children(&objects), "story", &left, StoreTier::Database);
         plan.into_iter().map(|step| step.object.data["data"].clone()).collect::<Vec<_>>()
     };

@@ -158,6 +158,7 @@ impl InCluster {
             reader: self.address(&format!("{first}-ro")),
             replicas: (1..=self.addresses).map(|number| self.address(&format!("{first}-ro-{number}"))).collect(),
             shards: if self.servers.len() > 1 { primaries } else { Vec::new() },
+            aliased: false,
             database: self.database().to_owned(),
             login: Login { username: Some(username.to_owned()), password: Password(password.to_owned()) },
             tls,

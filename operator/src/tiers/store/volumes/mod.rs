@@ -65,7 +65,7 @@ pub fn named(lp: &ValidPlatform) -> BTreeMap<StoreId, DeletionPolicy> {
     let databases = lp.databases.iter().filter_map(|item| match &item.provider {
         database::Provider::InCluster(item) => Some((&item.identity, item.spec.deletion_policy)),
         // CloudNativePG's volumes are its own, and carry no label of ours.
-        database::Provider::External(_) | database::Provider::CloudNativePg(_) => None,
+        database::Provider::External(_) | database::Provider::CloudNativePg(_) | database::Provider::Rds(_) => None,
     });
     let of = |(identity, policy): (&super::Identity, Option<DeletionPolicy>)| {
         ((identity.tier, identity.id.clone()), policy.unwrap_or_default())

@@ -1,0 +1,75 @@
+//! The Kubernetes objects of a database at RDS: its passwords, what is kept of it, and the stable names of its replicas.
+
+use super::{ENDPOINT, RUNNER, Rds, Seen};
+use crate::{
+    kinds::Kind,
+    tiers::{
+        aws::recorded::Recorded,
+        store::{auth, record},
+    },
+};
+use crds::tiers::{aws::AwsDeletionPolicy, in_cluster::DeletionPolicy};
+use kube::core::DynamicObject;
+use serde_json::json;
+
+type Built = Result<DynamicObject, serde_json::Error>;
+
+/// What becomes of passwords and record when the platform is deleted: they stay where the data do, and can be gone on with.
+pub fn policy(policy: AwsDeletionPolicy) -> DeletionPolicy {
+    match policy {
+        AwsDeletionPolicy::Retain => DeletionPolicy::Retain,
+        AwsDeletionPolicy::Snapshot | AwsDeletionPolicy::Delete => DeletionPolicy::Delete,
+    }
+}
+
+/// Everything of a database, in the order of application.
+pub fn objects(database: &Rds, seen: &Seen) -> Vec<Built> {
+    if seen.held.is_some() {
+        return Vec::new();
+    }
+    let Ok(passwords) = &seen.passwords else { return Vec::new() };
+    let policy = policy(database.spec.deletion_policy.unwrap_or_default());
+    let mut objects = vec![auth::secret(&database.identity, &database.object_name, policy, passwords)];
+    objects.extend(record(database, seen, policy));
+    objects.extend(services(database, seen));
+    objects
+}
+
+/// What is kept: what was, and what its keeper has to be written down since.
+fn record(database: &Rds, seen: &Seen, policy: DeletionPolicy) -> Option<Built> {
+    let memory = seen.view.as_ref().map(|view| view.memory.clone());
+    let memory = memory.or_else(|| seen.recorded.as_ref().map(|recorded| recorded.memory.clone()))?;
+    let mut record = seen.record.clone().unwrap_or_default();
+    let recorded = Recorded {
+        account: database.account.clone(),
+        mode: database.spec.control.mode.unwrap_or_default(),
+        deletion: database.spec.deletion_policy.unwrap_or_default(),
+        memory,
+    };
+    if let Err(error) = recorded.write(&mut record, RUNNER) {
+        return Some(Err(error));
+    }
+    if let Some(endpoint) = seen.endpoint() {
+        record.insert(ENDPOINT.to_owned(), endpoint.to_string());
+    }
+    Some(record::config_map(&database.identity, &database.object_name, policy, &record))
+}
+
+/// A name for each numbered address, whether it has a replica of its own or leads to the primary.
+fn services(database: &Rds, seen: &Seen) -> Vec<Built> {
+    let Some(primary) = seen.endpoint() else { return Vec::new() };
+    let replicas = seen.view.as_ref().map(|view| view.at.replicas.as_slice()).unwrap_or_default();
+    let target = |number: u32| {
+        let of_replica = replicas.iter().find(|(index, _)| *index == number).and_then(|(_, at)| at.as_ref());
+        of_replica.map_or_else(|| primary.host.clone(), |at| at.address.clone())
+    };
+    let first = replicas.iter().find_map(|(_, at)| at.as_ref()).map_or(&primary.host, |at| &at.address);
+    let service = |name: String, target: &str| {
+        Kind::Service.object(&json!({
+            "metadata": { "name": name, "labels": database.identity.labels() },
+            "spec": { "type": "ExternalName", "externalName": target },
+        }))
+    };
+    let numbered = (0..database.addresses).map(|number| service(database.numbered_service(number), &target(number)));
+    std::iter::once(service(database.reader_service(), first)).chain(numbered).collect()
+}
