@@ -83,6 +83,39 @@ pub(crate) fn variable_names(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A Go duration of whole seconds, as `90s` or `24h`: what AWS takes.
+pub(crate) fn seconds(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 16, "pattern": "^([0-9]+[hms])+$" })
+}
+
+fn set_of_texts(least: u32, most: u32, longest: u32, pattern: &str) -> Schema {
+    json_schema!({
+        "type": "array", "minItems": least, "maxItems": most, "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern },
+    })
+}
+
+/// Names of headers, cookies and parameters.
+pub(crate) fn header_names(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(0, 16, 128, "^[!-~]+$")
+}
+
+pub(crate) fn ids(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(0, 8, 64, "^[A-Za-z0-9_-]+$")
+}
+
+pub(crate) fn countries(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(0, 250, 2, "^[A-Z]{2}$")
+}
+
+pub(crate) fn cors_origins(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(1, 32, 256, r"^(\*|https?://[^\s/]+)$")
+}
+
+pub(crate) fn invalidated_paths(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(1, 32, 512, r"^/[^\s*]*\*?$")
+}
+
 /// Settings of a server by their names in its configuration file: no value can begin another line.
 pub(crate) fn parameters(_: &mut SchemaGenerator) -> Schema {
     json_schema!({

@@ -13,6 +13,7 @@ use crate::{
         autoscaling, aws,
         binding::{Address, Bindings},
         cache::{self, ValidCache},
+        cdn,
         database::{self, ValidDatabase},
     },
 };
@@ -24,6 +25,7 @@ use crds::{
         app::{App, AppPort, Protocol},
         aws::Aws,
         cache::Cache,
+        cdn::Cdn,
         database::{Database, ExternalDatabase},
     },
 };
@@ -48,6 +50,8 @@ pub struct ValidPlatform {
     pub caches: Vec<ValidCache>,
     /// The databases, in the order of the spec.
     pub databases: Vec<ValidDatabase>,
+    /// The CDNs, in the order of the spec, each with the distribution that [`cdn::wish::spec`] takes.
+    pub cdns: Vec<Cdn>,
     /// Whether the resource is held back from being gone before its items at AWS are seen to.
     pub held_back: bool,
     /// Account and region of its items at AWS.
@@ -169,6 +173,10 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         apps.extend(validate_app(&key, &path, app, spec.prometheus.as_ref(), &stores, settings, &mut problems));
     }
     check_schedules(&apps, &databases, &mut problems);
+    for item in &spec.cdns {
+        take(&format!("spec.cdns[{}]", item.name), &item.name, &mut problems);
+        validate_cdn(item, &spec.apps, &mut problems);
+    }
     let annotations = platform.metadata.annotations.clone().unwrap_or_default();
     let mut freezes = Vec::new();
     for freeze in &spec.freezes {
@@ -194,6 +202,7 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         apps,
         caches,
         databases,
+        cdns: spec.cdns.clone(),
         held_back: release::is_held_back(platform),
         aws: spec.aws.clone(),
         abandon_data: spec.abandon_data.iter().cloned().collect(),
@@ -360,6 +369,16 @@ fn validate_database(
     };
     let connection_budget = database.connection_budget;
     Some(ValidDatabase { name: database.name.clone(), connection_budget, provider })
+}
+
+fn validate_cdn(item: &Cdn, apps: &[App], problems: &mut Vec<Problem>) {
+    let Some(cloud_front) = &item.cloud_front else {
+        let problem = "say where the CDN runs: set cloudFront";
+        return problems.push(Problem::new(format!("spec.cdns[{}]", item.name), problem));
+    };
+    if let Err(cdn::wish::Unfit::Invalid(found)) = cdn::wish::offline(&item.name, cloud_front, apps) {
+        problems.extend(found);
+    }
 }
 
 /// What CloudNativePG makes for a database `a` would be called as what is made for a database `a-pg`, and what is made for one at

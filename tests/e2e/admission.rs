@@ -115,6 +115,12 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
     let external = json!({"databases": [{"name": "main", "external": {
         "address": "pg", "database": "main", "secret": {"name": "pg"},
     }}]});
+    let attached = |id: &str| {
+        json!({"cdns": [{"name": "edge", "cloudFront": {
+            "distributionId": id, "origins": [{"name": "web", "domain": "web.example"}],
+            "behaviors": [{"path": "/a", "origin": "web", "cachePolicy": {"managed": "CachingDisabled"}}],
+        }}]})
+    };
     let none = json!({});
     let generated = json!({"tls": {"generated": {}}});
     let open = json!({"tls": {"generated": {}, "allowPlaintext": true}});
@@ -163,6 +169,7 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
         (at_rds(none.clone()), at_rds(json!({"allocatedStorage": 21, "engineVersion": "18"})), None),
         (at_rds(none.clone()), at_rds(json!({"database": "school"})), Some("rds.database cannot be changed")),
         (at_rds(none.clone()), at_aws("eu-west-1", none.clone()), Some("aws.region cannot be changed")),
+        (attached("E2QWRUHAPOMQZL"), attached("E2QWRUHAPOMQZM"), Some("cloudFront.distributionId cannot be changed")),
         // Another provider, or none: no rule's matter. What becomes of the data is told by DataWouldBeLeftBehind.
         (database(none.clone()), delegated(volume("1Gi")), None),
         (database(none.clone()), external, None),

@@ -5,6 +5,7 @@ pub mod autoscaling;
 pub mod aws;
 pub mod binding;
 pub mod cache;
+pub mod cdn;
 pub mod database;
 pub mod store;
 
