@@ -8,6 +8,7 @@ use crate::{
     events::Events,
     keeper::{Keepers, cache::CacheKeeper, database::DatabaseKeeper, rds::RdsKeeper},
     metrics::Metrics,
+    naming::PlatformKey,
     stores::Stores,
     tiers::aws::account::AllowedRole,
 };
@@ -108,4 +109,11 @@ pub struct Context {
     pub aws: Arc<aws_edge::Accounts>,
     /// Failures in a row, per platform.
     pub backoff: Arc<Backoff>,
+}
+
+impl Context {
+    /// Ends the keepers of what a platform that is gone had at AWS.
+    pub fn end_keepers_at_aws(&self, platform: &PlatformKey) {
+        self.rds.remove(platform);
+    }
 }

@@ -99,7 +99,7 @@ async fn platforms(ctx: Context, writer: Writer<DeserializeGuard<LearningPlatfor
                     ctx.registry.remove(&key);
                     ctx.caches.remove(&key);
                     ctx.databases.remove(&key);
-                    ctx.rds.remove(&key);
+                    ctx.end_keepers_at_aws(&key);
                     ctx.backoff.clear(&uid);
                     ctx.writer.forget(&key, &uid);
                     None

@@ -6,25 +6,26 @@ use crate::{
     conditions::{State, Verdict, render},
     context::{Context, Settings},
     error::{Error, Result},
-    keeper::rds::RdsView,
+    keeper::{aws::AwsView, rds::RdsService},
     kinds::{Kind, ObjectId},
     metrics::Outcome,
     naming::{Owner, PlatformKey},
     reconcile,
     tiers::{
         Children, Plan,
-        aws::{account, recorded::Recorded, told},
-        carry_out,
-        database::{
-            Provider,
-            rds::{self, objects::record_map},
+        aws::{
+            account,
+            recorded::{self, Recorded},
+            released::{Item, released},
+            told,
         },
+        carry_out,
+        database::Provider,
         steps,
-        store::{Identity, StoreTier, made_for, record},
+        store::{Identity, made_for, record},
     },
     validate::{ValidPlatform, validate},
 };
-use aws::rds::Memory;
 use crds::{
     LearningPlatform,
     status::{ConditionType, LearningPlatformStatus, Reason},
@@ -32,7 +33,10 @@ use crds::{
 };
 use k8s_openapi::jiff::Timestamp;
 use kube::{ResourceExt, core::DynamicObject};
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
+
+/// How records say that what they tell of is at AWS.
+const RUNNERS: [&str; 1] = [RdsService::RUNNER];
 
 /// Whether a platform is held back.
 pub fn is_held_back(platform: &LearningPlatform) -> bool {
@@ -82,7 +86,7 @@ fn is_record(children: &Children, id: &ObjectId) -> bool {
         return false;
     };
     record::of(children, object_name).is_some_and(|record| {
-        record.get(record::RUNNER).is_some_and(|runner| runner == rds::RUNNER)
+        record.get(record::RUNNER).is_some_and(|runner| RUNNERS.contains(&runner.as_str()))
             && !record.contains_key(record::ABANDONED)
     })
 }
@@ -94,55 +98,24 @@ fn is_record(children: &Children, id: &ObjectId) -> bool {
 pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
     let key = PlatformKey::of(platform);
     if !is_held_back(platform) {
-        ctx.rds.remove(&key);
+        ctx.end_keepers_at_aws(&key);
         return Ok(Outcome::Skipped);
     }
     let children = reconcile::children(ctx, &key).await?;
-    let mut released = rds::released(platform, |item| owner(platform, &ctx.settings, item).ok(), &children);
-    // Before there is a keeper: whoever may write in the namespace may have written the record, so that it allows nothing by itself.
-    for found in released.values_mut() {
-        let why = found.as_ref().ok().and_then(|(_, recorded)| refusal(&key, recorded, &ctx.settings));
-        if let Some(why) = why {
-            *found = Err(why);
-        }
-    }
-    let orders = released.iter().filter_map(|(key, found)| Some((key.clone(), found.as_ref().ok()?.0.clone())));
-    let answered = ctx.rds.order(ctx, &key, orders.collect());
-    let (mut left, mut plan) = (Vec::new(), Plan::new());
-    for (store, found) in &released {
-        let (orders, recorded) = match found {
-            Ok(found) => found,
-            Err(problem) => {
-                left.push((store.object_name.clone(), problem.clone()));
-                continue;
-            }
-        };
-        let view = ctx.rds.view(store);
-        if let Some(view) = view.as_ref().filter(|view| view.memory != recorded.memory) {
-            let recorded = Recorded { memory: view.memory.clone(), ..recorded.clone() };
-            plan.extend(remembered(platform, &store.object_name, &children, &recorded, true));
-        }
-        let done = view.as_ref().is_some_and(|view| view.finished && view.memory == recorded.memory);
-        if !(done && answered.contains(store)) {
-            left.push((orders.item.clone(), telling(view)));
-        }
-    }
+    let mut seen = Seen::default();
+    see_to::<RdsService>(platform, ctx, &children, &mut seen);
+    let Seen { left, plan, gone } = seen;
     if left.is_empty() {
-        let found = released.iter().filter_map(|(store, found)| Some((store, &found.as_ref().ok()?.1)));
-        let last: Vec<_> = found
-            .map(|(store, recorded)| (remembered(platform, &store.object_name, &children, recorded, false), recorded))
-            .collect();
-        for (steps, recorded) in last {
-            let written = write(platform, ctx, &children, &steps).await?;
-            // Where nothing is left at AWS nothing is left to know of it.
-            if recorded.deletion != AwsDeletionPolicy::Retain {
+        for gone in &gone {
+            let written = write(platform, ctx, &children, &gone.record).await?;
+            if !gone.stays {
                 for (id, map) in &written {
                     ctx.writer.delete(id.kind, map).await?;
                 }
             }
         }
         ctx.writer.finalizer(&Owner::of(platform), false).await?;
-        ctx.rds.remove(&key);
+        ctx.end_keepers_at_aws(&key);
         tracing::info!(platform = %key, "nothing of it is left at AWS that its policies do not leave there");
         return Ok(Outcome::Skipped);
     }
@@ -151,8 +124,62 @@ pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outco
     Ok(Outcome::Waiting)
 }
 
+/// What is seen of the items of a platform that is being deleted.
+#[derive(Default)]
+struct Seen {
+    /// What is not seen to yet, and what it waits for.
+    left: Vec<(String, String)>,
+    /// What is to be written down.
+    plan: Plan,
+    /// What was seen to, or is about to be.
+    gone: Vec<Gone>,
+}
+
+/// What is done with the record of an item that was seen to.
+struct Gone {
+    /// It is held back no more.
+    record: Plan,
+    /// It goes on to tell of what its policy leaves at AWS. Where nothing is left there nothing is left to know of it.
+    stays: bool,
+}
+
+/// Has the keepers of a service see to its items.
+fn see_to<S: Item>(platform: &LearningPlatform, ctx: &Context, children: &Children, seen: &mut Seen) {
+    let (key, keepers) = (PlatformKey::of(platform), S::keepers(ctx));
+    let mut released = released::<S>(platform, |item| owner(platform, &ctx.settings, item).ok(), children);
+    // Before there is a keeper: whoever may write in the namespace may have written the record, so that it allows nothing by itself.
+    for found in released.values_mut() {
+        let why = found.as_ref().ok().and_then(|(_, recorded)| refusal(&key, recorded, &ctx.settings));
+        if let Some(why) = why {
+            *found = Err(why);
+        }
+    }
+    let orders = released.iter().filter_map(|(key, found)| Some((key.clone(), found.as_ref().ok()?.0.clone())));
+    let answered = keepers.order(ctx, &key, orders.collect());
+    for (store, found) in &released {
+        let (orders, recorded) = match found {
+            Ok(found) => found,
+            Err(problem) => {
+                seen.left.push((store.object_name.clone(), problem.clone()));
+                continue;
+            }
+        };
+        let view = keepers.view(store);
+        if let Some(view) = view.as_ref().filter(|view| view.memory != recorded.memory) {
+            let recorded = Recorded { memory: view.memory.clone(), ..recorded.clone() };
+            seen.plan.extend(remembered::<S>(platform, &store.object_name, children, &recorded, true));
+        }
+        let done = view.as_ref().is_some_and(|view| view.finished && view.memory == recorded.memory);
+        if !(done && answered.contains(store)) {
+            seen.left.push((orders.item.clone(), telling(view.as_deref())));
+        }
+        let record = remembered::<S>(platform, &store.object_name, children, recorded, false);
+        seen.gone.push(Gone { record, stays: recorded.deletion == AwsDeletionPolicy::Retain });
+    }
+}
+
 /// Why an item may not be seen to from here.
-fn refusal(key: &PlatformKey, recorded: &Recorded<Memory>, settings: &Settings) -> Option<String> {
+fn refusal<M>(key: &PlatformKey, recorded: &Recorded<M>, settings: &Settings) -> Option<String> {
     let refused = account::check(key, &recorded.account, settings).into_iter().next();
     let refused = refused.map(|problem| problem.problem);
     refused.or_else(|| recorded.elsewhere(&recorded.account, &settings.cluster_name))
@@ -175,11 +202,11 @@ async fn write(
 }
 
 /// The record with what is to be written down; `held` until what is at AWS was seen to.
-fn remembered(
+fn remembered<S: Item>(
     platform: &LearningPlatform,
     object_name: &str,
     children: &Children,
-    recorded: &Recorded<Memory>,
+    recorded: &Recorded<S::Memory>,
     held: bool,
 ) -> Plan {
     let id = ObjectId { kind: Kind::ConfigMap, name: record::name(object_name) };
@@ -187,14 +214,14 @@ fn remembered(
         return Plan::new();
     };
     let Some(item) = made_for(map) else { return Plan::new() };
-    let identity = Identity { platform: platform.name_any(), id: item.to_owned(), tier: StoreTier::Database };
-    let written = recorded.write(&mut record, rds::RUNNER);
-    let map = written.and_then(|()| record_map(&identity, object_name, &record, held));
+    let identity = Identity { platform: platform.name_any(), id: item.to_owned(), tier: S::TIER };
+    let written = recorded.write(&mut record, S::RUNNER);
+    let map = written.and_then(|()| recorded::map(&identity, object_name, &record, held));
     steps(item, [map])
 }
 
 /// What is told of an item that is not gone yet.
-fn telling(view: Option<Arc<RdsView>>) -> String {
+fn telling<S: Item>(view: Option<&AwsView<S>>) -> String {
     let Some(view) = view else { return "AWS has not been asked yet".to_owned() };
     let hindrance = told::hindrance(&view.conditions, false).map(|(_, _, message)| message);
     let next = view.plan.first().map(|call| {

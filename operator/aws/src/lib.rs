@@ -35,4 +35,4 @@ pub use settings::{Setting, Settings, Value, When, major};
 pub use step::{Condition, Kind, Step};
 pub use trouble::{Trouble, Troubles};
 use wish::own_group;
-pub use wish::{DeletionPolicy, Parameters};
+pub use wish::{DeletionPolicy, Parameters, Wished};

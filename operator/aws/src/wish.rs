@@ -1,6 +1,47 @@
 //! What wishes of several rooms have in common.
 
-use std::collections::BTreeMap;
+use crate::{Mode, cloudfront, elasticache, rds};
+use std::{collections::BTreeMap, fmt::Debug};
+
+/// What the wishes of all rooms say.
+pub trait Wished: Clone + Debug + PartialEq + Send + Sync + 'static {
+    /// Of the platform.
+    fn generation(&self) -> i64;
+
+    /// What may be done.
+    fn mode(&self) -> Mode;
+
+    /// The same, where this may be done.
+    #[must_use]
+    fn in_mode(&self, mode: Mode) -> Self;
+
+    /// Whether the item, or its platform, is being deleted.
+    fn is_deleted(&self) -> bool;
+}
+
+macro_rules! wished {
+    ($($wish:ty),+) => {
+        $(impl Wished for $wish {
+            fn generation(&self) -> i64 {
+                self.generation
+            }
+
+            fn mode(&self) -> Mode {
+                self.mode
+            }
+
+            fn in_mode(&self, mode: Mode) -> Self {
+                Self { mode, ..self.clone() }
+            }
+
+            fn is_deleted(&self) -> bool {
+                self.deleted
+            }
+        })+
+    };
+}
+
+wished!(rds::Wish, elasticache::Wish, cloudfront::Wish);
 
 /// What becomes of the data when its resource is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]

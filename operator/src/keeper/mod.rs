@@ -1,6 +1,7 @@
 //! Keepers: a task for each store in the cluster. It looks at the servers, decides, and acts on them, beside the passes, so
 //! that no pass waits for a server. A pass gives it orders and reads its view; when the view changes, it wakes a pass.
 
+pub mod aws;
 pub mod beside;
 pub mod cache;
 mod cache_size;

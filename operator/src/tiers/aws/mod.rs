@@ -4,4 +4,5 @@
 pub mod account;
 pub mod control;
 pub mod recorded;
+pub mod released;
 pub mod told;

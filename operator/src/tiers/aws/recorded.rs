@@ -1,8 +1,21 @@
 //! What is kept of an item at AWS from round to round, in its record: what a call may have done is written down before it is sent.
 //! It is all that its deletion needs, so that neither a changed nor an invalid spec is in its way.
 
-use crate::tiers::store::record::{self, Record};
-use crds::tiers::aws::{Aws, AwsDeletionPolicy, AwsMode};
+use crate::{
+    apply::FINALIZER,
+    tiers::{
+        Children,
+        store::{
+            Identity,
+            record::{self, Record},
+        },
+    },
+};
+use crds::tiers::{
+    aws::{Aws, AwsDeletionPolicy, AwsMode},
+    in_cluster::DeletionPolicy,
+};
+use kube::core::DynamicObject;
 use serde::{Serialize, de::DeserializeOwned};
 
 /// Key of the record: the account and the region, as JSON. They are for good: elsewhere there are other data.
@@ -45,6 +58,28 @@ impl<M> Recorded<M> {
             format!("it was made under --cluster-name={}, and the operator's is {cluster}: set it back", self.cluster)
         })
     }
+}
+
+/// The record as an object. It goes neither with the platform nor with the namespace: what is at AWS would be known to nobody.
+/// `held` until that was seen to.
+///
+/// # Errors
+/// It has no form in JSON: a defect.
+pub fn map(
+    identity: &Identity,
+    object_name: &str,
+    record: &Record,
+    held: bool,
+) -> Result<DynamicObject, serde_json::Error> {
+    let mut map = record::config_map(identity, object_name, DeletionPolicy::Retain, record)?;
+    map.metadata.finalizers = held.then(|| vec![FINALIZER.to_owned()]);
+    Ok(map)
+}
+
+/// What is written down of an item by now, unless it was abandoned.
+pub fn stored<M: Serialize + DeserializeOwned>(children: &Children, object_name: &str) -> Option<M> {
+    let record = record::of(children, object_name).filter(|record| !record.contains_key(record::ABANDONED))?;
+    Recorded::of(&record).ok().map(|recorded| recorded.memory)
 }
 
 impl<M: Serialize + DeserializeOwned> Recorded<M> {

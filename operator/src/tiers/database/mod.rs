@@ -19,7 +19,7 @@ use crate::{
     capabilities::Served,
     context::Context,
     error::Result,
-    keeper::{StoreKey, database::Orders, rds::Orders as RdsOrders},
+    keeper::{StoreKey, database::Orders, rds::RdsOrders},
     kinds::{Belongs, Kind, ObjectId, belongs},
     secrets::{KubeSecrets, Lack, Reader},
     validate::ValidPlatform,

@@ -28,7 +28,7 @@ use crate::{
 };
 use aws::rds::Memory;
 use crds::tiers::{aws::Aws, database::Database, rds::RdsDatabase};
-pub use orders::{orders, released};
+pub use orders::orders;
 use std::sync::Arc;
 
 /// How the record says who runs the servers.
@@ -208,7 +208,7 @@ fn rotate(
 ) -> (Passwords, Option<String>) {
     let wished = login(database.database(), &passwords);
     let works = ctx.rds.answer(&key(lp, database)).is_some_and(|(view, orders)| {
-        orders.inside.as_ref().is_some_and(|inside| inside.login == wished) && view.next_works
+        orders.inside.as_ref().is_some_and(|inside| inside.login == wished) && view.inside.next_works
     });
     let mut binding = Bindings::default();
     if let Ok(bound) = seen.bind_with(database, &passwords) {
@@ -229,7 +229,7 @@ fn rotate(
 impl Seen {
     /// Where the primary answers, once the apps could log in there: what was recorded, or what its keeper sees now.
     pub fn endpoint(&self) -> Option<Address> {
-        let now = self.view.as_ref().filter(|view| view.login_works).and_then(|view| view.at.endpoint.clone());
+        let now = self.view.as_ref().filter(|view| view.inside.login_works).and_then(|view| view.at.endpoint.clone());
         let now = now.and_then(|at| Some(Address { host: at.address, port: u16::try_from(at.port).ok()? }));
         now.or_else(|| Address::parse(self.record.as_ref()?.get(ENDPOINT)?, PORT).ok())
     }

@@ -2,14 +2,10 @@
 
 use super::{ENDPOINT, RUNNER, Rds, Seen};
 use crate::{
-    apply::FINALIZER,
     kinds::Kind,
     tiers::{
-        aws::recorded::Recorded,
-        store::{
-            Identity, auth,
-            record::{self, Record},
-        },
+        aws::recorded::{self, Recorded},
+        store::auth,
     },
 };
 use crds::tiers::{aws::AwsDeletionPolicy, in_cluster::DeletionPolicy};
@@ -39,14 +35,6 @@ pub fn objects(database: &Rds, seen: &Seen) -> Vec<Built> {
     objects
 }
 
-/// The record. It goes neither with the platform nor with the namespace: what is at AWS would be known to nobody. `held` until that
-/// was seen to.
-pub fn record_map(identity: &Identity, object_name: &str, record: &Record, held: bool) -> Built {
-    let mut map = record::config_map(identity, object_name, DeletionPolicy::Retain, record)?;
-    map.metadata.finalizers = held.then(|| vec![FINALIZER.to_owned()]);
-    Ok(map)
-}
-
 /// What is kept: what was, and what its keeper has to be written down since.
 fn record(database: &Rds, seen: &Seen) -> Option<Built> {
     let memory = seen.view.as_ref().map(|view| view.memory.clone());
@@ -65,7 +53,7 @@ fn record(database: &Rds, seen: &Seen) -> Option<Built> {
     if let Some(endpoint) = seen.endpoint() {
         record.insert(ENDPOINT.to_owned(), endpoint.to_string());
     }
-    Some(record_map(&database.identity, &database.object_name, &record, true))
+    Some(recorded::map(&database.identity, &database.object_name, &record, true))
 }
 
 /// A name for each numbered address, whether it has a replica of its own or leads to the primary.

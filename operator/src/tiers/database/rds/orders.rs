@@ -2,25 +2,34 @@
 
 use super::{OPERATOR_PASSWORD, RUNNER, Rds, Seen, wish};
 use crate::{
+    context::Context,
     keeper::{
-        StoreKey,
-        rds::{Inside, Orders},
+        Keepers,
+        aws::AwsKeeper,
+        rds::{Inside, RdsOrders, RdsService},
     },
-    kinds::Kind,
     naming::PlatformKey,
     tiers::{
         Children,
-        aws::{account, control, recorded::Recorded},
+        aws::{
+            account, control, recorded,
+            released::{Item, Words},
+        },
         database::login::login,
-        store::{auth, made_for, record},
+        store::auth,
     },
 };
-use aws::rds::{Memory, Spec, Wish};
-use crds::LearningPlatform;
-use std::collections::BTreeMap;
+use aws::rds::{Spec, Wish};
+use crds::{
+    LearningPlatform,
+    tiers::{
+        aws::{AwsControl, AwsDeletionPolicy},
+        database::Database,
+    },
+};
 
 /// What is wanted; None while nothing may be done for it.
-pub fn orders(database: &Rds, generation: i64, seen: &Seen, children: &Children, acts: bool) -> Option<Orders> {
+pub fn orders(database: &Rds, generation: i64, seen: &Seen, children: &Children, acts: bool) -> Option<RdsOrders> {
     if seen.held.is_some() {
         return None;
     }
@@ -29,11 +38,11 @@ pub fn orders(database: &Rds, generation: i64, seen: &Seen, children: &Children,
     let administrator = passwords.as_ref().and_then(|passwords| passwords.text(OPERATOR_PASSWORD));
     let inside = administrator.zip(passwords.as_ref()).zip(seen.authorities.as_ref().ok());
     let key = PlatformKey { namespace: database.namespace.clone(), name: database.identity.platform.clone() };
-    Some(Orders {
+    Some(RdsOrders {
         item: database.name.clone(),
         wish: wish::wish(database, generation, administrator),
         account: account::settings(&key, &database.account),
-        stored: stored(children, &database.object_name),
+        stored: recorded::stored(children, &database.object_name),
         inside: inside.map(|((administrator, passwords), authorities)| Inside {
             database: postgres::Database {
                 name: database.database().to_owned(),
@@ -48,62 +57,33 @@ pub fn orders(database: &Rds, generation: i64, seen: &Seen, children: &Children,
     })
 }
 
-/// What is written down by now.
-fn stored(children: &Children, object_name: &str) -> Option<Memory> {
-    let record = record::of(children, object_name).filter(|record| !record.contains_key(record::ABANDONED))?;
-    Recorded::of(&record).ok().map(|recorded| recorded.memory)
-}
+impl Item for RdsService {
+    const RUNNER: &'static str = RUNNER;
 
-/// What is wanted where the platform is deleted: all that its records tell of, each as its policy says. What a user allows for it
-/// is taken from the spec, if it is there.
-pub fn released(
-    platform: &LearningPlatform,
-    owner: impl Fn(&str) -> Option<aws::Owner>,
-    children: &Children,
-) -> BTreeMap<StoreKey, Result<(Orders, Recorded<Memory>), String>> {
-    let key = PlatformKey::of(platform);
-    let mut all = BTreeMap::new();
-    for (id, map) in children.0.iter().filter(|(id, _)| id.kind == Kind::ConfigMap) {
-        let Some(object_name) = id.name.strip_suffix(record::SUFFIX) else { continue };
-        let record = record::of(children, object_name).unwrap_or_default();
-        let is_ours = record.get(record::RUNNER).is_some_and(|runner| runner == RUNNER);
-        if !is_ours || record.contains_key(record::ABANDONED) {
-            continue;
-        }
-        let Some(item) = made_for(map) else { continue };
-        let store = StoreKey { platform: key.clone(), object_name: object_name.to_owned() };
-        let found = Recorded::<Memory>::of(&record).map_err(|problem| format!("ConfigMap {}: {problem}", id.name));
-        let orders = found.and_then(|recorded| {
-            let owner = owner(item).ok_or_else(|| format!("{item} is no name at AWS"))?;
-            let named = platform.spec.databases.iter().find(|database| {
-                database.renamed_from.as_deref().unwrap_or(&database.name) == item && database.rds.is_some()
-            });
-            let spec = named.and_then(|database| database.rds.as_ref());
-            let policy = spec.map_or(recorded.deletion, |spec| spec.deletion_policy.unwrap_or_default());
-            let recorded = Recorded { deletion: policy, ..recorded };
-            let wish = Wish {
-                owner,
-                generation: platform.metadata.generation.unwrap_or_default(),
-                // The user's last word, which no pass may have written down.
-                mode: control::mode(spec.map_or(Some(recorded.mode), |spec| spec.control.mode)),
-                approved: spec.and_then(|spec| spec.control.approve.clone()),
-                allow: spec.map(|spec| control::allow(&spec.control)).unwrap_or_default(),
-                adopt: false,
-                deleted: true,
-                deletion_policy: control::deletion(policy),
-                spec: Spec::default(),
-            };
-            let orders = Orders {
-                item: item.to_owned(),
-                wish,
-                account: account::settings(&key, &recorded.account),
-                stored: Some(recorded.memory.clone()),
-                inside: None,
-                acts: true,
-            };
-            Ok((orders, recorded))
-        });
-        all.insert(store, orders);
+    fn keepers(ctx: &Context) -> &Keepers<AwsKeeper<Self>> {
+        &ctx.rds
     }
-    all
+
+    fn spoken<'a>(platform: &'a LearningPlatform, id: &str) -> Option<(&'a AwsControl, AwsDeletionPolicy)> {
+        let is_it = |database: &&Database| {
+            database.renamed_from.as_ref().unwrap_or(&database.name) == id && database.rds.is_some()
+        };
+        let spec = platform.spec.databases.iter().find(is_it)?.rds.as_ref()?;
+        Some((&spec.control, spec.deletion_policy.unwrap_or_default()))
+    }
+
+    fn deleted(words: Words<'_>) -> Result<Wish, String> {
+        let Words { owner, generation, mode, approved, allow, deletion, record: _ } = words;
+        Ok(Wish {
+            owner,
+            generation,
+            mode,
+            approved,
+            allow,
+            adopt: false,
+            deleted: true,
+            deletion_policy: control::deletion(deletion),
+            spec: Spec::default(),
+        })
+    }
 }

@@ -59,7 +59,7 @@ fn verdict(database: &Rds, seen: &Seen) -> Verdict {
     let Some(view) = &seen.view else {
         return says(State::Unknown, Reason::Progressing, "AWS has not been asked yet".to_owned());
     };
-    let serves = view.at.serves && view.login_works;
+    let serves = view.at.serves && view.inside.login_works;
     if let Some((state, reason, message)) = told::hindrance(&view.conditions, serves) {
         return says(state, reason, message);
     }
@@ -68,10 +68,10 @@ fn verdict(database: &Rds, seen: &Seen) -> Verdict {
             view.plan.first().map_or_else(|| "it is being made".to_owned(), |call| format!("next: {}", call.call));
         return says(State::False, Reason::Progressing, format!("at AWS: {why}"));
     }
-    if let Some(problem) = &view.problem {
+    if let Some(problem) = &view.inside.problem {
         return says(State::False, Reason::DependencyNotReady, problem.clone());
     }
-    if !view.login_works || !seen.answered {
+    if !view.inside.login_works || !seen.answered {
         return says(State::False, Reason::Progressing, CHANGED.to_owned());
     }
     let serving = view.at.replicas.iter().filter(|(_, at)| at.is_some()).count();
