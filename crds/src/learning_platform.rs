@@ -64,6 +64,9 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("has(self.spec.aws) || !has(self.spec.databases) || self.spec.databases.all(d, !has(d.rds))").message(
         "spec.databases[].rds: set spec.aws, which says the region"
     ),
+    validation = Rule::new("has(self.spec.aws) || !has(self.spec.cdns) || self.spec.cdns.all(c, !has(c.cloudFront))").message(
+        "spec.cdns[].cloudFront: set spec.aws, which says as whom the operator goes to AWS"
+    ),
     validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !self.spec.apps.exists(a, a.name == d.name))").message(
         "spec.databases[].name: an app has the same name, and what is made for them would be called alike: rename one of them"
     ),
@@ -142,7 +145,7 @@ pub struct LearningPlatformSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub cdns: Vec<Cdn>,
 
-    /// Where at AWS the platform's databases are, and as whom the operator goes there.
+    /// Where at AWS the platform's databases are, and as whom the operator goes there, also for CDNs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<Aws>,
 

@@ -170,7 +170,8 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// Fields whose types are Kubernetes' own, described at length in its reference.
+/// Fields whose types are Kubernetes' own. What is inside of them is described in its reference: here it would take the room that
+/// a client has for the definition.
 const FOREIGN: [&str; 12] = [
     "readiness",
     "liveness",
@@ -186,11 +187,6 @@ const FOREIGN: [&str; 12] = [
     "conditions",
 ];
 
-/// The first sentence of a description.
-fn first_sentence(text: &str) -> &str {
-    text.find(". ").map_or(text, |end| &text[..=end])
-}
-
 /// Completes what Kubernetes' own generated types leave out: quantities may be written as numbers, ports by number or name
 /// are bounded, and so is the HPA's behavior, as the HPA bounds it.
 fn finish(schema: &mut Value, path: &mut Vec<String>) {
@@ -204,8 +200,8 @@ fn finish(schema: &mut Value, path: &mut Vec<String>) {
     let of_hpa = inside.windows(2).any(|pair| pair == ["autoscaling", "metrics"]);
     let foreign = of_hpa || inside.iter().any(|field| FOREIGN.contains(&field.as_str()));
     let Some(object) = schema.as_object_mut() else { return };
-    if foreign && let Some(Value::String(text)) = object.get_mut("description") {
-        text.truncate(first_sentence(text).len());
+    if foreign {
+        object.remove("description");
     }
     if is_quantity {
         object.remove("type");

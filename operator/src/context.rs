@@ -6,7 +6,9 @@ use crate::{
     capabilities::Capabilities,
     evaluate::{Registry, ScalingStore},
     events::Events,
-    keeper::{Keepers, cache::CacheKeeper, database::DatabaseKeeper, rds::RdsKeeper},
+    keeper::{
+        Keepers, cache::CacheKeeper, cloudfront::CloudFrontKeeper, database::DatabaseKeeper, rds::RdsKeeper,
+    },
     metrics::Metrics,
     naming::PlatformKey,
     stores::Stores,
@@ -105,6 +107,8 @@ pub struct Context {
     pub databases: Arc<Keepers<DatabaseKeeper>>,
     /// The keepers of databases at RDS.
     pub rds: Arc<Keepers<RdsKeeper>>,
+    /// The keepers of distributions at CloudFront.
+    pub cloudfront: Arc<Keepers<CloudFrontKeeper>>,
     /// Clients of AWS.
     pub aws: Arc<aws_edge::Accounts>,
     /// Failures in a row, per platform.
@@ -115,5 +119,6 @@ impl Context {
     /// Ends the keepers of what a platform that is gone had at AWS.
     pub fn end_keepers_at_aws(&self, platform: &PlatformKey) {
         self.rds.remove(platform);
+        self.cloudfront.remove(platform);
     }
 }

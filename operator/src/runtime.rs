@@ -63,6 +63,7 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         caches: Arc::default(),
         databases: Arc::default(),
         rds: Arc::default(),
+        cloudfront: Arc::default(),
         aws,
         backoff: Arc::new(Backoff::default()),
         client: client.clone(),
@@ -159,6 +160,7 @@ async fn act(
     ctx.caches.lead(wake.sender());
     ctx.databases.lead(wake.sender());
     ctx.rds.lead(wake.sender());
+    ctx.cloudfront.lead(wake.sender());
     let _keepers = Keeping(ctx.clone());
     let evaluation = evaluate::run(ctx.clone(), wake.sender(), stop.clone());
     let passes = controller::run(ctx, wake, queue, stop.clone());
@@ -173,6 +175,7 @@ impl Drop for Keeping {
         self.0.caches.stop();
         self.0.databases.stop();
         self.0.rds.stop();
+        self.0.cloudfront.stop();
     }
 }
 

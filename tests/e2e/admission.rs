@@ -116,7 +116,7 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
         "address": "pg", "database": "main", "secret": {"name": "pg"},
     }}]});
     let attached = |id: &str| {
-        json!({"cdns": [{"name": "edge", "cloudFront": {
+        json!({"aws": {"region": "eu-central-1"}, "cdns": [{"name": "edge", "cloudFront": {
             "distributionId": id, "origins": [{"name": "web", "domain": "web.example"}],
             "behaviors": [{"path": "/a", "origin": "web", "cachePolicy": {"managed": "CachingDisabled"}}],
         }}]})

@@ -86,6 +86,7 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     let mut case = |at: String, to: Value, named: &'static str| cases.push((vec![(at, to)], named));
 
     case("/spec/cdns/0/cloudFront".into(), none.clone(), "set cloudFront");
+    case("/spec/aws".into(), none.clone(), "spec.cdns[].cloudFront");
     for name in ["web", "cache", "main"] {
         case("/spec/cdns/0/name".into(), json!(name), "spec.cdns[].name");
     }
