@@ -1,16 +1,15 @@
 //! A CDN of the resource as a wish of [`aws::cloudfront`].
 
 use super::{behavior, origin};
-use crate::validate::Problem;
+use crate::{tiers::aws::control, validate::Problem};
 use aws::{
-    Allow, Identity, Kind, Mode, Owner, Password,
+    Identity, Kind, Owner, Password,
     cloudfront::{self, Certificate, ErrorPage, GeoRestriction, Logging, Memory, Scope, Seen, Spec, Wish},
 };
 use crds::{
     SecretKey,
     tiers::{
         app::App,
-        aws::{AwsAllow, AwsMode},
         cdn::{CloudFront, DeletionPolicy, RestrictionType},
     },
 };
@@ -129,18 +128,14 @@ pub fn wish(
     deleted: bool,
     rollouts: BTreeMap<String, String>,
 ) -> Wish {
-    let control = &cdn.control;
+    let words = &cdn.control;
     Wish {
         owner,
         generation,
-        mode: match control.mode.unwrap_or_default() {
-            AwsMode::Observe => Mode::Observe,
-            AwsMode::Plan => Mode::Plan,
-            AwsMode::Apply => Mode::Apply,
-        },
-        approved: control.approve.clone(),
-        allow: control.allow.iter().map(|one| allowance(*one)).collect(),
-        adopt: control.adopt.unwrap_or(false),
+        mode: control::mode(words.mode),
+        approved: words.approve.clone(),
+        allow: control::allow(words),
+        adopt: words.adopt == Some(true),
         deleted,
         deletion_policy: cdn.deletion_policy.map(|policy| match policy {
             DeletionPolicy::Retain => cloudfront::DeletionPolicy::Retain,
@@ -235,16 +230,5 @@ fn error_page(page: &crds::tiers::cdn::ErrorPage, found: &mut Found) -> ErrorPag
         response_code: page.response_code.map(status),
         page: page.page.clone(),
         ttl: found.seconds(&format!("{field}.ttl"), page.ttl),
-    }
-}
-
-fn allowance(allow: AwsAllow) -> Allow {
-    match allow {
-        AwsAllow::DeleteWithoutSnapshot => Allow::DeleteWithoutSnapshot,
-        AwsAllow::MajorUpgrade => Allow::MajorUpgrade,
-        AwsAllow::ApplyPending => Allow::ApplyPending,
-        AwsAllow::StartEmpty => Allow::StartEmpty,
-        AwsAllow::DeletePromoted => Allow::DeletePromoted,
-        AwsAllow::RemoveShardsUnchecked => Allow::RemoveShardsUnchecked,
     }
 }
