@@ -6,9 +6,7 @@ use crate::{
     capabilities::Capabilities,
     evaluate::{Registry, ScalingStore},
     events::Events,
-    keeper::{
-        Keepers, cache::CacheKeeper, cloudfront::CloudFrontKeeper, database::DatabaseKeeper, rds::RdsKeeper,
-    },
+    keeper::{Keepers, cache::CacheKeeper, cloudfront::CloudFrontKeeper, database::DatabaseKeeper, rds::RdsKeeper},
     metrics::Metrics,
     naming::PlatformKey,
     stores::Stores,

@@ -169,7 +169,8 @@ fn of_apps(platform: &LearningPlatform) -> Vec<AppCondition> {
 fn of_stores(platform: &LearningPlatform) -> Vec<StoreCondition> {
     let status = platform.status.iter();
     let stores = status.flat_map(|status| {
-        let of = |tier: &'static str| move |store: &'_ StoreStatus| (tier, store.name.clone(), store.conditions.clone());
+        let of =
+            |tier: &'static str| move |store: &'_ StoreStatus| (tier, store.name.clone(), store.conditions.clone());
         let cdns = status.cdns.iter().map(|cdn| ("cdn", cdn.name.clone(), cdn.conditions.clone()));
         status.caches.iter().map(of("cache")).chain(status.databases.iter().map(of("database"))).chain(cdns)
     });

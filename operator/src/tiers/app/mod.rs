@@ -364,6 +364,7 @@ fn status(app: &ValidApp, seen: &SeenApp, live: Option<&Deployment>, served: Ser
         replicas: live.map(readiness::replicas),
         scaling: None,
         store: None,
+        cdn: None,
         jobs: runs::statuses(app, runs),
     }
 }

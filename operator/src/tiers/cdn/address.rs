@@ -9,7 +9,6 @@ use crate::{
 };
 use crds::tiers::cdn::{AppRoute, CloudFront};
 use kube::{Api, core::DynamicObject};
-use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// The apps that origins lead to by this way.
@@ -71,7 +70,7 @@ fn of_gateway(gateway: &DynamicObject) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     #[test]
     fn a_gateway_is_asked_for_by_its_name_where_it_has_one() {

@@ -107,13 +107,7 @@ impl Leaving {
             return Plan::new();
         }
         let recorded = Recorded { memory: view.memory.clone(), ..recorded.clone() };
-        release::remembered::<CloudFrontService>(
-            &lp.key.name,
-            &store.object_name,
-            children,
-            &recorded,
-            !self.is_done(),
-        )
+        release::remembered::<CloudFrontService>(&lp.key.name, &store.object_name, children, &recorded, !self.is_done())
     }
 
     /// What is wanted of its keeper.

@@ -157,11 +157,8 @@ async fn observe(
     for header in cdn.spec.origins.iter().flat_map(|origin| &origin.headers) {
         let value = reader.text(&header.secret.name, &header.secret.key).await;
         let value = value.and_then(|text| {
-            let unfit = |problem| Lack::Unfit {
-                name: header.secret.name.clone(),
-                key: header.secret.key.clone(),
-                problem,
-            };
+            let unfit =
+                |problem| Lack::Unfit { name: header.secret.name.clone(), key: header.secret.key.clone(), problem };
             if text.is_empty() { Err(unfit("is empty: store a value")) } else { Ok(aws::Password::new(text)) }
         });
         secrets.push((&header.secret, value));
