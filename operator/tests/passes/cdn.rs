@@ -302,7 +302,7 @@ async fn the_seven_p_platforms_distribution_is_its_guides_table_at_aws() {
     let policy = cloud.clients.cloudfront.get_response_headers_policy().id(id).send().await.unwrap();
     let policy = policy.response_headers_policy.unwrap().response_headers_policy_config.unwrap();
     let transport = policy.security_headers_config.unwrap().strict_transport_security.unwrap();
-    assert_eq!((transport.access_control_max_age_sec, transport.preload), (Some(63_072_000), Some(true)));
+    assert_eq!((transport.access_control_max_age_sec, transport.preload), (63_072_000, Some(true)));
     let custom = policy.custom_headers_config.unwrap().items.unwrap_or_default();
     let found: BTreeSet<_> = custom.iter().map(|header| (header.header.as_str(), header.value.as_str())).collect();
     let immutable = ("Cache-Control", "public, max-age=31536000, immutable");
@@ -452,7 +452,7 @@ async fn what_the_edges_send_along_is_told_nowhere_and_without_it_nothing_is_mad
         ready["reason"] == "NotFound" && ready["message"].as_str().is_some_and(|words| words.contains("Secret edge"))
     };
     cloud.until("the Secret is missing", lacks).await;
-    assert!(cloud.world.condition("AppReady")["status"] == "True", "no app waits for it");
+    cloud.until("no app waits for it", World::is_ready).await;
     assert!(cloud.distributions().await.is_empty());
     put_secret(&cloud.world, "edge", "verify", &format!("{SECRET}\n"));
     cloud.until_synced().await;
@@ -486,22 +486,24 @@ async fn what_is_put_into_somebody_elses_distribution_comes_and_goes_and_the_res
     item["invalidateAfter"] = json!([{ "app": "web", "paths": ["/learn/*"] }]);
     item.as_object_mut().unwrap().remove("comment");
     let cloud = Cloud::new(spec).await;
-    let theirs = Element::parse(
+    let behavior = "<TargetOriginId>shop</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
+                    <CachePolicyId>658327ea-f89d-4fab-a63d-7e88639e58f6</CachePolicyId>";
+    let theirs = format!(
         "<DistributionConfig><CallerReference>theirs</CallerReference><Aliases><Quantity>0</Quantity></Aliases><Origins>\
          <Quantity>1</Quantity><Items><Origin><Id>shop</Id><DomainName>shop.example.com</DomainName><CustomOriginConfig>\
          <HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort><OriginProtocolPolicy>https-only</OriginProtocolPolicy>\
-         </CustomOriginConfig></Origin></Items></Origins><DefaultCacheBehavior><TargetOriginId>shop</TargetOriginId>\
-         <ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy><CachePolicyId>658327ea-f89d-4fab-a63d-7e88639e58f6\
-         </CachePolicyId></DefaultCacheBehavior><Comment>theirs</Comment><Enabled>true</Enabled></DistributionConfig>",
-    )
-    .unwrap();
+         </CustomOriginConfig></Origin></Items></Origins><DefaultCacheBehavior>{behavior}</DefaultCacheBehavior><CacheBehaviors>\
+         <Quantity>1</Quantity><Items><CacheBehavior><PathPattern>/shop/*</PathPattern>{behavior}</CacheBehavior></Items>\
+         </CacheBehaviors><Comment>theirs</Comment><Enabled>true</Enabled></DistributionConfig>"
+    );
+    let theirs = Element::parse(&theirs).unwrap();
     let call = Call::Create { reference: "theirs".into(), config: theirs, tags: Tags::new() };
     cloud.truth.send(&call).await.unwrap();
     let before = cloud.only().await;
     cloud.edit(|spec| spec["cdns"][0]["cloudFront"]["distributionId"] = json!(before.id));
     cloud.until_synced().await;
     let with = cloud.only().await;
-    assert_eq!(patterns(&with.config), ["/learn/*"]);
+    assert_eq!(patterns(&with.config), ["/shop/*", "/learn/*"], "ours come after theirs");
     assert_eq!(origins(&with.config).len(), 2);
     assert_eq!(
         (with.config.value("Comment"), cdn(&cloud.world)["aws"]["identifier"].as_str()),
