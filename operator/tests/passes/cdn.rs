@@ -444,6 +444,8 @@ async fn what_the_edges_send_along_is_told_nowhere_and_without_it_nothing_is_mad
     let page = Page::default();
     let writer = page.clone();
     let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    // While there is but one, the thread that comes by a line first decides whether it is wanted.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _log = tracing::subscriber::set_default(log.with_writer(move || writer.clone()).finish());
     let cloud = Cloud::new(small()).await;
     cloud.world.api.remove("/api/v1/namespaces/learning/secrets/edge");
