@@ -64,6 +64,9 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("has(self.spec.aws) || !has(self.spec.databases) || self.spec.databases.all(d, !has(d.rds))").message(
         "spec.databases[].rds: set spec.aws, which says the region"
     ),
+    validation = Rule::new("has(self.spec.aws) || !has(self.spec.caches) || self.spec.caches.all(c, !has(c.elastiCache))").message(
+        "spec.caches[].elastiCache: set spec.aws, which says the region"
+    ),
     validation = Rule::new("has(self.spec.aws) || !has(self.spec.cdns) || self.spec.cdns.all(c, !has(c.cloudFront))").message(
         "spec.cdns[].cloudFront: set spec.aws, which says as whom the operator goes to AWS"
     ),
@@ -145,7 +148,7 @@ pub struct LearningPlatformSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub cdns: Vec<Cdn>,
 
-    /// Where at AWS the platform's databases are, and as whom the operator goes there, also for CDNs.
+    /// Where at AWS the platform's databases and caches are, and as whom the operator goes there, also for CDNs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<Aws>,
 

@@ -6,7 +6,10 @@ use crate::{
     capabilities::Capabilities,
     evaluate::{Registry, ScalingStore},
     events::Events,
-    keeper::{Keepers, cache::CacheKeeper, cloudfront::CloudFrontKeeper, database::DatabaseKeeper, rds::RdsKeeper},
+    keeper::{
+        Keepers, cache::CacheKeeper, cloudfront::CloudFrontKeeper, database::DatabaseKeeper,
+        elasticache::ElastiCacheKeeper, rds::RdsKeeper,
+    },
     metrics::Metrics,
     naming::PlatformKey,
     stores::Stores,
@@ -105,6 +108,8 @@ pub struct Context {
     pub databases: Arc<Keepers<DatabaseKeeper>>,
     /// The keepers of databases at RDS.
     pub rds: Arc<Keepers<RdsKeeper>>,
+    /// The keepers of caches at ElastiCache.
+    pub elasticache: Arc<Keepers<ElastiCacheKeeper>>,
     /// The keepers of distributions at CloudFront.
     pub cloudfront: Arc<Keepers<CloudFrontKeeper>>,
     /// Clients of AWS.
@@ -117,6 +122,7 @@ impl Context {
     /// Ends the keepers of what a platform that is gone had at AWS.
     pub fn end_keepers_at_aws(&self, platform: &PlatformKey) {
         self.rds.remove(platform);
+        self.elasticache.remove(platform);
         self.cloudfront.remove(platform);
     }
 }

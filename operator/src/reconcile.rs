@@ -316,6 +316,8 @@ fn order(
     let acts = acts && lp.held_back;
     let answered = ctx.rds.order(ctx, &lp.key, database::rds_orders(lp, databases, after, acts));
     database::rds_answered(lp, databases, &answered);
+    let answered = ctx.elasticache.order(ctx, &lp.key, cache::elasticache_orders(lp, caches, after, acts));
+    cache::elasticache_answered(lp, caches, &answered);
 }
 
 fn is_deployment(object: &DynamicObject) -> bool {

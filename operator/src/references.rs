@@ -140,12 +140,16 @@ fn secrets_of_stores(spec: &LearningPlatformSpec) -> impl Iterator<Item = &str> 
     let databases =
         external.flat_map(|database| iter::once(&database.secret.name).chain(authority(database.tls.as_ref())));
     let own = spec.caches.iter().filter_map(|cache| cache.in_cluster.as_ref()?.password.as_ref());
+    let at_aws = spec.caches.iter().filter_map(|cache| cache.elasti_cache.as_ref());
+    let at_aws = at_aws.flat_map(|cache| cache.auth_token.iter().chain(&cache.authorities));
+    let at_rds = spec.databases.iter().filter_map(|database| Some(&database.rds.as_ref()?.authorities));
+    let own = own.chain(at_aws).chain(at_rds);
     let tls = spec.caches.iter().filter_map(|cache| cache.in_cluster.as_ref()?.tls.as_ref());
     let tls = tls.chain(spec.databases.iter().filter_map(|database| database.in_cluster.as_ref()?.tls.as_ref()));
     let tls = tls.filter_map(|tls| Some(&tls.secret.as_ref()?.name));
     let origins = spec.cdns.iter().filter_map(|cdn| cdn.cloud_front.as_ref()).flat_map(|cdn| &cdn.origins);
     let headers = origins.flat_map(|origin| &origin.headers).map(|header| &header.secret.name);
-    let stores = caches.chain(databases).chain(own.map(|password| &password.name)).chain(tls);
+    let stores = caches.chain(databases).chain(own.map(|key| &key.name)).chain(tls);
     stores.chain(headers).map(String::as_str)
 }
 

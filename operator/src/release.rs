@@ -6,7 +6,7 @@ use crate::{
     conditions::{State, Verdict, render},
     context::{Context, Settings},
     error::{Error, Result},
-    keeper::{aws::AwsView, cloudfront::CloudFrontService, rds::RdsService},
+    keeper::{aws::AwsView, cloudfront::CloudFrontService, elasticache::ElastiCacheService, rds::RdsService},
     kinds::{Kind, ObjectId},
     metrics::Outcome,
     naming::{Owner, PlatformKey},
@@ -19,9 +19,7 @@ use crate::{
             released::{Item, released},
             told,
         },
-        carry_out,
-        database::Provider,
-        steps,
+        cache, carry_out, database, steps,
         store::{Identity, made_for, record},
     },
     validate::{ValidPlatform, validate},
@@ -36,7 +34,7 @@ use kube::{ResourceExt, core::DynamicObject};
 use std::collections::BTreeMap;
 
 /// How records say that what they tell of is at AWS.
-const RUNNERS: [&str; 2] = [RdsService::RUNNER, CloudFrontService::RUNNER];
+const RUNNERS: [&str; 3] = [RdsService::RUNNER, ElastiCacheService::RUNNER, CloudFrontService::RUNNER];
 
 /// Whether a platform is held back.
 pub fn is_held_back(platform: &LearningPlatform) -> bool {
@@ -75,7 +73,9 @@ pub fn admit(ctx: &Context, lp: &ValidPlatform) -> Result<()> {
 }
 
 fn has_items(lp: &ValidPlatform) -> bool {
-    lp.databases.iter().any(|database| matches!(database.provider, Provider::Rds(_))) || !lp.cdns.is_empty()
+    lp.databases.iter().any(|item| matches!(item.provider, database::Provider::Rds(_)))
+        || lp.caches.iter().any(|item| matches!(item.provider, cache::Provider::ElastiCache(_)))
+        || !lp.cdns.is_empty()
 }
 
 /// Holds a platform back that has, or has had, items at AWS, and lets one go that has none any more. It is done before anything is
@@ -112,6 +112,7 @@ pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outco
     let children = reconcile::children(ctx, &key).await?;
     let mut seen = Seen::default();
     see_to::<RdsService>(platform, ctx, &children, &mut seen);
+    see_to::<ElastiCacheService>(platform, ctx, &children, &mut seen);
     see_to::<CloudFrontService>(platform, ctx, &children, &mut seen);
     let Seen { left, plan, gone } = seen;
     if left.is_empty() {

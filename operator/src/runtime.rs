@@ -63,6 +63,7 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         caches: Arc::default(),
         databases: Arc::default(),
         rds: Arc::default(),
+        elasticache: Arc::default(),
         cloudfront: Arc::default(),
         aws,
         backoff: Arc::new(Backoff::default()),
@@ -160,6 +161,7 @@ async fn act(
     ctx.caches.lead(wake.sender());
     ctx.databases.lead(wake.sender());
     ctx.rds.lead(wake.sender());
+    ctx.elasticache.lead(wake.sender());
     ctx.cloudfront.lead(wake.sender());
     let _keepers = Keeping(ctx.clone());
     let evaluation = evaluate::run(ctx.clone(), wake.sender(), stop.clone());
@@ -175,6 +177,7 @@ impl Drop for Keeping {
         self.0.caches.stop();
         self.0.databases.stop();
         self.0.rds.stop();
+        self.0.elasticache.stop();
         self.0.cloudfront.stop();
     }
 }

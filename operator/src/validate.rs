@@ -152,7 +152,7 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         for former in cache.renamed_from.iter().filter(|former| **former != cache.name) {
             take(&format!("{path}.renamedFrom"), former, &mut problems);
         }
-        caches.extend(validate_cache(&key, &path, cache, &mut problems));
+        caches.extend(validate_cache(platform, settings, &path, cache, &mut problems));
     }
     for database in &spec.databases {
         let path = format!("spec.databases[{}]", database.name);
@@ -162,7 +162,7 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         }
         databases.extend(validate_database(platform, settings, &path, database, &mut problems));
     }
-    check_clusters(&databases, &mut problems);
+    check_names(&caches, &databases, &mut problems);
     if let Some(Err(wrong)) = spec.aws.as_ref().map(|account| aws::account::settings(&key, account).check()) {
         problems.push(Problem::new(format!("spec.aws.{}", wrong.field), wrong.to_string()));
     }
@@ -286,24 +286,48 @@ fn check_schedules(apps: &[ValidApp], databases: &[ValidDatabase], problems: &mu
     }
 }
 
+/// The account of an item at AWS, and whose it is there.
+fn at_aws<'a>(
+    resource: &'a LearningPlatform,
+    settings: &Settings,
+    field: &str,
+    id: &str,
+    problems: &mut Vec<Problem>,
+) -> Option<(&'a Aws, ::aws::Owner)> {
+    let Some(account) = &resource.spec.aws else {
+        problems.push(Problem::new(field, "set spec.aws, which says the region"));
+        return None;
+    };
+    let owner = release::owner(resource, settings, id);
+    Some((account, owner.map_err(|problem| problems.push(Problem::new(field, problem))).ok()?))
+}
+
 fn validate_cache(
-    platform: &PlatformKey,
+    resource: &LearningPlatform,
+    settings: &Settings,
     path: &str,
     cache: &Cache,
     problems: &mut Vec<Problem>,
 ) -> Option<ValidCache> {
-    let provider = match (&cache.in_cluster, &cache.external) {
-        (Some(spec), None) => {
+    let platform = &PlatformKey::of(resource);
+    let provider = match (&cache.in_cluster, &cache.elasti_cache, &cache.external) {
+        (None, Some(spec), None) => {
+            let id = cache.renamed_from.as_deref().unwrap_or(&cache.name);
+            let (account, owner) = at_aws(resource, settings, &format!("{path}.elastiCache"), id, problems)?;
+            let of = (platform.name.as_str(), platform.namespace.as_str(), &owner);
+            cache::Provider::ElastiCache(Box::new(cache::elasticache::ElastiCache::new(of, account, cache, spec)))
+        }
+        (Some(spec), None, None) => {
             problems.extend(forbidden(&format!("{path}.inCluster.parameters"), &spec.parameters, valkey::refused));
             let cache = cache::in_cluster::InCluster::new(&platform.name, &platform.namespace, cache, spec);
             cache::Provider::InCluster(Box::new(cache))
         }
-        (None, Some(external)) => {
+        (None, None, Some(external)) => {
             let address = address(&format!("{path}.external.address"), &external.address, cache::PORT, problems)?;
             cache::Provider::External(address, external.clone())
         }
         _ => {
-            let problem = "say where the cache runs: set exactly one of inCluster and external";
+            let problem = "say where the cache runs: set exactly one of inCluster, elastiCache and external";
             problems.push(Problem::new(path, problem));
             return None;
         }
@@ -330,13 +354,8 @@ fn validate_database(
     let platform = &PlatformKey::of(resource);
     let provider = match (&database.in_cluster, &database.cloud_native_pg, &database.rds, &database.external) {
         (None, None, Some(spec), None) => {
-            let Some(account) = &resource.spec.aws else {
-                problems.push(Problem::new(format!("{path}.rds"), "set spec.aws, which says the region"));
-                return None;
-            };
             let id = database.renamed_from.as_deref().unwrap_or(&database.name);
-            let owner = release::owner(resource, settings, id);
-            let owner = owner.map_err(|problem| problems.push(Problem::new(format!("{path}.rds"), problem))).ok()?;
+            let (account, owner) = at_aws(resource, settings, &format!("{path}.rds"), id, problems)?;
             let of = (platform.name.as_str(), platform.namespace.as_str(), &owner);
             database::Provider::Rds(Box::new(database::rds::Rds::new(of, account, database, spec)))
         }
@@ -410,20 +429,27 @@ fn check_records(cdns: &[ValidCdn], names: &BTreeSet<String>, problems: &mut Vec
     }
 }
 
-/// What CloudNativePG makes for a database `a` would be called as what is made for a database `a-pg`, and what is made for one at
-/// RDS as that of `a-rds`.
-fn check_clusters(databases: &[ValidDatabase], problems: &mut Vec<Problem>) {
-    let ids: BTreeSet<&str> = databases.iter().filter_map(ValidDatabase::id).collect();
-    for database in databases {
-        let taken = match &database.provider {
-            database::Provider::CloudNativePg(item) => format!("{}-pg", item.identity.id),
-            database::Provider::Rds(item) => format!("{}-{}", item.identity.id, database::rds::RUNNER),
-            database::Provider::InCluster(_) | database::Provider::External(_) => continue,
-        };
+/// What CloudNativePG makes for a database `a` would be called as what is made for a store `a-pg`, and what is made for one at AWS as
+/// that of `a-rds` or `a-elasticache`.
+fn check_names(caches: &[ValidCache], databases: &[ValidDatabase], problems: &mut Vec<Problem>) {
+    let ids = databases.iter().filter_map(ValidDatabase::id).chain(caches.iter().filter_map(ValidCache::id));
+    let ids: BTreeSet<&str> = ids.collect();
+    let of_caches = caches.iter().filter_map(|cache| match &cache.provider {
+        cache::Provider::ElastiCache(item) => {
+            Some(("caches", &cache.name, &item.identity.id, cache::elasticache::RUNNER))
+        }
+        cache::Provider::InCluster(_) | cache::Provider::External(..) => None,
+    });
+    let of_databases = databases.iter().filter_map(|database| match &database.provider {
+        database::Provider::CloudNativePg(item) => Some(("databases", &database.name, &item.identity.id, "pg")),
+        database::Provider::Rds(item) => Some(("databases", &database.name, &item.identity.id, database::rds::RUNNER)),
+        database::Provider::InCluster(_) | database::Provider::External(_) => None,
+    });
+    for (room, name, id, runner) in of_caches.chain(of_databases) {
+        let taken = format!("{id}-{runner}");
         if ids.contains(&*taken) {
-            let problem =
-                format!("what is made for it would be called like that of database {taken}: rename one of them");
-            problems.push(Problem::new(format!("spec.databases[{}].name", database.name), problem));
+            let problem = format!("what is made for it would be called like that of {taken}: rename one of them");
+            problems.push(Problem::new(format!("spec.{room}[{name}].name"), problem));
         }
     }
 }

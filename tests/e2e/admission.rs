@@ -109,6 +109,13 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
         json!({"aws": {"region": region}, "databases": [{"name": "main", "rds": rds}]})
     };
     let at_rds = |fields: Value| at_aws("eu-central-1", fields);
+    let at_elasticache = |fields: Value| {
+        let mut cache = json!({"engineVersion": "8.0", "nodeType": "cache.t4g.small"});
+        for (field, value) in fields.as_object().expect("an object") {
+            cache[field] = value.clone();
+        }
+        json!({"aws": {"region": "eu-central-1"}, "caches": [{"name": "cache", "elastiCache": cache}]})
+    };
     let volume = |storage: &str| json!({"volume": {"storage": storage}});
     let class = |name: &str| json!({"volume": {"storage": "2Gi", "storageClass": name}});
     let secret = |name: &str| json!({"tls": {"secret": {"name": name}}});
@@ -169,6 +176,28 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
         (at_rds(none.clone()), at_rds(json!({"allocatedStorage": 21, "engineVersion": "18"})), None),
         (at_rds(none.clone()), at_rds(json!({"database": "school"})), Some("rds.database cannot be changed")),
         (at_rds(none.clone()), at_aws("eu-west-1", none.clone()), Some("aws.region cannot be changed")),
+        (at_elasticache(none.clone()), at_elasticache(json!({"clusterMode": true, "shards": 3})), None),
+        (
+            at_elasticache(none.clone()),
+            at_elasticache(json!({"clusterMode": false})),
+            Some("elastiCache.clusterMode cannot be changed"),
+        ),
+        (
+            at_elasticache(none.clone()),
+            at_elasticache(json!({"transitEncryption": false})),
+            Some("elastiCache.transitEncryption cannot be changed"),
+        ),
+        (
+            at_elasticache(none.clone()),
+            at_elasticache(json!({"user": {"name": "app"}})),
+            Some("elastiCache.user cannot be added or taken away"),
+        ),
+        (at_elasticache(json!({"engine": "redis"})), at_elasticache(none.clone()), None),
+        (
+            at_elasticache(none.clone()),
+            at_elasticache(json!({"engine": "redis"})),
+            Some("redis can become valkey, and AWS never takes that back"),
+        ),
         (attached("E2QWRUHAPOMQZL"), attached("E2QWRUHAPOMQZM"), Some("cloudFront.distributionId cannot be changed")),
         // Another provider, or none: no rule's matter. What becomes of the data is told by DataWouldBeLeftBehind.
         (database(none.clone()), delegated(volume("1Gi")), None),

@@ -59,11 +59,14 @@ static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
 });
 
 /// What to write where a pattern is not matched.
-const REMEDIES: [(&str, &str); 50] = [
+const REMEDIES: [(&str, &str); 53] = [
     ("^[a-z0-9-]+$", "write a region as AWS does, such as eu-central-1"),
     ("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", "write the ARN of a role, such as arn:aws:iam::123456789012:role/name"),
     ("^[0-9a-f]{16}$", "write the plan's hash from the status, such as 0123456789abcdef"),
     (r"^db\.[a-z0-9.-]+$", "write a class of RDS, such as db.t4g.medium"),
+    (r"^cache\.[a-z0-9.-]+$", "write a type of ElastiCache's nodes, such as cache.t4g.medium"),
+    (r"^[6-9](\.[0-9]+){0,2}$", "write a version in quotes, such as 8 or 8.0"),
+    ("^[A-Za-z][A-Za-z0-9_-]*$", "write a name of letters, digits, - and _ that begins with a letter, such as learner"),
     ("^[a-z0-9]+$", "write a kind of volume in lower case, such as gp3"),
     (r"^[0-9]{2}(\.[0-9]+)?$", "write a version in quotes, such as 17 or 17.4"),
     ("^sg-[0-9a-z]+$", "write the id of a security group, such as sg-0a1b2c3d"),

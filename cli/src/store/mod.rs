@@ -251,15 +251,20 @@ fn database_external(
 pub fn cache(platform: &LearningPlatform, name: &str, shard: Option<u32>) -> anyhow::Result<Target> {
     let found = platform.spec.caches.iter().find(|cache| cache.name == name);
     let found = found.ok_or_else(|| anyhow!("no cache {name} in {}", platform.name_any()))?;
-    match (&found.in_cluster, &found.external) {
-        (Some(spec), _) => {
+    match (&found.in_cluster, &found.elasti_cache, &found.external) {
+        (Some(spec), ..) => {
             let namespace = platform.namespace().unwrap_or_default();
             let item = cache_in_cluster::InCluster::new(&platform.name_any(), &namespace, found, spec);
             let status = platform.status.as_ref();
             let status = status.and_then(|status| status.caches.iter().find(|store| store.name == name));
             cache_in_cluster(&item, spec, status, shard)
         }
-        (None, Some(spec)) => {
+        // AWS lets in who is in its network.
+        (None, Some(_), _) => bail!(
+            "cache {name} is at ElastiCache, which answers inside of its VPC alone: connect from a pod of an app that uses it, by its \
+             REDIS_URL"
+        ),
+        (None, None, Some(spec)) => {
             no_shard(&format!("cache {name}"), shard)?;
             Ok(Target {
                 what: format!("cache {name}"),
@@ -270,7 +275,7 @@ pub fn cache(platform: &LearningPlatform, name: &str, shard: Option<u32>) -> any
                 note: None,
             })
         }
-        (None, None) => bail!("cache {name} is neither inCluster nor external: see `lpctl status`"),
+        (None, None, None) => bail!("cache {name} is none of inCluster, elastiCache and external: see `lpctl status`"),
     }
 }
 

@@ -1,6 +1,7 @@
 //! `spec.caches[]`: Redis and Valkey servers that apps use.
 
 use super::{
+    elasticache::ElastiCacheCache,
     endpoint::{LoginSecret, StoreTls},
     in_cluster::{DeletionPolicy, PasswordRotation, StoreExporter, StorePods, StoreVolume},
     server_tls::ServerTls,
@@ -15,11 +16,11 @@ use std::collections::BTreeMap;
 /// One cache. Exactly one provider says where it runs.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.inCluster) != has(self.external)").message(
-    "caches[]: say where the cache runs: set exactly one of inCluster and external"
+#[x_kube(validation = Rule::new("(has(self.inCluster) ? 1 : 0) + (has(self.elastiCache) ? 1 : 0) + (has(self.external) ? 1 : 0) == 1").message(
+    "caches[]: say where the cache runs: set exactly one of inCluster, elastiCache and external"
 ))]
-#[x_kube(validation = Rule::new("!has(self.renamedFrom) || has(self.inCluster)").message(
-    "caches[].renamedFrom speaks of data in the cluster: set inCluster, or remove renamedFrom"
+#[x_kube(validation = Rule::new("!has(self.renamedFrom) || !has(self.external)").message(
+    "caches[].renamedFrom speaks of data of the platform's own: set inCluster or elastiCache, or remove renamedFrom"
 ))]
 pub struct Cache {
     /// Name of the cache, unique among the platform's apps, caches, databases and CDNs. Its data are bound to it: see
@@ -35,6 +36,10 @@ pub struct Cache {
     /// Servers in this cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub in_cluster: Option<InClusterCache>,
+
+    /// Servers at Amazon ElastiCache. It needs `spec.aws`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasti_cache: Option<ElastiCacheCache>,
 
     /// A server that somebody else runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -11,6 +11,7 @@ pub mod cloud_native_pg;
 pub mod cloud_native_pg_backup;
 pub mod connections;
 pub mod database;
+pub mod elasticache;
 pub mod endpoint;
 pub mod exposure;
 pub mod in_cluster;

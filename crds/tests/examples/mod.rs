@@ -42,6 +42,18 @@ pub fn good() -> Value {
                     "tls": {"generated": {}},
                     "exporter": {"image": "exporter:1", "discovery": "PodMonitor", "monitorLabels": {"release": "kps"}},
                 }},
+                {"name": "answers", "renamedFrom": "results", "elastiCache": {
+                    "engine": "redis", "engineVersion": "7.1", "nodeType": "cache.r7g.large", "clusterMode": false, "shards": 1,
+                    "replicasPerShard": 1, "automaticFailover": true, "multiAz": true, "parameters": {"maxmemory-policy": "allkeys-lru"},
+                    "subnetGroup": "school", "securityGroups": ["sg-0a1b2c3d"], "port": 6380, "transitEncryption": true,
+                    "atRestEncryption": true, "kmsKey": "alias/school", "authorities": {"name": "answers", "key": "ca.crt"},
+                    "authToken": {"name": "answers", "key": "token"}, "user": {"name": "app", "access": "on ~app:* +@all"},
+                    "passwordRotation": {"every": "720h"}, "snapshotRetentionDays": 7, "snapshotWindow": "03:00-04:00",
+                    "maintenanceWindow": "sun:04:00-sun:05:00", "autoMinorVersionUpgrade": false,
+                    "applyImmediately": ["nodeType", "engineVersion", "engine"], "restoreFrom": {"snapshot": "last-year"},
+                    "deletionPolicy": "Retain", "mode": "Plan", "approve": "0123456789abcdef", "allow": ["RemoveShardsUnchecked"],
+                    "adopt": true,
+                }},
             ],
             "aws": {
                 "region": "eu-central-1", "roleArn": "arn:aws:iam::123456789012:role/school", "externalId": "school",
@@ -201,13 +213,13 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     let cache = |path: &str| format!("/spec/caches/0{path}");
     let database = |path: &str| format!("/spec/databases/0{path}");
     let uses = |path: &str| app(&format!("/uses{path}"));
-    case(&[(&cache("/external"), none.clone())], "set exactly one of inCluster and external");
+    case(&[(&cache("/external"), none.clone())], "set exactly one of inCluster, elastiCache and external");
     case(&[(&database("/external"), none.clone())], "set exactly one of inCluster, cloudNativePG, rds and external");
     case(
         &[(&database("/cloudNativePG"), json!({"volume": {"storage": "1Gi"}}))],
         "set exactly one of inCluster, cloudNativePG",
     );
-    case(&[(&cache("/inCluster"), json!({}))], "set exactly one of inCluster and external");
+    case(&[(&cache("/inCluster"), json!({}))], "set exactly one of inCluster, elastiCache and external");
     case(&[(&cache("/renamedFrom"), json!("x"))], "caches[].renamedFrom");
     let records = |path: &str| format!("/spec/databases/4/rds{path}");
     case(&[(&records("/backupRetentionDays"), json!(0))], "rds.backupRetentionDays");
@@ -219,6 +231,18 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         &[(&records("/applyInWindow"), json!(["instanceClass"]))],
         "a field is in applyImmediately and in applyInWindow",
     );
+    let answers = |path: &str| format!("/spec/caches/3/elastiCache{path}");
+    case(&[(&answers("/shards"), json!(3))], "without clusterMode there is one");
+    case(
+        &[(&answers("/clusterMode"), none.clone()), (&answers("/automaticFailover"), json!(false))],
+        "AWS keeps it on in cluster mode",
+    );
+    case(&[(&answers("/replicasPerShard"), json!(0))], "need a replica that takes over");
+    case(&[(&answers("/automaticFailover"), json!(false))], "elastiCache.multiAz needs automaticFailover");
+    case(&[(&answers("/parameterGroup"), json!("theirs"))], "elastiCache.parameters");
+    case(&[(&answers("/transitEncryption"), json!(false))], "AWS takes tokens and users over TLS alone");
+    case(&[(&answers("/passwordRotation/every"), json!("30m"))], "passwordRotation.every");
+    case(&[("/spec/aws", none.clone())], "spec.caches[].elastiCache");
     case(&[("/spec/aws/roleArn", none.clone())], "aws.externalId");
     case(&[("/spec/aws", none.clone())], "spec.databases[].rds");
     case(&[(&database("/renamedFrom"), json!("x"))], "databases[].renamedFrom");

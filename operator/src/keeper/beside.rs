@@ -54,7 +54,7 @@ impl Beside {
         });
         let caches = lp.caches.iter().filter(|cache| shared(&cache.name)).filter_map(|cache| match &cache.provider {
             caches::Provider::InCluster(item) => Some((item.name.clone(), in_cluster_caches::key(lp, item))),
-            caches::Provider::External(..) => None,
+            caches::Provider::External(..) | caches::Provider::ElastiCache(_) => None,
         });
         Self {
             databases: servers.collect(),

@@ -7,6 +7,7 @@ pub mod cache;
 mod cache_size;
 pub mod cloudfront;
 pub mod database;
+pub mod elasticache;
 mod looks;
 mod pods;
 pub mod rds;

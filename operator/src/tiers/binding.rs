@@ -161,6 +161,7 @@ impl Bindings {
                 let (login, tls) = (spec.secret.as_ref().map(login), spec.tls.as_ref().map(tls));
                 CacheBinding { address: address.clone(), login, tls, cluster: None }
             }
+            cache::Provider::ElastiCache(cache) => cache::elasticache::placeholder(cache),
             cache::Provider::InCluster(cache) => {
                 let tls = certificates::offline(cache.spec.tls.as_ref(), &cache.object_name);
                 cache.binding(&word_of(&cache.object_name, "password"), tls.map(|tls| tls.binding()))

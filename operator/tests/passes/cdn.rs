@@ -10,9 +10,8 @@ use ::aws::{
     Rate, Tags,
     cloudfront::{Call, CloudFront as _, Companion, Distribution, Element},
 };
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
 use aws_edge::{
-    Accounts, Clients, Limits, Settings as Account, Windows,
+    Clients,
     cloudfront::{SdkCloudFront, Source as _},
 };
 use learningplatform_operator::{
@@ -21,17 +20,14 @@ use learningplatform_operator::{
     naming::PlatformKey,
 };
 use serde_json::{Value, json};
-use server::Server;
 use seven_p::SECRET;
 use std::{
     collections::BTreeSet,
     io::Write,
     path::Path,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
 };
 
-const PATIENCE: Duration = Duration::from_secs(240);
 const HELD: &str = "learningplatform.dev/aws";
 
 /// Where the record of a CDN is.
@@ -73,84 +69,49 @@ fn small() -> Value {
     })
 }
 
-struct Cloud {
-    server: Arc<Server>,
-    account: String,
-    world: World,
-    operator: Arc<Context>,
+/// A platform with a CDN, and what there is at AWS.
+struct Edge {
+    cloud: Cloud,
     clients: Clients,
     truth: SdkCloudFront,
 }
 
-impl Cloud {
+impl Edge {
     async fn new(mut spec: Value) -> Self {
-        let (server, account) = (Server::shared(), server::account());
-        let url = format!("http://{}", server.address());
-        spec["aws"]["endpoints"] = json!({ "cloudfront": url });
         let headers = spec["cdns"].as_array().unwrap().iter().flat_map(|cdn| {
             let origins = cdn["cloudFront"]["origins"].as_array().unwrap().iter();
             origins.flat_map(|origin| origin["headers"].as_array().cloned().unwrap_or_default())
         });
         let secrets: Vec<Value> = headers.map(|header| header["secret"].clone()).collect();
-        let world = World::new(spec);
+        let cloud = Cloud::new(|url| {
+            spec["aws"]["endpoints"] = json!({ "cloudfront": url });
+            spec
+        })
+        .await;
         for secret in secrets {
             let (name, key) = (secret["name"].as_str().unwrap(), secret["key"].as_str().unwrap());
-            put_secret(&world, name, key, SECRET);
+            put_secret(&cloud.world, name, key, SECRET);
         }
-        let endpoints = aws_edge::Endpoints { cloudfront: Some(url), ..aws_edge::Endpoints::default() };
-        let settings = Account { endpoints, ..Account::new("eu-central-1") };
-        let fast = Arc::new(Limits::new(Rate { per_second: 1000.0, burst: 1000.0 }));
-        let clients = Clients::new(&settings, &fast, Some(credentials(&account))).await.unwrap();
+        let clients = cloud.clients().await;
         let truth = SdkCloudFront::new(clients.cloudfront.clone());
-        let cloud = Self { operator: world.operator().await, server, account, world, clients, truth };
-        let operator = cloud.restarted().await;
-        Self { operator, ..cloud }
-    }
-
-    /// The operator as a new process.
-    async fn restarted(&self) -> Arc<Context> {
-        let fast = Rate { per_second: 1000.0, burst: 1000.0 };
-        let settings = Settings {
-            cluster_name: "blue".into(),
-            allowed_aws_endpoints: vec![format!("http://{}", self.server.address())],
-            ..Settings::default()
-        };
-        let credentials = credentials(&self.account);
-        let accounts = Accounts::new(Arc::new(Limits::new(fast)), Windows::default(), Some(credentials));
-        let context = Context::clone(&*self.world.operator().await);
-        Arc::new(Context { settings: Arc::new(settings), aws: Arc::new(accounts), ..context })
-    }
-
-    /// Passes until it is so.
-    async fn until(&self, what: &str, mut done: impl FnMut(&World) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            self.world.pass(&self.operator).await;
-            self.world.api.run_deployments();
-            if done(&self.world) {
-                return;
-            }
-            let platform = self.world.api.get(PLATFORM).map(|it| it["status"].clone());
-            assert!(Instant::now() < end, "{what}: {platform:#?}");
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        Self { cloud, clients, truth }
     }
 
     /// Until all that is wished is at AWS, and the CDN serves.
     async fn until_synced(&self) {
-        self.until("synced", |world| {
+        let done = |world: &World| {
             let cdn = cdn(world);
             let is = |type_: &str| find(&cdn["conditions"], type_)["status"] == "True";
             is("Synced") && is("CdnReady") && cdn["deployed"] == true && !is("Deploying")
-        })
-        .await;
+        };
+        self.cloud.until("synced", done).await;
     }
 
     /// Changes the spec.
     fn edit(&self, change: impl FnOnce(&mut Value)) {
-        let mut platform = self.world.api.get(PLATFORM).unwrap();
+        let mut platform = self.cloud.world.api.get(PLATFORM).unwrap();
         change(&mut platform["spec"]);
-        self.world.api.put(PLATFORM, platform);
+        self.cloud.world.api.put(PLATFORM, platform);
     }
 
     async fn distributions(&self) -> Vec<Distribution> {
@@ -191,22 +152,6 @@ impl Cloud {
         }
         all
     }
-
-    fn delete(&self) {
-        let mut platform = self.world.api.get(PLATFORM).unwrap();
-        platform["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-        self.world.api.put(PLATFORM, platform);
-    }
-
-    async fn until_let_go(&self) {
-        let finalizers = |platform: Value| platform["metadata"]["finalizers"].as_array().cloned();
-        self.until("let go", |world| world.api.get(PLATFORM).and_then(finalizers).is_none_or(|all| all.is_empty()))
-            .await;
-    }
-}
-
-fn credentials(account: &str) -> SharedCredentialsProvider {
-    SharedCredentialsProvider::new(Credentials::new(account, "secret-of-nobody", None, None, "tests"))
 }
 
 fn put_secret(world: &World, name: &str, key: &str, value: &str) {
@@ -221,11 +166,7 @@ fn put_secret(world: &World, name: &str, key: &str, value: &str) {
 }
 
 fn cdn(world: &World) -> Value {
-    world.api.get(PLATFORM).unwrap()["status"]["cdns"][0].clone()
-}
-
-fn finalizers(world: &World) -> Value {
-    world.api.get(PLATFORM).unwrap()["metadata"]["finalizers"].clone()
+    item(world, "cdns")
 }
 
 /// The patterns of a distribution's behaviours, in their order.
@@ -241,20 +182,20 @@ fn origins(config: &Element) -> BTreeSet<String> {
 }
 
 /// A platform of the examples is applied, deployed, and left alone from then on, also by another process.
-async fn is_applied_and_left_alone(file: &str) -> Cloud {
+async fn is_applied_and_left_alone(file: &str) -> Edge {
     let spec = example(file);
     let wished = spec["cdns"][0]["cloudFront"].clone();
-    let mut cloud = Cloud::new(spec).await;
-    cloud.until_synced().await;
+    let mut edge = Edge::new(spec).await;
+    edge.until_synced().await;
     let texts = |list: &Value, key: &str| -> Vec<String> {
         list.as_array().unwrap().iter().map(|one| one[key].as_str().unwrap().to_owned()).collect()
     };
-    let made = cloud.only().await;
+    let made = edge.only().await;
     let mut expected = texts(&wished["behaviors"], "path");
     expected.retain(|path| path != "*");
     assert_eq!(patterns(&made.config), expected, "{file}");
     assert_eq!(origins(&made.config), texts(&wished["origins"], "name").into_iter().collect(), "{file}");
-    let status = cdn(&cloud.world);
+    let status = cdn(&edge.cloud.world);
     assert_eq!(status["aws"]["identifier"], made.id, "{status:#}");
     assert_eq!((&status["domainName"], &status["enabled"]), (&json!(made.domain_name), &json!(true)), "{status:#}");
     assert_eq!(status["hostedZoneId"], "Z2FDTNDATAQYW2");
@@ -269,22 +210,22 @@ async fn is_applied_and_left_alone(file: &str) -> Cloud {
     let told = status["bucketPolicies"].as_array().cloned().unwrap_or_default();
     let told: BTreeSet<&str> = told.iter().filter_map(|policy| policy["origin"].as_str()).collect();
     assert_eq!(told, buckets, "{status:#}");
-    assert_eq!(finalizers(&cloud.world), json!([HELD]));
+    assert_eq!(edge.cloud.finalizers(), json!([HELD]));
 
-    cloud.world.settle(&cloud.operator).await;
-    let before = cloud.all().await;
-    cloud.operator = cloud.restarted().await;
+    edge.cloud.world.settle(&edge.cloud.operator).await;
+    let before = edge.all().await;
+    edge.cloud.operator = edge.cloud.restarted().await;
     // A new process knows nothing before it has asked.
     let key = StoreKey {
         platform: PlatformKey { namespace: "learning".into(), name: "story".into() },
-        object_name: format!("story-{}-cloudfront", cdn(&cloud.world)["name"].as_str().unwrap()),
+        object_name: format!("story-{}-cloudfront", cdn(&edge.cloud.world)["name"].as_str().unwrap()),
     };
-    let operator = cloud.operator.clone();
-    cloud.until("asked again", move |_| operator.cloudfront.view(&key).is_some()).await;
-    cloud.until_synced().await;
-    cloud.world.settle(&cloud.operator).await;
-    assert_eq!(cloud.all().await, before, "{file}");
-    cloud
+    let operator = edge.cloud.operator.clone();
+    edge.cloud.until("asked again", move |_| operator.cloudfront.view(&key).is_some()).await;
+    edge.until_synced().await;
+    edge.cloud.world.settle(&edge.cloud.operator).await;
+    assert_eq!(edge.all().await, before, "{file}");
+    edge
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -294,12 +235,12 @@ async fn the_story_platforms_distribution_is_made_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_seven_p_platforms_distribution_is_its_guides_table_at_aws() {
-    let cloud = is_applied_and_left_alone("seven-p.yaml").await;
-    let config = cloud.only().await.config;
+    let edge = is_applied_and_left_alone("seven-p.yaml").await;
+    let config = edge.only().await.config;
     seven_p::is_the_table(&config);
     // What all answers bear is in a policy beside it.
     let id = seven_p::at(&config, &["CacheBehaviors", "PathPattern=/static/*", "ResponseHeadersPolicyId"]);
-    let policy = cloud.clients.cloudfront.get_response_headers_policy().id(id).send().await.unwrap();
+    let policy = edge.clients.cloudfront.get_response_headers_policy().id(id).send().await.unwrap();
     let policy = policy.response_headers_policy.unwrap().response_headers_policy_config.unwrap();
     let transport = policy.security_headers_config.unwrap().strict_transport_security.unwrap();
     assert_eq!((transport.access_control_max_age_sec, transport.preload), (63_072_000, Some(true)));
@@ -316,8 +257,8 @@ async fn the_solidity_platforms_distribution_is_made_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ten_k_platforms_distribution_is_made_and_left_alone() {
-    let cloud = is_applied_and_left_alone("ten-k.yaml").await;
-    let warnings = cdn(&cloud.world)["warnings"].clone();
+    let edge = is_applied_and_left_alone("ten-k.yaml").await;
+    let warnings = cdn(&edge.cloud.world)["warnings"].clone();
     let [warning] = &warnings.as_array().unwrap()[..] else { panic!("{warnings}") };
     assert!(warning.as_str().unwrap().starts_with("origins[streaming]: "), "{warning}");
 }
@@ -329,16 +270,16 @@ async fn the_ai_skills_platforms_distribution_is_made_and_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_platform_leaves_its_distribution_serving_and_is_let_go() {
-    let cloud = Cloud::new(small()).await;
-    cloud.until_synced().await;
-    let deletion = cdn(&cloud.world)["deletion"].clone();
+    let edge = Edge::new(small()).await;
+    edge.until_synced().await;
+    let deletion = cdn(&edge.cloud.world)["deletion"].clone();
     assert!(deletion.as_str().unwrap().starts_with("Retain:"), "{deletion}");
-    let before = cloud.all().await;
-    cloud.delete();
-    cloud.until_let_go().await;
-    assert_eq!(cloud.all().await, before);
+    let before = edge.all().await;
+    edge.cloud.delete();
+    edge.cloud.until_let_go().await;
+    assert_eq!(edge.all().await, before);
     assert!(before.0[0].is_enabled());
-    let kept = cloud.world.api.get(&record("edge")).expect("what is left is known");
+    let kept = edge.cloud.world.api.get(&record("edge")).expect("what is left is known");
     assert!(kept["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty), "{kept}");
 }
 
@@ -346,17 +287,17 @@ async fn a_deleted_platform_leaves_its_distribution_serving_and_is_let_go() {
 async fn a_platform_whose_policy_is_delete_waits_until_its_distribution_is_gone() {
     let mut spec = small();
     spec["cdns"][0]["cloudFront"]["deletionPolicy"] = json!("Delete");
-    let cloud = Cloud::new(spec).await;
-    cloud.until_synced().await;
-    cloud.delete();
+    let edge = Edge::new(spec).await;
+    edge.until_synced().await;
+    edge.cloud.delete();
     let waits = |world: &World| {
         let ready = world.condition("Ready");
         ready["reason"] == "Deleting" && ready["message"].as_str().is_some_and(|words| words.contains("at AWS: edge"))
     };
-    cloud.until("it says what it waits for", waits).await;
-    cloud.until_let_go().await;
-    assert_eq!(cloud.all().await, (Vec::new(), Vec::new()));
-    assert!(cloud.world.api.get(&record("edge")).is_none(), "nothing is left to know");
+    edge.cloud.until("it says what it waits for", waits).await;
+    edge.cloud.until_let_go().await;
+    assert_eq!(edge.all().await, (Vec::new(), Vec::new()));
+    assert!(edge.cloud.world.api.get(&record("edge")).is_none(), "nothing is left to know");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -367,60 +308,60 @@ async fn an_item_that_is_removed_is_seen_to_and_holds_nothing_back() {
     second["cloudFront"]["comment"] = json!("beside");
     second["cloudFront"]["deletionPolicy"] = json!("Delete");
     spec["cdns"].as_array_mut().unwrap().push(second);
-    let cloud = Cloud::new(spec).await;
+    let edge = Edge::new(spec).await;
     let both = |world: &World| {
         let cdns = world.api.get(PLATFORM).unwrap()["status"]["cdns"].as_array().cloned().unwrap_or_default();
         cdns.len() == 2 && cdns.iter().all(|cdn| find(&cdn["conditions"], "Synced")["status"] == "True")
     };
-    cloud.until("both", both).await;
-    assert_eq!(cloud.distributions().await.len(), 2);
-    cloud.edit(|spec| spec["cdns"] = json!([]));
+    edge.cloud.until("both", both).await;
+    assert_eq!(edge.distributions().await.len(), 2);
+    edge.edit(|spec| spec["cdns"] = json!([]));
     let told = |world: &World| {
         let ready = world.condition("CdnReady");
         ready["status"] == "False" && ready["message"].as_str().is_some_and(|words| words.contains("beside is no item"))
     };
-    cloud.until("it says what it waits for", told).await;
+    edge.cloud.until("it says what it waits for", told).await;
     let gone = |world: &World| ["edge", "beside"].iter().all(|cdn| world.api.get(&record(cdn)).is_none());
-    cloud.until("their records are gone", gone).await;
-    cloud.until_let_go().await;
-    let left = cloud.only().await;
+    edge.cloud.until("their records are gone", gone).await;
+    edge.cloud.until_let_go().await;
+    let left = edge.only().await;
     assert_eq!((left.config.value("Comment"), left.is_enabled()), (Some("school"), true));
-    assert_eq!(cloud.world.condition("CdnReady"), Value::Null);
+    assert_eq!(edge.cloud.world.condition("CdnReady"), Value::Null);
     // Put back, it is found again by its tags, and goes on.
-    cloud.edit(|spec| spec["cdns"] = small()["cdns"].clone());
-    cloud.until_synced().await;
-    assert_eq!(cloud.only().await.id, left.id);
+    edge.edit(|spec| spec["cdns"] = small()["cdns"].clone());
+    edge.until_synced().await;
+    assert_eq!(edge.only().await.id, left.id);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_the_settings_allow_is_asked_and_a_plan_is_not_carried_out() {
     let mut spec = small();
     spec["cdns"][0]["cloudFront"]["mode"] = json!("Plan");
-    let mut cloud = Cloud::new(spec).await;
+    let mut edge = Edge::new(spec).await;
     let planned = |world: &World| {
         let plan = cdn(world)["aws"]["plan"].as_array().cloned().unwrap_or_default();
         plan.iter().any(|call| call["operation"] == "CreateDistributionWithTags")
     };
-    cloud.until("a plan", planned).await;
+    edge.cloud.until("a plan", planned).await;
     for _ in 0..5 {
-        cloud.world.pass(&cloud.operator).await;
+        edge.cloud.world.pass(&edge.cloud.operator).await;
     }
-    assert_eq!(cloud.all().await, (Vec::new(), Vec::new()));
+    assert_eq!(edge.all().await, (Vec::new(), Vec::new()));
 
     let settings = Settings { cluster_name: "blue".into(), ..Settings::default() };
-    let stricter = Context::clone(&*cloud.restarted().await);
-    cloud.operator = Arc::new(Context { settings: Arc::new(settings), ..stricter });
-    cloud.edit(|spec| spec["cdns"][0]["cloudFront"]["mode"] = json!("Apply"));
+    let stricter = Context::clone(&*edge.cloud.restarted().await);
+    edge.cloud.operator = Arc::new(Context { settings: Arc::new(settings), ..stricter });
+    edge.edit(|spec| spec["cdns"][0]["cloudFront"]["mode"] = json!("Apply"));
     let refused = |world: &World| {
         let ready = world.condition("Ready");
         let words = ready["message"].as_str().unwrap_or_default();
         ready["reason"] == "InvalidSpec" && words.contains("aws.endpoints.cloudfront")
     };
-    cloud.until("a refusal", refused).await;
+    edge.cloud.until("a refusal", refused).await;
     for _ in 0..5 {
-        cloud.world.pass(&cloud.operator).await;
+        edge.cloud.world.pass(&edge.cloud.operator).await;
     }
-    assert_eq!(cloud.all().await, (Vec::new(), Vec::new()));
+    assert_eq!(edge.all().await, (Vec::new(), Vec::new()));
 }
 
 /// What is written, for many writers.
@@ -447,33 +388,33 @@ async fn what_the_edges_send_along_is_told_nowhere_and_without_it_nothing_is_mad
     // While there is but one, the thread that comes by a line first decides whether it is wanted.
     let _second = tracing::Dispatch::new(tracing_subscriber::registry());
     let _log = tracing::subscriber::set_default(log.with_writer(move || writer.clone()).finish());
-    let cloud = Cloud::new(small()).await;
-    cloud.world.api.remove("/api/v1/namespaces/learning/secrets/edge");
+    let edge = Edge::new(small()).await;
+    edge.cloud.world.api.remove("/api/v1/namespaces/learning/secrets/edge");
     let lacks = |world: &World| {
         let ready = find(&cdn(world)["conditions"], "CdnReady");
         ready["reason"] == "NotFound" && ready["message"].as_str().is_some_and(|words| words.contains("Secret edge"))
     };
-    cloud.until("the Secret is missing", lacks).await;
-    cloud.until("no app waits for it", World::is_ready).await;
-    assert!(cloud.distributions().await.is_empty());
-    put_secret(&cloud.world, "edge", "verify", &format!("{SECRET}\n"));
-    cloud.until_synced().await;
+    edge.cloud.until("the Secret is missing", lacks).await;
+    edge.cloud.until("no app waits for it", World::is_ready).await;
+    assert!(edge.distributions().await.is_empty());
+    put_secret(&edge.cloud.world, "edge", "verify", &format!("{SECRET}\n"));
+    edge.until_synced().await;
     let sent = seven_p::at(
-        &cloud.only().await.config,
+        &edge.only().await.config,
         &["Origins", "Id=web", "CustomHeaders", "HeaderName=X-Origin-Verify", "HeaderValue"],
     );
     assert_eq!(sent, SECRET);
     // Another one is another configuration, of which the plan tells.
-    put_secret(&cloud.world, "edge", "verify", "the-next-secret");
-    let before = cloud.only().await.etag;
+    put_secret(&edge.cloud.world, "edge", "verify", "the-next-secret");
+    let before = edge.only().await.etag;
     let planned = |world: &World| cdn(world)["aws"]["plan"].as_array().is_some_and(|plan| !plan.is_empty());
-    cloud.until("a change", planned).await;
-    let plan = cdn(&cloud.world).to_string();
-    cloud.until_synced().await;
-    assert_ne!(cloud.only().await.etag, before);
+    edge.cloud.until("a change", planned).await;
+    let plan = cdn(&edge.cloud.world).to_string();
+    edge.until_synced().await;
+    assert_ne!(edge.only().await.etag, before);
     let log = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("to AWS"), "the log is seen");
-    let told = format!("{plan} {:?} {log} {}", cloud.world.api.dump(), cloud.world.api.events().join(" "));
+    let told = format!("{plan} {:?} {log} {}", edge.cloud.world.api.dump(), edge.cloud.world.api.events().join(" "));
     // What the Secret itself has is in base64.
     for secret in [SECRET, "the-next-secret"] {
         assert!(!told.contains(secret), "{:?}", told.find(secret).map(|at| &told[at.saturating_sub(200)..at]));
@@ -487,7 +428,7 @@ async fn what_is_put_into_somebody_elses_distribution_comes_and_goes_and_the_res
     item["behaviors"][0]["path"] = json!("/learn/*");
     item["invalidateAfter"] = json!([{ "app": "web", "paths": ["/learn/*"] }]);
     item.as_object_mut().unwrap().remove("comment");
-    let cloud = Cloud::new(spec).await;
+    let edge = Edge::new(spec).await;
     let behavior = "<TargetOriginId>shop</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
                     <CachePolicyId>658327ea-f89d-4fab-a63d-7e88639e58f6</CachePolicyId>";
     let theirs = format!(
@@ -500,40 +441,40 @@ async fn what_is_put_into_somebody_elses_distribution_comes_and_goes_and_the_res
     );
     let theirs = Element::parse(&theirs).unwrap();
     let call = Call::Create { reference: "theirs".into(), config: theirs, tags: Tags::new() };
-    cloud.truth.send(&call).await.unwrap();
-    let before = cloud.only().await;
-    cloud.edit(|spec| spec["cdns"][0]["cloudFront"]["distributionId"] = json!(before.id));
-    cloud.until_synced().await;
-    let with = cloud.only().await;
+    edge.truth.send(&call).await.unwrap();
+    let before = edge.only().await;
+    edge.edit(|spec| spec["cdns"][0]["cloudFront"]["distributionId"] = json!(before.id));
+    edge.until_synced().await;
+    let with = edge.only().await;
     assert_eq!(patterns(&with.config), ["/shop/*", "/learn/*"], "ours come after theirs");
     assert_eq!(origins(&with.config).len(), 2);
     assert_eq!(
-        (with.config.value("Comment"), cdn(&cloud.world)["aws"]["identifier"].as_str()),
+        (with.config.value("Comment"), cdn(&edge.cloud.world)["aws"]["identifier"].as_str()),
         (Some("theirs"), Some(&*before.id))
     );
-    cloud.delete();
-    cloud.until_let_go().await;
-    let after = cloud.only().await;
+    edge.cloud.delete();
+    edge.cloud.until_let_go().await;
+    let after = edge.only().await;
     assert_eq!(after.config.to_xml(), before.config.to_xml(), "nothing else was touched");
-    assert_eq!(cloud.truth.companions().await.unwrap(), []);
+    assert_eq!(edge.truth.companions().await.unwrap(), []);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_edges_forget_pages_once_after_each_rollout() {
-    let cloud = Cloud::new(small()).await;
-    cloud.until_synced().await;
-    cloud.world.settle(&cloud.operator).await;
+    let edge = Edge::new(small()).await;
+    edge.until_synced().await;
+    edge.cloud.world.settle(&edge.cloud.operator).await;
     // Where the app was rolled out after the distribution was made, that is the first.
-    let first = cloud.invalidations().await.len();
-    cloud.edit(|spec| spec["apps"][0]["image"] = json!("registry.example/web:2"));
+    let first = edge.invalidations().await.len();
+    edge.edit(|spec| spec["apps"][0]["image"] = json!("registry.example/web:2"));
     let is_written_down = |world: &World| {
         let record = world.api.get(&record("edge")).unwrap();
         let memory: Value = serde_json::from_str(record["data"]["AWS_MEMORY"].as_str().unwrap()).unwrap();
         memory["invalidated"]["web"].as_str().is_some_and(|revision| revision.ends_with("/2"))
     };
-    cloud.until("an invalidation", is_written_down).await;
-    cloud.world.settle(&cloud.operator).await;
-    let all = cloud.invalidations().await;
+    edge.cloud.until("an invalidation", is_written_down).await;
+    edge.cloud.world.settle(&edge.cloud.operator).await;
+    let all = edge.invalidations().await;
     assert_eq!(all.len(), first + 1, "{all:?}");
     assert!(
         all.contains(&vec!["/".to_owned(), "/courses/*".to_owned()]),

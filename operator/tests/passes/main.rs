@@ -6,18 +6,29 @@
 
 mod api;
 mod cdn;
+mod cloud;
 mod cloud_native_pg;
 mod discovery;
 mod drift;
+mod elasticache;
 mod faults;
 mod freezes;
+#[path = "../../aws/edge/tests/aws_wire/habits.rs"]
+mod habits;
 mod jobs;
 mod orphaning;
 mod pooler;
 mod postgres_server;
+#[allow(dead_code, reason = "faults are for the tests of the SDK")]
+#[path = "../../aws/edge/tests/aws_wire/proxy.rs"]
+mod proxy;
 mod rds;
 mod refusals;
+#[path = "../../aws/edge/tests/aws_wire/rest.rs"]
+mod rest;
 mod rotation;
+#[path = "../../aws/edge/tests/aws_wire/server.rs"]
+mod server;
 mod settling;
 mod snapshots;
 mod stores;

@@ -1,32 +1,30 @@
 //! A database at RDS, from the resource to an app's login and to its end: passes, the real SDK, a server that speaks AWS's protocol,
 //! and a real PostgreSQL behind the endpoint that it names.
 
-#[path = "../../aws/edge/tests/aws_wire/server.rs"]
-mod server;
-
 use crate::{
+    cloud::{Cloud, is_synced, is_true, item},
     postgres_server::PostgresServer,
     world::{PLATFORM, World},
 };
-use ::aws::{Rate, rds::Rds as _};
-use aws_credential_types::{Credentials, provider::SharedCredentialsProvider};
-use aws_edge::{Accounts, Limits, Settings as Account, Windows, rds::SdkRds};
-use learningplatform_operator::context::{Context, Settings};
+use ::aws::rds::Rds as _;
+use aws_edge::rds::SdkRds;
+use learningplatform_operator::{
+    context::{Context, Settings},
+    keeper::StoreKey,
+    naming::PlatformKey,
+};
 use serde_json::{Value, json};
-use server::Server;
 use std::{
+    ops::{Deref, DerefMut},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
-const PATIENCE: Duration = Duration::from_secs(240);
 const AUTH: &str = "/api/v1/namespaces/learning/secrets/story-main-rds-auth";
 const RECORD: &str = "/api/v1/namespaces/learning/configmaps/story-main-rds-record";
 const CONNECTIONS: &str = "/api/v1/namespaces/learning/secrets/story-web-connections";
 
 /// A platform with a database at RDS, whose server listens on `port`.
-fn spec(server: &Server, port: u16) -> Value {
-    let url = format!("http://{}", server.address());
+fn spec(url: &str, port: u16) -> Value {
     json!({
         "aws": { "region": "eu-central-1", "endpoints": { "rds": url } },
         "databases": [{ "name": "main", "rds": {
@@ -41,21 +39,36 @@ fn spec(server: &Server, port: u16) -> Value {
     })
 }
 
-struct Cloud {
-    server: Arc<Server>,
-    account: String,
-    world: World,
-    operator: Arc<Context>,
+/// A platform with a database, and the server behind its endpoint.
+struct Bench {
+    cloud: Cloud,
     postgres: PostgresServer,
 }
 
-impl Cloud {
+impl Deref for Bench {
+    type Target = Cloud;
+
+    fn deref(&self) -> &Cloud {
+        &self.cloud
+    }
+}
+
+impl DerefMut for Bench {
+    fn deref_mut(&mut self) -> &mut Cloud {
+        &mut self.cloud
+    }
+}
+
+impl Bench {
     async fn new(change: impl FnOnce(&mut Value)) -> Self {
-        let (server, account, postgres) = (Server::shared(), server::account(), PostgresServer::new("localhost"));
-        let mut spec = spec(&server, postgres.port());
-        change(&mut spec);
-        let world = World::new(spec);
-        world.api.put(
+        let postgres = PostgresServer::new("localhost");
+        let platform = |url: &str| {
+            let mut spec = spec(url, postgres.port());
+            change(&mut spec);
+            spec
+        };
+        let cloud = Cloud::new(platform).await;
+        cloud.world.api.put(
             "/api/v1/namespaces/learning/secrets/rds-authorities",
             json!({
                 "apiVersion": "v1", "kind": "Secret",
@@ -63,57 +76,12 @@ impl Cloud {
                 "data": { "global-bundle.pem": k8s_openapi::ByteString(postgres.authority()) },
             }),
         );
-        let cloud = Self { operator: world.operator().await, server, account, world, postgres };
-        let operator = cloud.restarted().await;
-        Self { operator, ..cloud }
-    }
-
-    /// The operator as a new process.
-    async fn restarted(&self) -> Arc<Context> {
-        let fast = Rate { per_second: 1000.0, burst: 1000.0 };
-        let settings = Settings {
-            cluster_name: "blue".into(),
-            allowed_aws_endpoints: vec![format!("http://{}", self.server.address())],
-            ..Settings::default()
-        };
-        let accounts = Accounts::new(Arc::new(Limits::new(fast)), Windows::default(), Some(self.credentials()));
-        let context = Context::clone(&*self.world.operator().await);
-        Arc::new(Context { settings: Arc::new(settings), aws: Arc::new(accounts), ..context })
-    }
-
-    fn credentials(&self) -> SharedCredentialsProvider {
-        SharedCredentialsProvider::new(Credentials::new(&self.account, "secret-of-nobody", None, None, "tests"))
+        Self { cloud, postgres }
     }
 
     /// What there is at AWS.
     async fn truth(&self) -> SdkRds {
-        let url = Some(format!("http://{}", self.server.address()));
-        let endpoints = aws_edge::Endpoints { rds: url, ..aws_edge::Endpoints::default() };
-        let account = Account { endpoints, ..Account::new("eu-central-1") };
-        let fast = Arc::new(Limits::new(Rate { per_second: 1000.0, burst: 1000.0 }));
-        let clients = aws_edge::Clients::new(&account, &fast, Some(self.credentials())).await.unwrap();
-        SdkRds::new(clients.rds)
-    }
-
-    /// Passes until it is so.
-    async fn until(&self, what: &str, mut done: impl FnMut(&World) -> bool) {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            self.world.pass(&self.operator).await;
-            self.world.api.run_deployments();
-            if done(&self.world) {
-                return;
-            }
-            let platform = self.world.api.get(PLATFORM).map(|it| it["status"].clone());
-            assert!(Instant::now() < end, "{what}: {platform:#?} {:#?}", self.world.api.get(RECORD));
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-    }
-
-    fn secret(&self, path: &str, key: &str) -> Option<String> {
-        let value = self.world.api.get(path)?["data"][key].clone();
-        let bytes: k8s_openapi::ByteString = serde_json::from_value(value).ok()?;
-        String::from_utf8(bytes.0).ok()
+        SdkRds::new(self.clients().await.rds)
     }
 
     /// Until the database serves. Its server starts as soon as the administrator's password is known, as AWS would have it.
@@ -125,17 +93,13 @@ impl Cloud {
     }
 }
 
-fn is_true(world: &World, type_: &str) -> bool {
-    world.condition(type_)["status"] == "True"
-}
-
 fn database(world: &World) -> Value {
-    world.api.get(PLATFORM).unwrap()["status"]["databases"][0].clone()
+    item(world, "databases")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_logs_in_to_a_database_at_rds_and_a_settled_platform_is_left_alone() {
-    let mut cloud = Cloud::new(|_| {}).await;
+    let mut cloud = Bench::new(|_| {}).await;
     cloud.until_ready().await;
     cloud.until("connections", |world| world.api.get(CONNECTIONS).is_some()).await;
     let url = cloud.secret(CONNECTIONS, "DATABASE_URL").expect("the app is given it");
@@ -148,18 +112,12 @@ async fn an_app_logs_in_to_a_database_at_rds_and_a_settled_platform_is_left_alon
     assert!(replica.contains("@story-main-rds-ro-2.learning.svc:") && replica.contains("sslmode=verify-ca"));
     let (user, password) = (cloud.secret(AUTH, "username").unwrap(), cloud.secret(AUTH, "password").unwrap());
     cloud.postgres.can_log_in(&user, &password, "app");
-    let held = cloud.world.api.get(PLATFORM).unwrap()["metadata"]["finalizers"].clone();
-    assert_eq!(held, json!(["learningplatform.dev/aws"]));
+    assert_eq!(cloud.finalizers(), json!(["learningplatform.dev/aws"]));
     let status = database(&cloud.world);
     assert!(status["aws"]["identifier"].as_str().unwrap().starts_with("lp-story-main-"), "{status:#}");
     assert!(status["deletion"].as_str().unwrap().starts_with("Snapshot:"), "{status:#}");
 
-    cloud
-        .until("synced", |world| {
-            let conditions = database(world)["conditions"].as_array().cloned().unwrap_or_default();
-            conditions.iter().any(|condition| condition["type"] == "Synced" && condition["status"] == "True")
-        })
-        .await;
+    cloud.until("synced", |world| is_synced(world, "databases")).await;
     cloud.world.settle(&cloud.operator).await;
     let before = cloud.truth().await.instances().await.unwrap();
     assert_eq!(before.len(), 2, "a primary and its replica");
@@ -177,19 +135,10 @@ async fn an_app_logs_in_to_a_database_at_rds_and_a_settled_platform_is_left_alon
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_platform_waits_for_the_final_snapshot_and_the_end_of_its_instances() {
     // The server goes on to list a replica that is gone: without one.
-    let mut cloud = Cloud::new(|spec| spec["databases"][0]["rds"]["readReplicas"] = json!(0)).await;
+    let mut cloud = Bench::new(|spec| spec["databases"][0]["rds"]["readReplicas"] = json!(0)).await;
     cloud.until_ready().await;
-    let mut platform = cloud.world.api.get(PLATFORM).unwrap();
-    platform["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    cloud.world.api.put(PLATFORM, platform);
-    cloud
-        .until("let go", |world| {
-            world
-                .api
-                .get(PLATFORM)
-                .is_none_or(|platform| platform["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty))
-        })
-        .await;
+    cloud.delete();
+    cloud.until_let_go().await;
     let truth = cloud.truth().await;
     assert!(truth.instances().await.unwrap().is_empty());
     let snapshots = truth.snapshots().await.unwrap();
@@ -199,31 +148,26 @@ async fn a_deleted_platform_waits_for_the_final_snapshot_and_the_end_of_its_inst
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_asks_nobody_whom_the_settings_do_not_allow() {
-    let mut cloud = Cloud::new(|spec| spec["databases"][0]["rds"]["readReplicas"] = json!(0)).await;
+    let mut cloud = Bench::new(|spec| spec["databases"][0]["rds"]["readReplicas"] = json!(0)).await;
     cloud.until("an instance", |world| database(world)["aws"]["identifier"].is_string()).await;
     let settings = Settings { cluster_name: "blue".into(), ..Settings::default() };
     let stricter = Context::clone(&*cloud.restarted().await);
     cloud.operator = Arc::new(Context { settings: Arc::new(settings), ..stricter });
-    let mut platform = cloud.world.api.get(PLATFORM).unwrap();
-    platform["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
-    cloud.world.api.put(PLATFORM, platform);
+    cloud.delete();
     let told = |world: &World| {
         world.condition("Ready")["message"].as_str().is_some_and(|words| words.contains("--allowed-aws-endpoint"))
     };
     cloud.until("a refusal", told).await;
-    let name = "story-main-rds".to_owned();
-    let platform =
-        learningplatform_operator::naming::PlatformKey { namespace: "learning".into(), name: "story".into() };
-    let store = learningplatform_operator::keeper::StoreKey { platform, object_name: name };
+    let platform = PlatformKey { namespace: "learning".into(), name: "story".into() };
+    let store = StoreKey { platform, object_name: "story-main-rds".to_owned() };
     assert!(cloud.operator.rds.view(&store).is_none(), "it has no keeper");
     assert_eq!(cloud.truth().await.instances().await.unwrap().len(), 1);
-    let held = cloud.world.api.get(PLATFORM).unwrap()["metadata"]["finalizers"].clone();
-    assert_eq!(held, json!(["learningplatform.dev/aws"]));
+    assert_eq!(cloud.finalizers(), json!(["learningplatform.dev/aws"]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_the_settings_allow_is_asked_and_a_plan_is_not_carried_out() {
-    let cloud = Cloud::new(|spec| spec["databases"][0]["rds"]["mode"] = json!("Plan")).await;
+    let cloud = Bench::new(|spec| spec["databases"][0]["rds"]["mode"] = json!("Plan")).await;
     let planned = |world: &World| {
         let plan = database(world)["aws"]["plan"].as_array().cloned().unwrap_or_default();
         plan.iter().any(|call| call["operation"] == "CreateDBInstance")
@@ -236,7 +180,7 @@ async fn only_what_the_settings_allow_is_asked_and_a_plan_is_not_carried_out() {
     let password = cloud.secret(AUTH, "operatorPassword").unwrap();
     assert!(!database(&cloud.world).to_string().contains(&password), "no password is in the plan");
 
-    let strange = World::new(spec(&cloud.server, 5432));
+    let strange = World::new(spec(&cloud.url, 5432));
     let operator = strange.operator().await;
     strange.pass(&operator).await;
     let ready = strange.condition("Ready");

@@ -115,6 +115,7 @@ impl World {
             caches: Arc::default(),
             databases: Arc::default(),
             rds: Arc::default(),
+            elasticache: Arc::default(),
             cloudfront: Arc::default(),
             aws: Arc::new(aws_edge::Accounts::new(
                 Arc::new(aws_edge::Limits::new(AWS_RATE)),

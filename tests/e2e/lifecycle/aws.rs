@@ -1,4 +1,4 @@
-//! A platform with a database at AWS, on a real API server and a server that speaks AWS's protocol.
+//! A platform with a database and a cache at AWS, on a real API server and a server that speaks AWS's protocol.
 
 #[expect(dead_code, reason = "accounts are for tests that share a server")]
 #[path = "../../../operator/aws/edge/tests/aws_wire/server.rs"]
@@ -12,7 +12,7 @@ use kube::{ResourceExt, api::DeleteParams};
 const GONE: Duration = Duration::from_secs(240);
 
 #[tokio::test]
-async fn a_platform_is_held_back_until_its_database_at_aws_is_gone() {
+async fn a_platform_is_held_back_until_its_stores_at_aws_are_gone() {
     let ns = TestNamespace::create("rds").await;
     let server = server::Server::shared();
     let url = format!("http://{}", server.address());
@@ -22,18 +22,23 @@ async fn a_platform_is_held_back_until_its_database_at_aws_is_gone() {
     let authority = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
     put_secret(&ns, "rds", "ca.crt", &authority.pem()).await;
     let spec = json!({
-        "aws": {"region": "eu-central-1", "endpoints": {"rds": url}},
+        "aws": {"region": "eu-central-1", "endpoints": {"rds": url, "elasticache": url}},
+        // The server takes no final snapshot of a cache.
+        "caches": [{"name": "cache", "elastiCache": {
+            "engineVersion": "7.2", "nodeType": "cache.t4g.small", "clusterMode": false, "deletionPolicy": "Delete",
+        }}],
         "databases": [{"name": "main", "rds": {
             "instanceClass": "db.t4g.medium", "allocatedStorage": 20, "engineVersion": "16", "backupRetentionDays": 1,
             "authorities": {"name": "rds", "key": "ca.crt"}, "deletionPolicy": "Delete",
         }}],
     });
     ns.apply("records", spec).await;
-    let identifier = || async {
-        let databases = ns.platform("records").await.status.unwrap_or_default().databases;
-        databases.first().and_then(|database| database.aws.as_ref()?.identifier.clone())
+    let made = || async {
+        let status = ns.platform("records").await.status.unwrap_or_default();
+        let stores = status.caches.iter().chain(&status.databases);
+        stores.filter(|store| store.aws.as_ref().is_some_and(|aws| aws.identifier.is_some())).count()
     };
-    eventually("the instance is there", SOON, identifier, Option::is_some).await;
+    eventually("group and instance are there", SOON, made, |made| *made == 2).await;
     assert_eq!(ns.platform("records").await.finalizers(), ["learningplatform.dev/aws"]);
     // Somebody else's finalizer stays when ours goes.
     let platforms = ns.api::<LearningPlatform>();
@@ -43,7 +48,9 @@ async fn a_platform_is_held_back_until_its_database_at_aws_is_gone() {
     platforms.delete("records", &DeleteParams::default()).await.expect("the deletion begins");
     let waits = || ns.condition("records", "Ready");
     let told = |ready: &Option<(String, String, String)>| {
-        ready.as_ref().is_some_and(|(_, reason, message)| reason == "Deleting" && message.contains("at AWS: main"))
+        ready.as_ref().is_some_and(|(_, reason, message)| {
+            reason == "Deleting" && message.contains("at AWS: main") && message.contains("cache: ")
+        })
     };
     eventually("it says what it waits for", SOON, waits, told).await;
     let finalizers = || async { ns.platform("records").await.finalizers().to_vec() };

@@ -1,6 +1,6 @@
 //! What becomes of data: those that no item names, and those of stores whose platform or namespace is deleted.
 
-use super::{Place, Store, World, at_rds, by_cloud_native_pg, in_cluster, known, volumes::claims};
+use super::{Place, Store, World, at_elasticache, at_rds, by_cloud_native_pg, in_cluster, known, volumes::claims};
 use crate::check::{Check, Topic, Verdict};
 use crds::{LearningPlatform, tiers::in_cluster::DeletionPolicy};
 use kube::{ResourceExt, core::DynamicObject};
@@ -38,6 +38,14 @@ pub(super) fn left_behind(platform: &LearningPlatform, world: &World, place: &Pl
         let stores = in_cluster(platform).into_iter().filter(|store| store.tier == tier);
         let named: BTreeSet<String> = stores.map(|store| store.id.to_owned()).collect();
         let mut left = held_against(&children, tier, &named, &abandon);
+        if tier == StoreTier::Cache {
+            left.add(
+                &children,
+                (operator::tiers::cache::elasticache::RUNNER, None),
+                &at_elasticache(platform),
+                &abandon,
+            );
+        }
         if tier == StoreTier::Database {
             let clusters = by_cloud_native_pg(platform).into_iter().map(|store| store.id.to_owned()).collect();
             let by = (operator::tiers::database::cloud_native_pg::objects::RUNNER, Some(Kind::CloudNativePgCluster));

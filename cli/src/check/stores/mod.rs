@@ -26,7 +26,7 @@ use k8s_openapi::{
 };
 use kube::{Api, ResourceExt, api::ListParams};
 use operator::{naming::children_of, tiers::store::StoreTier};
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 /// Longest time of a list.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -175,6 +175,12 @@ fn by_cloud_native_pg(platform: &LearningPlatform) -> Vec<Store<'_>> {
     databases.collect()
 }
 
+/// The identities of the caches at ElastiCache.
+fn at_elasticache(platform: &LearningPlatform) -> BTreeSet<String> {
+    let caches = platform.spec.caches.iter().filter(|cache| cache.elasti_cache.is_some());
+    caches.map(|cache| cache.renamed_from.as_ref().unwrap_or(&cache.name).clone()).collect()
+}
+
 /// The identities of the databases at RDS.
 fn at_rds(platform: &LearningPlatform) -> Vec<&str> {
     let databases = platform.spec.databases.iter().filter(|database| database.rds.is_some());
@@ -183,8 +189,23 @@ fn at_rds(platform: &LearningPlatform) -> Vec<&str> {
 
 /// Whether a cache goes on when one of its servers is lost.
 fn of_cache(cache: &Cache, place: &Place) -> Option<Check> {
-    let spec: &InClusterCache = cache.in_cluster.as_ref()?;
     let description = format!("cache {} goes on when a server is lost", cache.name);
+    if let Some(spec) = &cache.elasti_cache {
+        let takes_over = spec.automatic_failover.unwrap_or(true);
+        let verdict = match spec.replicas_per_shard.unwrap_or(1) {
+            0 => Verdict::Note(
+                "NotHighlyAvailable: replicasPerShard is 0, so the keys of a shard are lost with its node. replicasPerShard: 1 has \
+                 a replica that takes over"
+                    .to_owned(),
+            ),
+            _ if !takes_over => Verdict::Note(
+                "NotHighlyAvailable: automaticFailover is false, so writes wait until somebody promotes a replica".to_owned(),
+            ),
+            replicas => Verdict::Good(format!("AWS has one of {replicas} replicas of each shard take over by itself")),
+        };
+        return Some(known(description, Topic::NotHighlyAvailable, verdict));
+    }
+    let spec: &InClusterCache = cache.in_cluster.as_ref()?;
     let replicas = spec.replicas_per_shard.unwrap_or(1);
     let verdict = match (replicas, spec.mode.unwrap_or_default()) {
         (0, mode) => {

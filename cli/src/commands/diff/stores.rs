@@ -11,12 +11,7 @@ use operator::{
         cache::{self, Caches},
         cdn::{self, Cdns},
         database::{self, Databases},
-        store::{
-            StoreTier, auth,
-            left_behind::{LeftBehind, left_behind},
-            pods::bytes,
-            record, tls,
-        },
+        store::{StoreTier, auth, left_behind::LeftBehind, pods::bytes, record, tls},
     },
     validate::ValidPlatform,
 };
@@ -39,11 +34,10 @@ impl Stores {
         let mut databases = database::Observed { served, ..database::offline(lp) };
         let in_cluster = lp.caches.iter().filter_map(|cache| match &cache.provider {
             cache::Provider::InCluster(item) => Some(item),
-            cache::Provider::External(..) => None,
+            cache::Provider::External(..) | cache::Provider::ElastiCache(_) => None,
         });
         let items: Vec<_> = in_cluster.collect();
-        let named = items.iter().map(|item| item.identity.id.clone()).collect();
-        caches.left = left_behind(children, StoreTier::Cache, &named, &lp.abandon_data);
+        caches.left = cache::left_behind(lp, children);
         for item in items {
             let Some(seen) = caches.in_cluster.get_mut(&item.name) else { continue };
             seen.held = held(&caches.left, &item.identity.id, StoreTier::Cache);

@@ -224,11 +224,11 @@ impl Spec {
         );
         wrong(
             self.multi_az == Some(true) && (replicas == 0 || !self.failover()),
-            "multiAZ needs replicasPerShard 1 or more, and automaticFailover".to_owned(),
+            "multiAz needs replicasPerShard 1 or more, and automaticFailover".to_owned(),
         );
         wrong(
             self.snapshot_retention.is_some_and(|days| days > 35),
-            "snapshotRetention: AWS keeps automatic snapshots for at most 35 days".to_owned(),
+            "snapshotRetentionDays: AWS keeps automatic snapshots for at most 35 days".to_owned(),
         );
         for field in self.apply.keys().filter(|field| !field.can_wait()) {
             wrong(true, format!("apply.{field:?}: AWS takes no word on when it applies it; leave it out"));
@@ -246,7 +246,7 @@ impl Spec {
             Auth::Token(credential) => {
                 let legal = |c: char| c.is_ascii_alphanumeric() || "!&#$^<>-".contains(c);
                 if credential.wished.as_ref().is_some_and(|token| !is_secret(token, legal)) {
-                    problems.push("auth.token: use 16 to 128 letters, digits and of '! & # $ ^ < > -'".to_owned());
+                    problems.push("authToken: use 16 to 128 letters, digits and of '! & # $ ^ < > -'".to_owned());
                 }
             }
             Auth::Users(users) => {
@@ -257,21 +257,20 @@ impl Spec {
                     let legal = |c: char| c.is_ascii_graphic();
                     if access.credential.wished.as_ref().is_some_and(|password| !is_secret(password, legal)) {
                         problems.push(format!(
-                            "auth.users.{name}.password: use 16 to 128 printable ASCII characters without space"
+                            "authToken, the password of user {name}: use 16 to 128 printable ASCII characters without space"
                         ));
                     }
                     if name == DEFAULT_USER || name.is_empty() || !name.chars().all(|c| c.is_ascii_graphic()) {
                         problems.push(format!(
-                            "auth.users.{name}: use another name, of printable ASCII characters; '{DEFAULT_USER}' is shut"
+                            "user.name {name}: use another, of printable ASCII characters; '{DEFAULT_USER}' is shut"
                         ));
                     }
                     if access.rules.trim().is_empty() {
-                        problems.push(format!("auth.users.{name}.access: say what it may do, as in 'on ~* +@all'"));
+                        problems.push(format!("user.access of {name}: say what it may do, as in 'on ~* +@all'"));
                     }
                     if access.rules.split_whitespace().any(|rule| rule.starts_with(['>', '<', '#', '!'])) {
-                        problems.push(format!(
-                            "auth.users.{name}.access: take the password out, it is read from the Secret"
-                        ));
+                        problems
+                            .push(format!("user.access of {name}: take the password out, it is read from the Secret"));
                     }
                 }
             }

@@ -12,17 +12,17 @@ type Edit = fn(&mut Wish);
 #[tokio::test]
 async fn what_cannot_be_is_refused_by_the_name_of_its_field_before_anything_is_sent() {
     let edits: [(&str, Edit); 18] = [
-        ("auth.token: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential("too-short"))),
-        ("auth.token: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential(&"x".repeat(129)))),
-        ("auth.token: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential("with-a-slash/in-the-middle"))),
+        ("authToken: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential("too-short"))),
+        ("authToken: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential(&"x".repeat(129)))),
+        ("authToken: use 16 to 128", |wish| wish.spec.auth = Auth::Token(credential("with-a-slash/in-the-middle"))),
         ("auth needs tls", |wish| wish.spec.tls = false),
         ("replicasPerShard 6", |wish| wish.spec.replicas = 6),
         ("shards 0", |wish| wish.spec.shards = 0),
         ("are more than 500 nodes", |wish| (wish.spec.shards, wish.spec.replicas) = (200, 2)),
         ("automaticFailover false", |wish| wish.spec.automatic_failover = Some(false)),
         ("without clusterMode", |wish| wish.spec.cluster_mode = false),
-        ("multiAZ needs", |wish| wish.spec.replicas = 0),
-        ("snapshotRetention", |wish| wish.spec.snapshot_retention = Some(36)),
+        ("multiAz needs", |wish| wish.spec.replicas = 0),
+        ("snapshotRetentionDays", |wish| wish.spec.snapshot_retention = Some(36)),
         ("apply.SecurityGroups", |wish| wish.spec.apply = [(Field::SecurityGroups, When::Window)].into()),
         ("apply.Failover", |wish| wish.spec.apply = [(Field::Failover, When::Window)].into()),
         ("parameters.family valkey7 is not that of engine redis", |wish| wish.spec.engine = Engine::Redis),
@@ -31,11 +31,11 @@ async fn what_cannot_be_is_refused_by_the_name_of_its_field_before_anything_is_s
             wish.spec.parameters = Some(Parameters::Own { family: "valkey7".into(), values });
         }),
         ("auth.users: name at least one", |wish| wish.spec.auth = Auth::Users([].into())),
-        ("auth.users.app.access: take the password out", |wish| {
+        ("user.access of app: take the password out", |wish| {
             let access = Access { rules: "on >a-secret ~* +@all".into(), credential: credential("a-legal-password") };
             wish.spec.auth = Auth::Users([("app".to_owned(), access)].into());
         }),
-        ("auth.users.default: use another name", |wish| {
+        ("user.name default: use another", |wish| {
             let access = Access { rules: " ".into(), credential: credential("short") };
             wish.spec.auth = Auth::Users([("default".to_owned(), access)].into());
         }),

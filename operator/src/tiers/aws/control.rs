@@ -1,7 +1,10 @@
 //! The words of the user for an item at AWS, as the plans take them.
 
 use aws::{Allow, DeletionPolicy, Mode};
-use crds::tiers::aws::{AwsAllow, AwsControl, AwsDeletionPolicy, AwsMode};
+use crds::tiers::{
+    aws::{AwsAllow, AwsControl, AwsDeletionPolicy, AwsMode},
+    in_cluster,
+};
 use std::collections::BTreeSet;
 
 /// How far the operator goes.
@@ -32,5 +35,13 @@ pub fn deletion(policy: AwsDeletionPolicy) -> DeletionPolicy {
         AwsDeletionPolicy::Retain => DeletionPolicy::Retain,
         AwsDeletionPolicy::Snapshot => DeletionPolicy::Snapshot,
         AwsDeletionPolicy::Delete => DeletionPolicy::Delete,
+    }
+}
+
+/// What becomes of the passwords when the platform is deleted: they stay where the data do, and can be gone on with.
+pub fn of_passwords(policy: AwsDeletionPolicy) -> in_cluster::DeletionPolicy {
+    match policy {
+        AwsDeletionPolicy::Retain => in_cluster::DeletionPolicy::Retain,
+        AwsDeletionPolicy::Snapshot | AwsDeletionPolicy::Delete => in_cluster::DeletionPolicy::Delete,
     }
 }

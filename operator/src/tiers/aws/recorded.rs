@@ -76,6 +76,30 @@ pub fn map(
     Ok(map)
 }
 
+/// What is kept of an item, as a pass finds it.
+#[derive(Clone, Debug)]
+pub struct Kept<M> {
+    /// The record; None where nothing was done yet.
+    pub record: Option<Record>,
+    /// What is in it for AWS.
+    pub recorded: Option<Recorded<M>>,
+    /// Why nothing may be done about the item: what was done is not known, or it is elsewhere.
+    pub held: Option<String>,
+}
+
+impl<M: Serialize + DeserializeOwned> Kept<M> {
+    /// What is kept under this name of an item that is looked after in this account, under the name of this cluster.
+    pub fn of(children: &Children, object_name: &str, account: &Aws, cluster: &str) -> Self {
+        let record = record::of(children, object_name).filter(|record| !record.contains_key(record::ABANDONED));
+        let (recorded, unreadable) = match record.as_ref().map(Recorded::<M>::of).transpose() {
+            Ok(recorded) => (recorded, None),
+            Err(problem) => (None, Some(format!("ConfigMap {}: {problem}", record::name(object_name)))),
+        };
+        let held = unreadable.or_else(|| recorded.as_ref()?.elsewhere(account, cluster));
+        Self { record, recorded, held }
+    }
+}
+
 /// What is written down of an item by now, unless it was abandoned.
 pub fn stored<M: Serialize + DeserializeOwned>(children: &Children, object_name: &str) -> Option<M> {
     let record = record::of(children, object_name).filter(|record| !record.contains_key(record::ABANDONED))?;

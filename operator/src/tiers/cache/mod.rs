@@ -1,5 +1,6 @@
 //! The cache room: Redis and Valkey servers.
 
+pub mod elasticache;
 mod external;
 pub mod in_cluster;
 
@@ -16,12 +17,13 @@ use crate::{
     capabilities::Served,
     context::Context,
     error::Result,
-    keeper::{StoreKey, cache::Orders},
+    keeper::{StoreKey, cache::Orders, elasticache::ElastiCacheOrders},
     kinds::ObjectId,
     secrets::{KubeSecrets, Lack, Reader},
     validate::ValidPlatform,
 };
 use crds::{status::ConditionType, tiers::cache::ExternalCache};
+use elasticache::ElastiCache;
 use in_cluster::InCluster;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -40,6 +42,17 @@ pub struct ValidCache {
     pub provider: Provider,
 }
 
+impl ValidCache {
+    /// Which store it is; none of somebody else's.
+    pub fn id(&self) -> Option<&str> {
+        match &self.provider {
+            Provider::External(..) => None,
+            Provider::InCluster(item) => Some(&item.identity.id),
+            Provider::ElastiCache(item) => Some(&item.identity.id),
+        }
+    }
+}
+
 /// Where a cache runs.
 #[derive(Clone, Debug)]
 pub enum Provider {
@@ -47,6 +60,8 @@ pub enum Provider {
     External(Address, ExternalCache),
     /// In this cluster.
     InCluster(Box<InCluster>),
+    /// At Amazon ElastiCache.
+    ElastiCache(Box<ElastiCache>),
 }
 
 /// What the cache room has observed.
@@ -56,6 +71,8 @@ pub struct Observed {
     pub bindings: BTreeMap<String, Bound<CacheBinding>>,
     /// Those in this cluster, by name.
     pub in_cluster: BTreeMap<String, in_cluster::Seen>,
+    /// Those at ElastiCache, by name.
+    pub elasticache: BTreeMap<String, elasticache::Seen>,
     /// Data that no item names.
     pub left: LeftBehind,
     /// Which optional APIs the cluster serves.
@@ -100,7 +117,7 @@ impl Tier for Caches {
     async fn observe(&self, ctx: &Context, lp: &ValidPlatform, children: &Children) -> Result<Observed> {
         let secrets = KubeSecrets(ctx.client.clone());
         let mut reader = Reader::new(&secrets, &lp.key.namespace);
-        let left = left_behind::left_behind(children, StoreTier::Cache, &identities(lp), &lp.abandon_data);
+        let left = left_behind(lp, children);
         let mut found = Observed { left, served: ctx.capabilities.now(), ..Observed::default() };
         for cache in &lp.caches {
             let bound = match &cache.provider {
@@ -112,6 +129,12 @@ impl Tier for Caches {
                     let seen = in_cluster::observe(ctx, lp, children, cache, &found.left, &mut reader).await;
                     let bound = seen.bind(cache);
                     found.in_cluster.insert(cache.name.clone(), seen);
+                    bound
+                }
+                Provider::ElastiCache(item) => {
+                    let seen = elasticache::observe(ctx, lp, children, item, &found.left, &mut reader).await;
+                    let bound = seen.bind(item);
+                    found.elasticache.insert(cache.name.clone(), seen);
                     bound
                 }
             };
@@ -127,6 +150,10 @@ impl Tier for Caches {
                 super::steps(&cache.name, in_cluster::objects::objects(cache, found, children, seen.served))
             })
             .collect();
+        let at_aws = elasticache_items(lp).filter_map(|cache| Some((cache, seen.elasticache.get(&cache.name)?)));
+        plan.extend(
+            at_aws.flat_map(|(item, found)| super::steps(&item.name, elasticache::objects::objects(item, found))),
+        );
         plan.extend(left_behind::marked(children, &lp.key.name, &seen.left, StoreTier::Cache));
         plan
     }
@@ -136,7 +163,11 @@ impl Tier for Caches {
             seen.in_cluster.get(&cache.name).is_none_or(|seen| seen.held.is_some() || seen.passwords.is_err())
         });
         let unplanned = unplanned.flat_map(|cache| children.of(&cache.identity.id));
-        seen.left.kept(children).chain(unplanned).collect()
+        let held = elasticache_items(lp).filter(|cache| {
+            seen.elasticache.get(&cache.name).is_none_or(|seen| seen.held.is_some() || seen.passwords.is_err())
+        });
+        let held = held.flat_map(|cache| children.of(&cache.identity.id));
+        seen.left.kept(children).chain(unplanned).chain(held).collect()
     }
 
     fn status(&self, lp: &ValidPlatform, seen: &Observed, _: &Children) -> TierStatus {
@@ -148,6 +179,7 @@ impl Tier for Caches {
                     ..ItemStatus::default()
                 },
                 Provider::InCluster(cache) => in_cluster::status::status(cache, seen.in_cluster.get(&cache.name)?),
+                Provider::ElastiCache(cache) => elasticache::status::status(cache, seen.elasticache.get(&cache.name)?),
             };
             Some((cache.name.clone(), status))
         });
@@ -159,8 +191,24 @@ impl Tier for Caches {
 fn in_cluster_items(lp: &ValidPlatform) -> impl Iterator<Item = &InCluster> {
     lp.caches.iter().filter_map(|cache| match &cache.provider {
         Provider::InCluster(cache) => Some(cache.as_ref()),
-        Provider::External(..) => None,
+        Provider::ElastiCache(_) | Provider::External(..) => None,
     })
+}
+
+/// The caches at ElastiCache.
+fn elasticache_items(lp: &ValidPlatform) -> impl Iterator<Item = &ElastiCache> {
+    lp.caches.iter().filter_map(|cache| match &cache.provider {
+        Provider::ElastiCache(cache) => Some(cache.as_ref()),
+        Provider::InCluster(_) | Provider::External(..) => None,
+    })
+}
+
+/// Data that no cache of the spec names, whoever keeps them.
+pub fn left_behind(lp: &ValidPlatform, children: &Children) -> LeftBehind {
+    let mut left = left_behind::left_behind(children, StoreTier::Cache, &identities(lp), &lp.abandon_data);
+    let at_aws = elasticache_items(lp).map(|cache| cache.identity.id.clone()).collect();
+    left.add(children, (elasticache::RUNNER, None), &at_aws, &lp.abandon_data);
+    left
 }
 
 fn identities(lp: &ValidPlatform) -> BTreeSet<String> {
@@ -180,6 +228,29 @@ pub fn orders(lp: &ValidPlatform, seen: &Observed, children: &Children, acts: bo
         Some((in_cluster::key(lp, cache), orders))
     });
     orders.collect()
+}
+
+/// What is wanted of the keepers of the caches at ElastiCache; `children` are those after the pass.
+pub fn elasticache_orders(
+    lp: &ValidPlatform,
+    seen: &Observed,
+    children: &Children,
+    acts: bool,
+) -> Vec<(StoreKey, ElastiCacheOrders)> {
+    let orders = elasticache_items(lp).filter_map(|cache| {
+        let orders = elasticache::orders(cache, lp.generation, seen.elasticache.get(&cache.name)?, children, acts)?;
+        Some((elasticache::key(lp, cache), orders))
+    });
+    orders.collect()
+}
+
+/// Notes whose keepers have looked at AWS as they are wanted now.
+pub fn elasticache_answered(lp: &ValidPlatform, seen: &mut Observed, answered: &BTreeSet<StoreKey>) {
+    for cache in elasticache_items(lp) {
+        if let Some(seen) = seen.elasticache.get_mut(&cache.name) {
+            seen.answered = answered.contains(&elasticache::key(lp, cache));
+        }
+    }
 }
 
 /// Notes whose keeper has looked at the servers as they are wanted now: what it has seen counts.

@@ -10,7 +10,10 @@ mod origin;
 pub mod status;
 pub mod wish;
 
-use super::{Children, Plan, Tier, TierStatus, aws::recorded::Recorded};
+use super::{
+    Children, Plan, Tier, TierStatus,
+    aws::recorded::{Kept, Recorded},
+};
 use crate::{
     context::Context,
     error::Result,
@@ -146,13 +149,8 @@ async fn observe(
     cdn: &ValidCdn,
     reader: &mut Reader<'_>,
 ) -> Seen {
-    let record = record::of(children, &cdn.object_name);
-    let (recorded, unreadable) = match record.as_ref().map(Recorded::<Memory>::of).transpose() {
-        Ok(recorded) => (recorded, None),
-        Err(problem) => (None, Some(format!("ConfigMap {}: {problem}", record::name(&cdn.object_name)))),
-    };
     let cluster = cdn.owner.identity.cluster();
-    let moved = recorded.as_ref().and_then(|recorded| recorded.elsewhere(&cdn.account, cluster));
+    let Kept { record, recorded, held } = Kept::of(children, &cdn.object_name, &cdn.account, cluster);
     let mut secrets = Vec::new();
     for header in cdn.spec.origins.iter().flat_map(|origin| &origin.headers) {
         let value = reader.text(&header.secret.name, &header.secret.key).await;
@@ -176,7 +174,7 @@ async fn observe(
     }
     let answer = ctx.cloudfront.answer(&key(lp, cdn));
     Seen {
-        held: unreadable.or(moved),
+        held,
         record,
         recorded,
         answered: answer.as_ref().is_some_and(|(_, orders)| orders.wish.generation == lp.generation),

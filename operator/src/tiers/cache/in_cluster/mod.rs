@@ -151,7 +151,8 @@ fn place(key: &str) -> Option<(u32, u32)> {
     Some((shard.parse().ok()?, ordinal.parse().ok()?))
 }
 
-fn count(number: Option<i32>, default: u32) -> u32 {
+/// A number of the spec, or what it is where the spec says nothing.
+pub(super) fn count(number: Option<i32>, default: u32) -> u32 {
     number.and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
 }
 

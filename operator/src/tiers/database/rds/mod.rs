@@ -14,13 +14,13 @@ use crate::{
     secrets::{Lack, Reader},
     tiers::{
         Children,
-        aws::recorded::Recorded,
+        aws::recorded::{Kept, Recorded},
         binding::{Address, Bindings, Bound, DatabaseBinding, Login, Password, Tls},
         store::{
             Identity, StoreTier,
             auth::{self, Passwords},
             left_behind::LeftBehind,
-            record::{self, Record},
+            record::Record,
             rotation::{self, PASSWORD, USERNAME, apps::Store},
         },
     },
@@ -151,21 +151,16 @@ pub async fn observe(
     left: &LeftBehind,
     reader: &mut Reader<'_>,
 ) -> Seen {
-    let record = record::of(children, &database.object_name).filter(|record| !record.contains_key(record::ABANDONED));
-    let (recorded, unreadable) = match record.as_ref().map(Recorded::<Memory>::of).transpose() {
-        Ok(recorded) => (recorded, None),
-        Err(problem) => (None, Some(format!("ConfigMap {}: {problem}", record::name(&database.object_name)))),
-    };
-    let cluster = database.owner.identity.cluster();
-    let moved = recorded.as_ref().and_then(|recorded| recorded.elsewhere(&database.account, cluster));
+    let kept =
+        Kept::<Memory>::of(children, &database.object_name, &database.account, database.owner.identity.cluster());
     let left = left.holds(&database.identity.id).then(|| left.remedy(StoreTier::Database));
-    let has_data = recorded.as_ref().is_some_and(|recorded| recorded.memory.seen);
+    let has_data = kept.recorded.as_ref().is_some_and(|recorded| recorded.memory.seen);
     let keys = [PASSWORD, OPERATOR_PASSWORD];
     let passwords = auth::passwords(children, &database.object_name, &keys, has_data, |_| auth::random().ok());
     let mut seen = Seen {
-        held: left.or(unreadable).or(moved),
-        record,
-        recorded,
+        held: left.or(kept.held),
+        record: kept.record,
+        recorded: kept.recorded,
         view: ctx.rds.view(&key(lp, database)),
         answered: false,
         passwords,

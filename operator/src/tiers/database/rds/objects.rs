@@ -4,23 +4,17 @@ use super::{ENDPOINT, RUNNER, Rds, Seen};
 use crate::{
     kinds::Kind,
     tiers::{
-        aws::recorded::{self, Recorded},
+        aws::{
+            control,
+            recorded::{self, Recorded},
+        },
         store::auth,
     },
 };
-use crds::tiers::{aws::AwsDeletionPolicy, in_cluster::DeletionPolicy};
 use kube::core::DynamicObject;
 use serde_json::json;
 
 type Built = Result<DynamicObject, serde_json::Error>;
-
-/// What becomes of the passwords when the platform is deleted: they stay where the data do, and can be gone on with.
-fn policy(policy: AwsDeletionPolicy) -> DeletionPolicy {
-    match policy {
-        AwsDeletionPolicy::Retain => DeletionPolicy::Retain,
-        AwsDeletionPolicy::Snapshot | AwsDeletionPolicy::Delete => DeletionPolicy::Delete,
-    }
-}
 
 /// Everything of a database, in the order of application.
 pub fn objects(database: &Rds, seen: &Seen) -> Vec<Built> {
@@ -28,7 +22,7 @@ pub fn objects(database: &Rds, seen: &Seen) -> Vec<Built> {
         return Vec::new();
     }
     let Ok(passwords) = &seen.passwords else { return Vec::new() };
-    let policy = policy(database.spec.deletion_policy.unwrap_or_default());
+    let policy = control::of_passwords(database.spec.deletion_policy.unwrap_or_default());
     let mut objects = vec![auth::secret(&database.identity, &database.object_name, policy, passwords)];
     objects.extend(record(database, seen));
     objects.extend(services(database, seen));

@@ -60,7 +60,7 @@ pub fn selector(platform: &PlatformKey) -> String {
 pub fn named(lp: &ValidPlatform) -> BTreeMap<StoreId, DeletionPolicy> {
     let caches = lp.caches.iter().filter_map(|item| match &item.provider {
         cache::Provider::InCluster(item) => Some((&item.identity, item.spec.deletion_policy)),
-        cache::Provider::External(..) => None,
+        cache::Provider::External(..) | cache::Provider::ElastiCache(_) => None,
     });
     let databases = lp.databases.iter().filter_map(|item| match &item.provider {
         database::Provider::InCluster(item) => Some((&item.identity, item.spec.deletion_policy)),
