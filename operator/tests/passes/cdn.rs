@@ -1,13 +1,14 @@
 //! CDNs, from the resource to a distribution and to its end: passes, the real SDK, and a server that speaks AWS's protocol.
 
-#[path = "../../aws/edge/tests/aws_wire/server.rs"]
-mod server;
 #[path = "../support/seven_p.rs"]
 mod seven_p;
 
-use crate::world::{PLATFORM, World, find};
+use crate::{
+    cloud::{Cloud, item},
+    world::{PLATFORM, World, find},
+};
 use ::aws::{
-    Rate, Tags,
+    Tags,
     cloudfront::{Call, CloudFront as _, Companion, Distribution, Element},
 };
 use aws_edge::{

@@ -152,6 +152,7 @@ fn stores_with_their_servers() {
 
 #[test]
 fn a_cdn_with_what_is_left_to_do_for_it() {
+    let ready = |type_: &str, message: &str| json!([condition(type_, "True", "Succeeded", message, "09:00:00")]);
     let platform: LearningPlatform = serde_json::from_value(json!({
         "apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatform",
         "metadata": {"name": "story", "namespace": "learning", "generation": 4},

@@ -100,3 +100,115 @@ fn verdict(cdn: &ValidCdn, seen: &Seen) -> Verdict {
     let next = next.map(|next| format!("; {next}")).unwrap_or_default();
     says(State::True, Reason::Succeeded, format!("{id} {serves} at {domain}{next}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{keeper::cloudfront::CloudFrontView, tiers::cdn::DOMAIN, validate::Problem};
+    use aws::{
+        Condition, Identity, Kind, Owner,
+        cloudfront::{Spec, View},
+    };
+    use crds::tiers::{aws::Aws, cdn::CloudFront};
+    use std::sync::Arc;
+
+    fn cdn(enabled: Option<bool>) -> ValidCdn {
+        let identity = Identity::new("blue", "learning", "story", "edge").unwrap();
+        let owner = Owner { identity, uid: "u".into() };
+        ValidCdn::new("story", &owner, &Aws::default(), "edge", &CloudFront { enabled, ..CloudFront::default() })
+    }
+
+    /// A distribution that serves, and nothing is to be done.
+    fn seen(change: impl FnOnce(&mut Seen, &mut CloudFrontView)) -> Seen {
+        let (id, domain_name) = (Some("E1".to_owned()), Some("d1.cloudfront.net".to_owned()));
+        let at = View { id, domain_name, enabled: true, deployed: true, ..View::default() };
+        let mut view = CloudFrontView { at, ..CloudFrontView::default() };
+        let mut seen = Seen {
+            held: None,
+            record: None,
+            recorded: None,
+            view: None,
+            answered: true,
+            spec: Ok(Spec::default()),
+            lacking: Vec::new(),
+        };
+        change(&mut seen, &mut view);
+        Seen { view: Some(Arc::new(view)), ..seen }
+    }
+
+    fn has_served_as(domain: &str, seen: &mut Seen) {
+        seen.record = Some([(DOMAIN.to_owned(), domain.to_owned())].into());
+    }
+
+    #[test]
+    fn a_cdn_is_ready_once_it_serves_as_wished_and_says_what_is_lacking_before() {
+        let (yes, no, unknown) = (State::True, State::False, State::Unknown);
+        let lack = |problem| Lack::Unfit { name: "edge".into(), key: "verify".into(), problem };
+        let waiting = || Unfit::Waiting { field: "spec.cdns[edge]".into(), what: "no name yet".into() };
+        let retained = Condition::is(Kind::Retained, "set adopt: true");
+        let missing = Condition::is(Kind::Missing, "is gone");
+        for (enabled, seen, state, reason, words) in [
+            (None, seen(|_, _| {}), yes, Reason::Succeeded, "E1 serves at d1.cloudfront.net"),
+            (None, seen(|seen, _| seen.held = Some("elsewhere".into())), no, Reason::DependencyNotReady, "elsewhere"),
+            (
+                None,
+                seen(|seen, _| seen.spec = Err(Unfit::Invalid(vec![Problem::new("origins", "wrong")]))),
+                no,
+                Reason::InvalidSpec,
+                "origins: wrong",
+            ),
+            (None, seen(|seen, _| seen.spec = Err(waiting())), no, Reason::DependencyNotReady, "no name yet"),
+            (None, seen(|seen, _| seen.lacking = vec![lack("is empty")]), no, Reason::NotFound, "is empty"),
+            (
+                None,
+                seen(|seen, _| seen.lacking = vec![Lack::Unreadable { name: "edge".into(), error: "503".into() }]),
+                unknown,
+                Reason::ProviderError,
+                "503",
+            ),
+            (None, seen(|_, view| view.conditions = vec![retained.clone()]), no, Reason::Retained, "adopt"),
+            // A distribution holds no data.
+            (None, seen(|_, view| view.conditions = vec![missing.clone()]), no, Reason::NotFound, "is gone"),
+            (None, seen(|_, view| view.at = View::default()), no, Reason::Progressing, "it is being made"),
+            (None, seen(|_, view| view.at.deployed = false), no, Reason::Progressing, "on its way to the edges"),
+            // What there was serves while a change is on its way; of another distribution nothing is known.
+            (
+                None,
+                seen(|seen, view| {
+                    has_served_as("d1.cloudfront.net", seen);
+                    view.at.deployed = false;
+                }),
+                yes,
+                Reason::Succeeded,
+                "serves",
+            ),
+            (
+                None,
+                seen(|seen, view| {
+                    has_served_as("d0.cloudfront.net", seen);
+                    view.at.deployed = false;
+                }),
+                no,
+                Reason::Progressing,
+                "on its way to the edges",
+            ),
+            (None, seen(|seen, _| seen.answered = false), no, Reason::Progressing, "has changed"),
+            (None, seen(|_, view| view.at.enabled = false), no, Reason::DependencyNotReady, "set enabled: true"),
+            (Some(false), seen(|_, view| view.at.enabled = false), yes, Reason::Succeeded, "as asked for"),
+        ] {
+            let found = verdict(&cdn(enabled), &seen);
+            assert_eq!((found.state, found.reason), (state, reason), "{}", found.message);
+            assert!(found.message.contains(words), "{}", found.message);
+        }
+        let unasked = Seen { view: None, ..seen(|_, _| {}) };
+        assert_eq!(verdict(&cdn(None), &unasked).state, unknown);
+    }
+
+    #[test]
+    fn what_was_known_is_told_while_nobody_looks() {
+        let mut before = seen(|seen, _| has_served_as("d1.cloudfront.net", seen));
+        before.view = None;
+        let told = status(&cdn(None), &before).cdn.unwrap();
+        assert_eq!((told.domain_name.as_deref(), told.deployed), (Some("d1.cloudfront.net"), None));
+    }
+}
