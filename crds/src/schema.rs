@@ -200,7 +200,9 @@ fn finish(schema: &mut Value, path: &mut Vec<String>) {
     let of_hpa = inside.windows(2).any(|pair| pair == ["autoscaling", "metrics"]);
     let foreign = of_hpa || inside.iter().any(|field| FOREIGN.contains(&field.as_str()));
     let Some(object) = schema.as_object_mut() else { return };
-    if foreign {
+    // What a cache says in its status has the same fields as what a database says, and is described there.
+    let told_again = path.len() > 2 && path[..2] == ["status", "caches"];
+    if foreign || told_again {
         object.remove("description");
     }
     if is_quantity {
