@@ -20,8 +20,8 @@ use std::ffi::OsString;
   lpctl redis-cli story cache --shard 2 -- info keyspace
   lpctl redis-cli logins -- get user:7
   lpctl redis-cli cache --print   # for a client of your own",
-    after_help = "A server in the cluster is reached through the API server; one that somebody else runs at its own \
-                  address. The client is redis-cli, or valkey-cli where there is no redis-cli. The password is in its \
+    after_help = "A server in the cluster is reached through the API server; one at AWS, or that somebody else runs, at \
+                  its own address. The client is redis-cli, or valkey-cli where there is no redis-cli. The password is in its \
                   environment (REDISCLI_AUTH), never on its command line.\n\n\
                   Of a cache with shards the primary of one is reached. The client's -c does not help there: a key of \
                   another shard is answered with MOVED and the address of a pod, which leads nowhere from here. \

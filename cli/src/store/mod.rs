@@ -13,18 +13,22 @@ use crds::{
     LearningPlatform, SecretKey,
     status::{StoreServer, StoreStatus},
     tiers::{
-        cache::{CacheMode, InClusterCache},
+        cache::{Cache, CacheMode, InClusterCache},
         database::{ExternalDatabase, InClusterDatabase},
+        elasticache::ElastiCacheCache,
         endpoint::{LoginSecret, StoreTls},
         server_tls::ServerTls,
     },
 };
 use kube::ResourceExt;
-use operator::tiers::{
-    binding::Address,
-    cache::{self, in_cluster as cache_in_cluster},
-    database::{self, cloud_native_pg::CloudNativePg, in_cluster as database_in_cluster},
-    store::{auth, tls},
+use operator::{
+    naming::object_name,
+    tiers::{
+        binding::Address,
+        cache::{self, in_cluster as cache_in_cluster},
+        database::{self, cloud_native_pg::CloudNativePg, in_cluster as database_in_cluster},
+        store::{auth, tls},
+    },
 };
 
 /// How a store is reached.
@@ -259,11 +263,14 @@ pub fn cache(platform: &LearningPlatform, name: &str, shard: Option<u32>) -> any
             let status = status.and_then(|status| status.caches.iter().find(|store| store.name == name));
             cache_in_cluster(&item, spec, status, shard)
         }
-        // AWS lets in who is in its network.
-        (None, Some(_), _) => bail!(
-            "cache {name} is at ElastiCache, which answers inside of its VPC alone: connect from a pod of an app that uses it, by its \
-             REDIS_URL"
-        ),
+        (None, Some(spec), _) => {
+            if shard.is_some() {
+                bail!("cache {name} is at AWS, where one address leads to all shards: leave --shard out");
+            }
+            let status = platform.status.as_ref();
+            let status = status.and_then(|status| status.caches.iter().find(|store| store.name == name));
+            cache_at_aws(platform, found, spec, status)
+        }
         (None, None, Some(spec)) => {
             no_shard(&format!("cache {name}"), shard)?;
             Ok(Target {
@@ -277,6 +284,37 @@ pub fn cache(platform: &LearningPlatform, name: &str, shard: Option<u32>) -> any
         }
         (None, None, None) => bail!("cache {name} is none of inCluster, elastiCache and external: see `lpctl status`"),
     }
+}
+
+/// A cache at ElastiCache, by the address that the operator has seen.
+fn cache_at_aws(
+    platform: &LearningPlatform,
+    cache: &Cache,
+    spec: &ElastiCacheCache,
+    status: Option<&StoreStatus>,
+) -> anyhow::Result<Target> {
+    let name = &cache.name;
+    let Some(at) = status.and_then(|status| status.address.as_ref()) else {
+        let said = status.and_then(|status| status.conditions.first());
+        let said = said.map_or_else(String::new, |c| format!(": {}: {}", c.reason, c.message));
+        bail!("the operator knows no address of cache {name} yet{said}");
+    };
+    let is_encrypted = spec.transit_encryption.unwrap_or(true);
+    let id = cache.renamed_from.as_ref().unwrap_or(name);
+    let object_name = format!("{}-{}", object_name(&platform.name_any(), id), cache::elasticache::RUNNER);
+    Ok(Target {
+        what: format!("cache {name}"),
+        place: Place::Address(address(at, cache::PORT)?),
+        login: is_encrypted.then(|| LoginKeys {
+            secret: auth::name(&object_name),
+            username: spec.user.as_ref().map(|_| database_in_cluster::USERNAME.to_owned()),
+            must_name: spec.user.is_some(),
+            password: cache_in_cluster::PASSWORD.to_owned(),
+        }),
+        tls: is_encrypted.then(|| Tls { ca: spec.authorities.clone(), name: None }),
+        database: None,
+        note: Some("ElastiCache answers inside of its VPC alone".to_owned()),
+    })
 }
 
 fn cache_in_cluster(

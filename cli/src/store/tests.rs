@@ -33,6 +33,9 @@ fn caches(servers: Value) -> LearningPlatform {
         {"name": "logins", "inCluster": {"mode": "Single", "tls": {"secret": {"name": "given"}}}},
         {"name": "far", "external": {"address": "redis.example:6380", "secret": {"name": "far-redis"}, "tls": {}}},
         {"name": "open", "external": {"address": "[fd00::7]"}},
+        {"name": "answers", "renamedFrom": "results", "elastiCache": {
+            "engineVersion": "8", "nodeType": "cache.t4g.small", "user": {"name": "app"}, "authorities": {"name": "ca", "key": "ca.crt"}}},
+        {"name": "new", "elastiCache": {"engineVersion": "8", "nodeType": "cache.t4g.small"}},
     ]});
     let condition = json!([{"type": "CacheReady", "status": "False", "reason": "Progressing", "message": "a failover is under way",
         "lastTransitionTime": "2026-12-01T09:00:00Z"}]);
@@ -40,8 +43,10 @@ fn caches(servers: Value) -> LearningPlatform {
     platform(
         spec,
         json!({"caches": [
-            {"name": "cache", "servers": servers, "conditions": condition},
+            {"name": "cache", "servers": servers, "conditions": condition.clone()},
             {"name": "logins", "servers": logins},
+            {"name": "answers", "address": "answers.cache.amazonaws.com:6380"},
+            {"name": "new", "conditions": condition},
         ]}),
     )
 }
@@ -126,6 +131,17 @@ fn a_store_of_somebody_else_is_reached_at_its_own_address_with_the_users_secret(
 }
 
 #[test]
+fn a_cache_at_aws_is_reached_at_the_address_that_the_operator_has_seen() {
+    let answers = cache(&caches(cluster()), "answers", None).unwrap();
+    assert_eq!(answers.place, Place::Address(Address { host: "answers.cache.amazonaws.com".into(), port: 6380 }));
+    let login = answers.login.unwrap();
+    assert_eq!((login.secret.as_str(), login.password.as_str()), ("story-results-elasticache-auth", "password"));
+    assert_eq!((login.username.as_deref(), login.must_name), (Some("username"), true));
+    let authorities = SecretKey { name: "ca".into(), key: "ca.crt".into() };
+    assert_eq!(answers.tls, Some(Tls { ca: Some(authorities), name: None }));
+}
+
+#[test]
 fn servers_that_speak_tls_are_verified_by_their_own_name() {
     let tls = |secret: &str, name: &str| {
         let ca = SecretKey { name: secret.into(), key: "ca.crt".into() };
@@ -160,6 +176,13 @@ fn without_a_primary_the_condition_is_said() {
         (&known, "cache", Some(2), "shard 2 of cache cache has no primary now: Progressing: a failover is under way"),
         (&known, "cache", Some(7), "cache cache has shards 0 to 2"),
         (&known, "logins", Some(1), "cache logins has no shards: leave --shard out"),
+        (&known, "new", None, "the operator knows no address of cache new yet: Progressing: a failover is under way"),
+        (
+            &known,
+            "answers",
+            Some(1),
+            "cache answers is at AWS, where one address leads to all shards: leave --shard out",
+        ),
         (
             &caches(json!([])),
             "cache",

@@ -25,7 +25,7 @@ pub struct Cloud {
     pub world: World,
     pub operator: Arc<Context>,
     account: String,
-    _proxy: Proxy,
+    proxy: Proxy,
     _server: Arc<Server>,
 }
 
@@ -37,7 +37,7 @@ impl Cloud {
         let url = proxy.url();
         let world = World::new(spec(&url));
         let operator = world.operator().await;
-        let cloud = Self { url, world, operator, account, _proxy: proxy, _server: server };
+        let cloud = Self { url, world, operator, account, proxy, _server: server };
         let operator = cloud.restarted().await;
         Self { operator, ..cloud }
     }
@@ -79,6 +79,11 @@ impl Cloud {
             assert!(Instant::now() < end, "{what}: {platform:#?} {:#?}", self.records());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// How many calls were sent that change something.
+    pub fn changes(&self) -> usize {
+        self.proxy.writes()
     }
 
     fn records(&self) -> Vec<Value> {

@@ -99,12 +99,12 @@ async fn an_app_is_given_a_cache_at_elasticache_and_a_settled_platform_is_left_a
 
     cloud.until("synced", |world| is_synced(world, "caches")).await;
     cloud.world.settle(&cloud.operator).await;
-    let settled = truth(&cloud).await.groups().await.unwrap();
+    let (settled, sent) = (truth(&cloud).await.groups().await.unwrap(), cloud.changes());
     // Another process goes on with what is written down, and changes nothing.
     cloud.operator = cloud.restarted().await;
     cloud.until("ready again", |world| is_true(world, "CacheReady")).await;
     cloud.until("synced again", |world| is_synced(world, "caches")).await;
-    assert_eq!(truth(&cloud).await.groups().await.unwrap(), settled);
+    assert_eq!((truth(&cloud).await.groups().await.unwrap(), cloud.changes()), (settled, sent));
     let told = format!("{} {}", cloud.world.api.get(PLATFORM).unwrap(), cloud.world.api.get(RECORD).unwrap());
     assert!(!told.contains(&token), "no token is in the status, nor in the record");
 }

@@ -121,10 +121,11 @@ async fn an_app_logs_in_to_a_database_at_rds_and_a_settled_platform_is_left_alon
     cloud.world.settle(&cloud.operator).await;
     let before = cloud.truth().await.instances().await.unwrap();
     assert_eq!(before.len(), 2, "a primary and its replica");
+    let sent = cloud.changes();
     // Another process goes on with what is written down, and changes nothing.
     cloud.operator = cloud.restarted().await;
     cloud.until("ready again", |world| is_true(world, "DatabaseReady")).await;
-    assert_eq!(cloud.truth().await.instances().await.unwrap(), before);
+    assert_eq!((cloud.truth().await.instances().await.unwrap(), cloud.changes()), (before, sent));
     let told = format!("{} {}", cloud.world.api.get(PLATFORM).unwrap(), cloud.world.api.get(RECORD).unwrap());
     for word in ["operatorPassword", "password"] {
         let secret = cloud.secret(AUTH, word).unwrap();

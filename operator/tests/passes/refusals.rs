@@ -92,6 +92,23 @@ async fn an_invalid_spec_stalls_and_touches_nothing() {
 }
 
 #[tokio::test]
+async fn a_name_that_what_is_made_at_aws_would_have_is_refused() {
+    let at_aws = json!({ "name": "main", "elastiCache": { "engineVersion": "8", "nodeType": "cache.t4g.small" } });
+    let in_cluster = |name: &str| json!({ "name": name, "inCluster": { "volume": { "storage": "1Gi" } } });
+    for (account, database, told) in [
+        (json!({ "region": "eu-central-1" }), "main-elasticache", "would be called like that of main-elasticache"),
+        (Value::Null, "other", "set spec.aws"),
+    ] {
+        let world = World::new(json!({ "aws": account, "caches": [at_aws], "databases": [in_cluster(database)] }));
+        let operator = world.operator().await;
+        assert_eq!(world.pass(&operator).await, Next::OnChange);
+        let stalled = world.condition("Stalled");
+        let message = stalled["message"].as_str().unwrap();
+        assert!(message.starts_with("spec.caches[main]") && message.contains(told), "{stalled}");
+    }
+}
+
+#[tokio::test]
 async fn an_overlay_nested_without_measure_is_answered_in_the_status() {
     let world = World::new(spec());
     let operator = world.operator().await;

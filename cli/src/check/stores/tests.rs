@@ -360,6 +360,43 @@ async fn what_deletion_does_is_told_before() {
 }
 
 #[tokio::test]
+async fn what_is_told_of_a_cache_at_elasticache() {
+    let cache = |fields: Value| {
+        let mut spec = json!({"engineVersion": "8", "nodeType": "cache.t4g.small"});
+        for (field, value) in fields.as_object().expect("an object") {
+            spec[field] = value.clone();
+        }
+        platform(json!({"caches": [{"name": "cache", "elastiCache": spec}]}))
+    };
+    for (fields, result, told) in [
+        (json!({}), Outcome::Good, "AWS has one of 1 replicas"),
+        (json!({"replicasPerShard": 0}), Outcome::Note, "NotHighlyAvailable: replicasPerShard is 0"),
+        (
+            json!({"clusterMode": false, "automaticFailover": false}),
+            Outcome::Note,
+            "NotHighlyAvailable: automaticFailover",
+        ),
+    ] {
+        let (exit, lines) = run(&cache(fields), &world()).await;
+        let line = line(&lines, "cache cache goes on when a server is lost");
+        assert_eq!((exit, line.result), (Exit::Good, result));
+        assert!(line.evidence.starts_with(told), "{line:?}");
+    }
+    // Its data are left behind where no item at ElastiCache has them.
+    let data = json!({"RUNNER": "elasticache"});
+    let maps = || {
+        objects(json!([
+            {"metadata": {"name": "story-cache-elasticache-record", "labels": labels("cache", "cache")}, "data": data},
+        ]))
+    };
+    let (exit, _) = run(&cache(json!({})), &World { maps: maps(), ..world() }).await;
+    assert_eq!(exit, Exit::Good);
+    let own = platform(json!({"caches": [{"name": "cache", "inCluster": {}}]}));
+    let (exit, _) = run(&own, &World { maps: maps(), ..world() }).await;
+    assert_eq!(exit, Exit::Found);
+}
+
+#[tokio::test]
 async fn what_is_told_of_a_database_that_cloud_native_pg_runs() {
     let spec = |replicas: i32| {
         platform(json!({

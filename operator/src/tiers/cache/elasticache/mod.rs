@@ -21,7 +21,7 @@ use crate::{
             auth::{self, Passwords},
             left_behind::LeftBehind,
             record::Record,
-            rotation::{self, NEXT, PASSWORD, PREVIOUS, PUBLISHED, apps::Store},
+            rotation::{self, NEXT, PASSWORD, PREVIOUS, PUBLISHED, USERNAME, apps::Store},
         },
     },
     validate::ValidPlatform,
@@ -142,11 +142,16 @@ pub async fn observe(
         None => Ok(None),
     };
     let has_data = kept.recorded.as_ref().is_some_and(|recorded| recorded.memory.seen);
-    let passwords = given.clone().and_then(|given| match cache.is_encrypted() {
-        true => auth::passwords(children, &cache.object_name, &[PASSWORD], has_data && given.is_none(), |_| {
-            given.clone().or_else(|| auth::random().ok())
-        }),
-        false => Ok(Passwords::default()),
+    let passwords = given.clone().and_then(|given| {
+        if !cache.is_encrypted() {
+            return Ok(Passwords::default());
+        }
+        let make = |_: &str| given.clone().or_else(|| auth::random().ok());
+        let mut found = auth::passwords(children, &cache.object_name, &[PASSWORD], has_data && given.is_none(), make)?;
+        if let Some(user) = &cache.spec.user {
+            found.set(USERNAME, &user.name);
+        }
+        Ok(found)
     });
     let tls = cache.is_encrypted().then(|| StoreTls { ca: cache.spec.authorities.clone() });
     let mut seen = Seen {

@@ -62,8 +62,11 @@ fn verdict(cache: &ElastiCache, seen: &Seen) -> Verdict {
         return says(state, reason, message);
     }
     if !serves {
-        let why =
-            view.plan.first().map_or_else(|| "it is being made".to_owned(), |call| format!("next: {}", call.call));
+        let next = view.plan.first().map(|call| format!("next: {}", call.call));
+        let why = next.unwrap_or_else(|| match view.at.serves {
+            true => "its password is not taken yet".to_owned(),
+            false => "it is being made, and has no address yet".to_owned(),
+        });
         return says(State::False, Reason::Progressing, format!("at AWS: {why}"));
     }
     if !seen.answered {
