@@ -136,8 +136,8 @@ pub enum Item {
     Cache,
     /// An item of `spec.databases`.
     Database,
-    /// An item of `spec.caches` or `spec.databases`.
-    Store,
+    /// An item of `spec.caches`, `spec.databases` or `spec.cdns`: those may be at AWS.
+    AtAws,
 }
 
 impl Item {
@@ -148,7 +148,10 @@ impl Item {
             Self::App => spec.apps.iter().map(|app| app.name.as_str()).collect(),
             Self::Cache => spec.caches.iter().map(|cache| cache.name.as_str()).collect(),
             Self::Database => spec.databases.iter().map(|database| database.name.as_str()).collect(),
-            Self::Store => [Self::Cache, Self::Database].iter().flat_map(|item| item.names(platform)).collect(),
+            Self::AtAws => {
+                let stores = [Self::Cache, Self::Database].into_iter().flat_map(|item| item.names(platform));
+                stores.chain(spec.cdns.iter().map(|cdn| cdn.name.as_str())).collect()
+            }
         }
     }
 
@@ -157,7 +160,7 @@ impl Item {
             Self::App => "app",
             Self::Cache => "cache",
             Self::Database => "database",
-            Self::Store => "cache or database",
+            Self::AtAws => "cache, database or CDN",
         }
     }
 }
@@ -182,7 +185,7 @@ fn choose(
             names.sort();
             let (how, names) = match item {
                 Item::App => ("choose with --platform", names.join(" or ")),
-                Item::Cache | Item::Database | Item::Store => ("write the platform before it:", names.join(" or ")),
+                Item::Cache | Item::Database | Item::AtAws => ("write the platform before it:", names.join(" or ")),
             };
             let article = if item == Item::App { "an" } else { "a" };
             Err(anyhow!("several platforms have {article} {word} {name}: {how} {names}"))

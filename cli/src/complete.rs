@@ -32,9 +32,9 @@ pub fn caches(current: &OsStr) -> Vec<CompletionCandidate> {
     candidates(current, |platform| with_platform(platform, Item::Cache))
 }
 
-/// Names of caches and databases that begin so, and of the platforms that have any: either may come first.
-pub fn stores(current: &OsStr) -> Vec<CompletionCandidate> {
-    candidates(current, |platform| with_platform(platform, Item::Store))
+/// Names of caches, databases and CDNs that begin so, and of the platforms that have any: either may come first.
+pub fn at_aws(current: &OsStr) -> Vec<CompletionCandidate> {
+    candidates(current, |platform| with_platform(platform, Item::AtAws))
 }
 
 fn with_platform(platform: &LearningPlatform, item: Item) -> Vec<String> {

@@ -241,3 +241,37 @@ fn mistakes_in_arguments_exit_with_2() {
         assert!(err(&output).contains("error:"), "{args:?}: {}", err(&output));
     }
 }
+
+#[test]
+fn a_file_is_checked_without_a_cluster_and_its_cdns_by_the_linter() {
+    let dir = tempfile::tempdir().unwrap();
+    let good = lpctl(&["check", "-f", &example("seven-p.yaml")], dir.path());
+    assert_eq!(code(&good), 0, "{}{}", out(&good), err(&good));
+    for line in ["the operator can carry it out", "CDN edge serves no metrics", "CDN edge shows pages of a new rollout"]
+    {
+        assert!(out(&good).contains(line), "{}", out(&good));
+    }
+    let story = std::fs::read_to_string(example("story.yaml")).unwrap();
+    let checked = |before: &str, after: &str, output: &str| {
+        assert!(story.contains(before), "{before}");
+        std::fs::write(dir.path().join("platform.yaml"), story.replace(before, after)).unwrap();
+        lpctl(&["check", "-f", "platform.yaml", "-o", output], dir.path())
+    };
+    // A warning changes no exit status.
+    let warned =
+        checked("path: /metrics, origin: web, closed: true", "path: /measures, origin: web, closed: true", "json");
+    assert_eq!(code(&warned), 0, "{}", err(&warned));
+    let reports: serde_json::Value = serde_json::from_str(&out(&warned)).expect("JSON");
+    assert_eq!(reports[1]["category"], "CDNs of learning/story");
+    let lines = reports[1]["checks"].as_array().expect("lines");
+    let line = lines.iter().find(|line| line["result"] == "warning").expect("a warning");
+    assert_eq!(line["see"], "README.md#cdn");
+    assert!(line["problem"].as_str().unwrap().contains("spec.cdns[edge].cloudFront.behaviors[*]: /metrics"), "{line}");
+    assert!(line["fix"].as_str().unwrap().contains("closed: true"), "{line}");
+    let refused = checked("managed: CachingDisabled", "managed: CachingForbidden", "short");
+    assert_eq!(code(&refused), 1, "{}", out(&refused));
+    assert!(out(&refused).contains("CachingForbidden"), "{}", out(&refused));
+    let unread = checked("aliases: [story.example]", "alias: [story.example]", "short");
+    assert_eq!(code(&unread), 1, "{}", out(&unread));
+    assert!(err(&unread).contains("unknown field; did you mean aliases?"), "{}", err(&unread));
+}

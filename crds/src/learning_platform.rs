@@ -5,7 +5,7 @@ use crate::{
     prometheus::Prometheus,
     schema,
     status::LearningPlatformStatus,
-    tiers::{app::App, aws::Aws, cache::Cache, connections::JOB_PODS, database::Database, pooler},
+    tiers::{app::App, aws::Aws, cache::Cache, cdn::Cdn, connections::JOB_PODS, database::Database, pooler},
 };
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
@@ -67,8 +67,20 @@ use serde::{Deserialize, Serialize};
     validation = Rule::new("has(self.spec.aws) || !has(self.spec.caches) || self.spec.caches.all(c, !has(c.elastiCache))").message(
         "spec.caches[].elastiCache: set spec.aws, which says the region"
     ),
+    validation = Rule::new("has(self.spec.aws) || !has(self.spec.cdns) || self.spec.cdns.all(c, !has(c.cloudFront))").message(
+        "spec.cdns[].cloudFront: set spec.aws, which says as whom the operator goes to AWS"
+    ),
     validation = Rule::new("!has(self.spec.databases) || !has(self.spec.apps) || self.spec.databases.all(d, !self.spec.apps.exists(a, a.name == d.name))").message(
         "spec.databases[].name: an app has the same name, and what is made for them would be called alike: rename one of them"
+    ),
+    validation = Rule::new("!has(self.spec.cdns) || self.spec.cdns.all(c, (!has(self.spec.apps) || !self.spec.apps.exists(a, a.name == c.name)) && (!has(self.spec.caches) || !self.spec.caches.exists(o, o.name == c.name)) && (!has(self.spec.databases) || !self.spec.databases.exists(d, d.name == c.name)))").message(
+        "spec.cdns[].name: an app, a cache or a database has the same name, and what is made for them would be called alike: rename one of them"
+    ),
+    validation = Rule::new("!has(self.spec.cdns) || self.spec.cdns.all(c, !has(c.cloudFront) || c.cloudFront.origins.all(o, !has(o.app) || has(self.spec.apps) && self.spec.apps.exists(a, a.name == o.app.name && has(a.exposure))))").message(
+        "spec.cdns[].cloudFront.origins[].app.name: there is no such item in spec.apps, or it has no exposure by which it could be reached: add it there, correct the name, or set its exposure"
+    ),
+    validation = Rule::new("!has(self.spec.cdns) || self.spec.cdns.all(c, !has(c.cloudFront) || !has(c.cloudFront.invalidateAfter) || c.cloudFront.invalidateAfter.all(i, has(self.spec.apps) && self.spec.apps.exists(a, a.name == i.app)))").message(
+        "spec.cdns[].cloudFront.invalidateAfter[].app: there is no such item in spec.apps: add it there, or correct the name"
     ),
     validation = Rule::new("!has(self.spec.apps) || self.spec.apps.all(a, !has(a.uses) || !has(a.uses.databases) || a.uses.databases.all(u, has(self.spec.databases) && self.spec.databases.exists(d, d.name == u.name)))").message(
         "spec.apps[].uses.databases[].name: there is no such item in spec.databases: add it there, or correct the name"
@@ -130,7 +142,13 @@ pub struct LearningPlatformSpec {
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub databases: Vec<Database>,
 
-    /// Where at AWS the platform's databases and caches are, and as whom the operator goes there.
+    /// What stands between browsers and the apps, a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 4))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub cdns: Vec<Cdn>,
+
+    /// Where at AWS the platform's databases and caches are, and as whom the operator goes there, also for CDNs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub aws: Option<Aws>,
 

@@ -83,6 +83,39 @@ pub(crate) fn variable_names(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
+/// A Go duration of whole seconds, as `90s` or `24h`: what AWS takes.
+pub(crate) fn seconds(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "maxLength": 16, "pattern": "^([0-9]+[hms])+$" })
+}
+
+fn set_of_texts(least: u32, most: u32, longest: u32, pattern: &str) -> Schema {
+    json_schema!({
+        "type": "array", "minItems": least, "maxItems": most, "x-kubernetes-list-type": "set",
+        "items": { "type": "string", "minLength": 1, "maxLength": longest, "pattern": pattern },
+    })
+}
+
+/// Names of headers, cookies and parameters.
+pub(crate) fn header_names(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(0, 16, 128, "^[!-~]+$")
+}
+
+pub(crate) fn ids(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(0, 8, 64, "^[A-Za-z0-9_-]+$")
+}
+
+pub(crate) fn countries(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(0, 250, 2, "^[A-Z]{2}$")
+}
+
+pub(crate) fn cors_origins(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(1, 32, 256, r"^(\*|https?://[^\s/]+)$")
+}
+
+pub(crate) fn invalidated_paths(_: &mut SchemaGenerator) -> Schema {
+    set_of_texts(1, 32, 512, r"^/[^\s*]*\*?$")
+}
+
 /// Settings of a server by their names in its configuration file: no value can begin another line.
 pub(crate) fn parameters(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
@@ -137,7 +170,8 @@ pub fn crd() -> CustomResourceDefinition {
     crd
 }
 
-/// Fields whose types are Kubernetes' own, described at length in its reference.
+/// Fields whose types are Kubernetes' own. What is inside of them is described in its reference: here it would take the room that
+/// a client has for the definition.
 const FOREIGN: [&str; 12] = [
     "readiness",
     "liveness",
@@ -153,11 +187,6 @@ const FOREIGN: [&str; 12] = [
     "conditions",
 ];
 
-/// The first sentence of a description.
-fn first_sentence(text: &str) -> &str {
-    text.find(". ").map_or(text, |end| &text[..=end])
-}
-
 /// Completes what Kubernetes' own generated types leave out: quantities may be written as numbers, ports by number or name
 /// are bounded, and so is the HPA's behavior, as the HPA bounds it.
 fn finish(schema: &mut Value, path: &mut Vec<String>) {
@@ -171,8 +200,10 @@ fn finish(schema: &mut Value, path: &mut Vec<String>) {
     let of_hpa = inside.windows(2).any(|pair| pair == ["autoscaling", "metrics"]);
     let foreign = of_hpa || inside.iter().any(|field| FOREIGN.contains(&field.as_str()));
     let Some(object) = schema.as_object_mut() else { return };
-    if foreign && let Some(Value::String(text)) = object.get_mut("description") {
-        text.truncate(first_sentence(text).len());
+    // What a cache says in its status has the same fields as what a database says, and is described there.
+    let told_again = path.len() > 2 && path[..2] == ["status", "caches"];
+    if foreign || told_again {
+        object.remove("description");
     }
     if is_quantity {
         object.remove("type");

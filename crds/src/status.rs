@@ -1,13 +1,14 @@
 //! What the operator reports: conditions by the kstatus conventions, the state of each app, why it has as many pods as
 //! it has, and the inventory of what was applied.
 
+mod cdns;
 mod stores;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-pub use stores::*;
+pub use {cdns::*, stores::*};
 
 /// Status of a platform; written by the operator alone.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
@@ -35,6 +36,10 @@ pub struct LearningPlatformStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub databases: Vec<StoreStatus>,
+    /// The CDNs, a map by `name`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub cdns: Vec<CdnStatus>,
     /// What the operator has applied for this platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<Inventory>,
@@ -253,6 +258,8 @@ names! {
         CacheReady,
         /// The databases can be used.
         DatabaseReady,
+        /// The CDNs serve. No app, cache or database waits for them.
+        CdnReady,
         /// Backups of a database are taken as asked for. Never part of `Ready`.
         BackupReady,
         /// The signals that scaling reads have values. Never part of `Ready`.

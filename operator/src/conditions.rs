@@ -86,6 +86,7 @@ fn items_of(type_: ConditionType) -> &'static str {
     match type_ {
         ConditionType::CacheReady => "caches",
         ConditionType::DatabaseReady => "databases",
+        ConditionType::CdnReady => "CDNs",
         _ => "apps",
     }
 }

@@ -6,7 +6,10 @@ use crate::{
     capabilities::Capabilities,
     evaluate::{Registry, ScalingStore},
     events::Events,
-    keeper::{Keepers, cache::CacheKeeper, database::DatabaseKeeper, elasticache::ElastiCacheKeeper, rds::RdsKeeper},
+    keeper::{
+        Keepers, cache::CacheKeeper, cloudfront::CloudFrontKeeper, database::DatabaseKeeper,
+        elasticache::ElastiCacheKeeper, rds::RdsKeeper,
+    },
     metrics::Metrics,
     naming::PlatformKey,
     stores::Stores,
@@ -110,6 +113,8 @@ pub struct Context {
     pub rds: Arc<Keepers<RdsKeeper>>,
     /// The keepers of caches at ElastiCache.
     pub elasticache: Arc<Keepers<ElastiCacheKeeper>>,
+    /// The keepers of distributions at CloudFront.
+    pub cloudfront: Arc<Keepers<CloudFrontKeeper>>,
     /// Clients of AWS.
     pub aws: Arc<aws_edge::Accounts>,
     /// Failures in a row, per platform.
@@ -121,5 +126,6 @@ impl Context {
     pub fn end_keepers_at_aws(&self, platform: &PlatformKey) {
         self.rds.remove(platform);
         self.elasticache.remove(platform);
+        self.cloudfront.remove(platform);
     }
 }

@@ -96,7 +96,7 @@ impl Collector for PlatformMetrics {
         family(
             &mut encoder,
             "store_condition",
-            "1 for each condition of a cache or database as it is now",
+            "1 for each condition of a cache, database or CDN as it is now",
             conditions,
         )?;
         family(
@@ -169,15 +169,17 @@ fn of_apps(platform: &LearningPlatform) -> Vec<AppCondition> {
 fn of_stores(platform: &LearningPlatform) -> Vec<StoreCondition> {
     let status = platform.status.iter();
     let stores = status.flat_map(|status| {
-        let databases = status.databases.iter().map(|store| ("database", store));
-        status.caches.iter().map(|store| ("cache", store)).chain(databases)
+        let of =
+            |tier: &'static str| move |store: &'_ StoreStatus| (tier, store.name.clone(), store.conditions.clone());
+        let cdns = status.cdns.iter().map(|cdn| ("cdn", cdn.name.clone(), cdn.conditions.clone()));
+        status.caches.iter().map(of("cache")).chain(status.databases.iter().map(of("database"))).chain(cdns)
     });
-    let conditions = stores.flat_map(|(tier, store)| store.conditions.iter().map(move |c| (tier, store, c)));
-    let labels = |(tier, store, condition): (&'static str, &StoreStatus, &Condition)| StoreCondition {
+    let conditions = stores.flat_map(|(tier, store, all)| all.into_iter().map(move |c| (tier, store.clone(), c)));
+    let labels = |(tier, store, condition): (&'static str, String, Condition)| StoreCondition {
         namespace: platform.namespace().unwrap_or_default(),
         platform: platform.name_any(),
         tier,
-        store: store.name.clone(),
+        store,
         r#type: condition.type_.clone(),
         status: condition.status.clone(),
         reason: condition.reason.clone(),
@@ -258,6 +260,7 @@ mod tests {
                 "databases": [{"name": "main", "backup": {"claim": "c", "backups": [
                     {"name": "b", "ended": "2026-11-02T03:00:09Z", "bytes": 7}, {"name": "a", "ended": "2026-11-01T03:00:09Z", "bytes": 7},
                 ]}, "conditions": [condition("DatabaseReady", "False", "NotFound")]}],
+                "cdns": [{"name": "edge", "conditions": [condition("CdnReady", "True", "Succeeded")]}],
             },
         }))
         .unwrap();
@@ -271,6 +274,7 @@ mod tests {
             r#"learningplatform_operator_platform_condition{namespace="school",platform="story",type="Ready",status="False",reason="DependencyNotReady"} 1"#,
             r#"learningplatform_operator_app_condition{namespace="school",platform="story",app="web",type="MetricsAvailable",status="False",reason="NoSeries"} 1"#,
             r#"learningplatform_operator_store_condition{namespace="school",platform="story",tier="database",store="main",type="DatabaseReady",status="False",reason="NotFound"} 1"#,
+            r#"learningplatform_operator_store_condition{namespace="school",platform="story",tier="cdn",store="edge",type="CdnReady",status="True",reason="Succeeded"} 1"#,
             r#"learningplatform_operator_store_backup_timestamp_seconds{namespace="school",platform="story",tier="database",store="main"} 1793588409"#,
             r#"learningplatform_operator_app_pods_unschedulable{namespace="school",platform="story",app="web"} 1"#,
         ] {

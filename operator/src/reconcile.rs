@@ -15,6 +15,7 @@ use crate::{
         autoscaling::Autoscaling,
         binding::Bindings,
         cache::{self, Caches},
+        cdn::{self, Cdns},
         database::{self, Databases},
         store::growth::{Growth, growth},
     },
@@ -192,8 +193,11 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     databases.hold(lp, &held);
     let app_room =
         Apps { bindings: Bindings { caches: caches.bindings.clone(), databases: databases.bindings.clone() } };
-    let (apps, scaling) =
-        futures::try_join!(app_room.observe(ctx, lp, &children), Autoscaling.observe(ctx, lp, &children))?;
+    let (apps, scaling, cdns) = futures::try_join!(
+        app_room.observe(ctx, lp, &children),
+        Autoscaling.observe(ctx, lp, &children),
+        Cdns.observe(ctx, lp, &children)
+    )?;
     drop(step);
 
     let store_plan: Plan =
@@ -204,13 +208,15 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let runs = |item: &str| planned(item) || apps.is_held(item);
     let scaling_plan: Plan =
         Autoscaling.plan(lp, &scaling, &children).into_iter().filter(|step| runs(&step.item)).collect();
-    let planned = store_plan.iter().chain(&app_plan).chain(&scaling_plan);
+    let cdn_plan = Cdns.plan(lp, &cdns, &children);
+    let planned = store_plan.iter().chain(&app_plan).chain(&scaling_plan).chain(&cdn_plan);
     let wanted: BTreeSet<ObjectId> = planned
         .filter_map(|step| ObjectId::of(&step.object))
         .chain(recreated.iter().cloned())
         .chain(app_room.kept(lp, &apps, &children))
         .chain(Caches.kept(lp, &caches, &children))
         .chain(Databases.kept(lp, &databases, &children))
+        .chain(Cdns.kept(lp, &cdns, &children))
         .collect();
     let orphans: Vec<_> = children
         .0
@@ -226,9 +232,10 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let recreated = recreate(ctx, &children, recreated).await;
     let (cache_steps, database_steps): (Plan, Plan) =
         store_plan.into_iter().partition(|step| caches.bindings.contains_key(&step.item));
-    let (cache_outcome, database_outcome) = futures::join!(
+    let (cache_outcome, database_outcome, cdn_outcome) = futures::join!(
         Caches.apply(ctx, lp, &children, &cache_steps),
-        Databases.apply(ctx, lp, &children, &database_steps)
+        Databases.apply(ctx, lp, &children, &database_steps),
+        Cdns.apply(ctx, lp, &children, &cdn_plan)
     );
     let app_outcome = app_room.apply(ctx, lp, &children, &app_plan).await;
     // Under the name of a Deployment that is somebody else's nothing of ours may scale.
@@ -244,6 +251,7 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     let surplus: Vec<_> =
         surplus.into_iter().filter_map(|object| children.0.get_key_value(&ObjectId::of(object)?)).collect();
     errors.extend(prune(ctx, &surplus).await);
+    errors.extend(prune(ctx, &cdn::left(&cdns, &children)).await);
     drop(step);
 
     let mut after = children;
@@ -254,6 +262,7 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
         (Apps::CONDITION, app_outcome),
         (Caches::CONDITION, cache_outcome),
         (Databases::CONDITION, database_outcome),
+        (Cdns::CONDITION, cdn_outcome),
     ] {
         after.0.extend(outcome.applied);
         pending.extend(outcome.pending);
@@ -276,11 +285,15 @@ async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::L
     }
     release::hold_back(ctx, lp, &after).await?;
     order(ctx, lp, &mut caches, &mut databases, &after);
+    // Nothing is made at AWS that a deletion of the platform would pass over.
+    let acts = !lp.suspended() && lp.held_back;
+    ctx.cloudfront.order(ctx, &lp.key, cdn::all_orders(lp, &cdns, &after, acts));
     let rooms = vec![
         app_room.status(lp, &apps, &after),
         Autoscaling.status(lp, &scaling, &after),
         Caches.status(lp, &caches, &after),
         Databases.status(lp, &databases, &after),
+        Cdns.status(lp, &cdns, &after),
     ];
     let findings = Findings { rooms, failures, pending, errors, children: &after, wanted };
     Ok(status::status(lp, findings, Timestamp::now()))

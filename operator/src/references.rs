@@ -132,7 +132,7 @@ pub fn references(app: &ValidApp) -> BTreeMap<Reference, String> {
     found
 }
 
-/// The Secrets that a platform's stores name.
+/// The Secrets that a platform's stores and CDNs name.
 fn secrets_of_stores(spec: &LearningPlatformSpec) -> impl Iterator<Item = &str> {
     let external = spec.caches.iter().filter_map(|cache| cache.external.as_ref());
     let caches = external.flat_map(|cache| (cache.secret.iter().map(|s| &s.name)).chain(authority(cache.tls.as_ref())));
@@ -147,7 +147,10 @@ fn secrets_of_stores(spec: &LearningPlatformSpec) -> impl Iterator<Item = &str> 
     let tls = spec.caches.iter().filter_map(|cache| cache.in_cluster.as_ref()?.tls.as_ref());
     let tls = tls.chain(spec.databases.iter().filter_map(|database| database.in_cluster.as_ref()?.tls.as_ref()));
     let tls = tls.filter_map(|tls| Some(&tls.secret.as_ref()?.name));
-    caches.chain(databases).chain(own.map(|key| &key.name)).chain(tls).map(String::as_str)
+    let origins = spec.cdns.iter().filter_map(|cdn| cdn.cloud_front.as_ref()).flat_map(|cdn| &cdn.origins);
+    let headers = origins.flat_map(|origin| &origin.headers).map(|header| &header.secret.name);
+    let stores = caches.chain(databases).chain(own.map(|key| &key.name)).chain(tls);
+    stores.chain(headers).map(String::as_str)
 }
 
 fn authority(tls: Option<&StoreTls>) -> Option<&String> {
@@ -174,7 +177,7 @@ fn is_issued(platform: &LearningPlatform, secret: &str) -> bool {
     })
 }
 
-/// The platforms whose stores name a Secret, or have it made.
+/// The platforms whose stores or CDNs name a Secret, or have it made.
 pub fn users_of_secret(stores: &Stores, namespace: &str, secret: &str) -> Vec<PlatformKey> {
     let platforms = stores.platforms.state();
     let here = platforms.iter().filter_map(|guarded| guarded.0.as_ref().ok());

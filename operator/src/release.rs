@@ -6,7 +6,7 @@ use crate::{
     conditions::{State, Verdict, render},
     context::{Context, Settings},
     error::{Error, Result},
-    keeper::{aws::AwsView, elasticache::ElastiCacheService, rds::RdsService},
+    keeper::{aws::AwsView, cloudfront::CloudFrontService, elasticache::ElastiCacheService, rds::RdsService},
     kinds::{Kind, ObjectId},
     metrics::Outcome,
     naming::{Owner, PlatformKey},
@@ -34,7 +34,7 @@ use kube::{ResourceExt, core::DynamicObject};
 use std::collections::BTreeMap;
 
 /// How records say that what they tell of is at AWS.
-const RUNNERS: [&str; 2] = [RdsService::RUNNER, ElastiCacheService::RUNNER];
+const RUNNERS: [&str; 3] = [RdsService::RUNNER, ElastiCacheService::RUNNER, CloudFrontService::RUNNER];
 
 /// Whether a platform is held back.
 pub fn is_held_back(platform: &LearningPlatform) -> bool {
@@ -46,10 +46,18 @@ pub fn is_held_back(platform: &LearningPlatform) -> bool {
 /// # Errors
 /// Which part of its identity cannot be one.
 pub fn owner(platform: &LearningPlatform, settings: &Settings, item: &str) -> std::result::Result<aws::Owner, String> {
-    let key = PlatformKey::of(platform);
+    owner_of(&Owner::of(platform), settings, item)
+}
+
+/// The same, of a platform that is known by its owner references.
+///
+/// # Errors
+/// Which part of its identity cannot be one.
+pub fn owner_of(platform: &Owner, settings: &Settings, item: &str) -> std::result::Result<aws::Owner, String> {
+    let Owner { key, uid } = platform;
     let identity = aws::Identity::new(&settings.cluster_name, &key.namespace, &key.name, item);
     let identity = identity.map_err(|error| error.to_string())?;
-    Ok(aws::Owner { identity, uid: platform.uid().unwrap_or_default() })
+    Ok(aws::Owner { identity, uid: uid.clone() })
 }
 
 /// Whether the operator's settings allow what a platform names at AWS.
@@ -67,6 +75,7 @@ pub fn admit(ctx: &Context, lp: &ValidPlatform) -> Result<()> {
 fn has_items(lp: &ValidPlatform) -> bool {
     lp.databases.iter().any(|item| matches!(item.provider, database::Provider::Rds(_)))
         || lp.caches.iter().any(|item| matches!(item.provider, cache::Provider::ElastiCache(_)))
+        || !lp.cdns.is_empty()
 }
 
 /// Holds a platform back that has, or has had, items at AWS, and lets one go that has none any more. It is done before anything is
@@ -104,6 +113,7 @@ pub async fn release(platform: &LearningPlatform, ctx: &Context) -> Result<Outco
     let mut seen = Seen::default();
     see_to::<RdsService>(platform, ctx, &children, &mut seen);
     see_to::<ElastiCacheService>(platform, ctx, &children, &mut seen);
+    see_to::<CloudFrontService>(platform, ctx, &children, &mut seen);
     let Seen { left, plan, gone } = seen;
     if left.is_empty() {
         for gone in &gone {
@@ -167,19 +177,19 @@ fn see_to<S: Item>(platform: &LearningPlatform, ctx: &Context, children: &Childr
         let view = keepers.view(store);
         if let Some(view) = view.as_ref().filter(|view| view.memory != recorded.memory) {
             let recorded = Recorded { memory: view.memory.clone(), ..recorded.clone() };
-            seen.plan.extend(remembered::<S>(platform, &store.object_name, children, &recorded, true));
+            seen.plan.extend(remembered::<S>(&key.name, &store.object_name, children, &recorded, true));
         }
         let done = view.as_ref().is_some_and(|view| view.finished && view.memory == recorded.memory);
         if !(done && answered.contains(store)) {
             seen.left.push((orders.item.clone(), telling(view.as_deref())));
         }
-        let record = remembered::<S>(platform, &store.object_name, children, recorded, false);
+        let record = remembered::<S>(&key.name, &store.object_name, children, recorded, false);
         seen.gone.push(Gone { record, stays: recorded.deletion == AwsDeletionPolicy::Retain });
     }
 }
 
 /// Why an item may not be seen to from here.
-fn refusal<M>(key: &PlatformKey, recorded: &Recorded<M>, settings: &Settings) -> Option<String> {
+pub fn refusal<M>(key: &PlatformKey, recorded: &Recorded<M>, settings: &Settings) -> Option<String> {
     let refused = account::check(key, &recorded.account, settings).into_iter().next();
     let refused = refused.map(|problem| problem.problem);
     refused.or_else(|| recorded.elsewhere(&recorded.account, &settings.cluster_name))
@@ -202,8 +212,8 @@ async fn write(
 }
 
 /// The record with what is to be written down; `held` until what is at AWS was seen to.
-fn remembered<S: Item>(
-    platform: &LearningPlatform,
+pub fn remembered<S: Item>(
+    platform: &str,
     object_name: &str,
     children: &Children,
     recorded: &Recorded<S::Memory>,
@@ -214,14 +224,14 @@ fn remembered<S: Item>(
         return Plan::new();
     };
     let Some(item) = made_for(map) else { return Plan::new() };
-    let identity = Identity { platform: platform.name_any(), id: item.to_owned(), tier: S::TIER };
+    let identity = Identity { platform: platform.to_owned(), id: item.to_owned(), tier: S::TIER };
     let written = recorded.write(&mut record, S::RUNNER);
     let map = written.and_then(|()| recorded::map(&identity, object_name, &record, held));
     steps(item, [map])
 }
 
 /// What is told of an item that is not gone yet.
-fn telling<S: Item>(view: Option<&AwsView<S>>) -> String {
+pub fn telling<S: Item>(view: Option<&AwsView<S>>) -> String {
     let Some(view) = view else { return "AWS has not been asked yet".to_owned() };
     let hindrance = told::hindrance(&view.conditions, false).map(|(_, _, message)| message);
     let next = view.plan.first().map(|call| {

@@ -65,6 +65,7 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         databases: Arc::default(),
         rds: Arc::default(),
         elasticache: Arc::default(),
+        cloudfront: Arc::default(),
         aws,
         backoff: Arc::new(Backoff::default()),
         client: client.clone(),
@@ -162,6 +163,7 @@ async fn act(
     ctx.databases.lead(wake.sender());
     ctx.rds.lead(wake.sender());
     ctx.elasticache.lead(wake.sender());
+    ctx.cloudfront.lead(wake.sender());
     let _keepers = Keeping(ctx.clone());
     let evaluation = evaluate::run(ctx.clone(), wake.sender(), stop.clone());
     let passes = controller::run(ctx, wake, queue, stop.clone());
@@ -177,6 +179,7 @@ impl Drop for Keeping {
         self.0.databases.stop();
         self.0.rds.stop();
         self.0.elasticache.stop();
+        self.0.cloudfront.stop();
     }
 }
 

@@ -10,9 +10,9 @@ use crate::{
     validate::ValidPlatform,
 };
 use crds::status::{
-    AppStatus,
+    AppStatus, CdnStatus,
     ConditionType::{
-        self, AppReady, AutoscalingReady, CacheReady, DatabaseReady, MetricsAvailable, Ready, Reconciling,
+        self, AppReady, AutoscalingReady, CacheReady, CdnReady, DatabaseReady, MetricsAvailable, Ready, Reconciling,
         RolloutPending, Stalled,
     },
     Inventory, InventoryEntry, LearningPlatformStatus, Reason, StoreStatus, Summary,
@@ -43,8 +43,9 @@ pub fn status(lp: &ValidPlatform, findings: Findings<'_>, now: Timestamp) -> (Le
     let items = merge(lp.apps.iter().map(|app| app.key.app.as_str()), &findings);
     let caches = merge(lp.caches.iter().map(|cache| cache.name.as_str()), &findings);
     let databases = merge(lp.databases.iter().map(|database| database.name.as_str()), &findings);
-    let all = || items.iter().chain(&caches).chain(&databases);
-    let types = [AppReady, RolloutPending, AutoscalingReady, CacheReady, DatabaseReady, MetricsAvailable];
+    let cdns = merge(lp.cdns.iter().map(|cdn| cdn.name.as_str()), &findings);
+    let all = || items.iter().chain(&caches).chain(&databases).chain(&cdns);
+    let types = [AppReady, RolloutPending, AutoscalingReady, CacheReady, DatabaseReady, CdnReady, MetricsAvailable];
     let verdicts: Vec<Verdict> = types
         .into_iter()
         .filter_map(|type_| {
@@ -87,6 +88,7 @@ pub fn status(lp: &ValidPlatform, findings: Findings<'_>, now: Timestamp) -> (Le
         apps,
         caches: stores(caches, &before.caches, lp.generation, now),
         databases: stores(databases, &before.databases, lp.generation, now),
+        cdns: of_cdns(cdns, &before.cdns, lp.generation, now),
         inventory: Some(inventory(&lp.owner, findings.children, &findings.wanted)),
         time_zone_database: time_zone_database(),
     };
@@ -138,6 +140,17 @@ fn stores(items: Vec<(&str, ItemStatus)>, before: &[StoreStatus], generation: i6
     items.into_iter().map(status).collect()
 }
 
+fn of_cdns(items: Vec<(&str, ItemStatus)>, before: &[CdnStatus], generation: i64, now: Timestamp) -> Vec<CdnStatus> {
+    let status = |(name, item): (&str, ItemStatus)| {
+        let previous = before.iter().find(|cdn| cdn.name == name);
+        let carried = previous.map(|cdn| cdn.conditions.as_slice()).unwrap_or_default();
+        let conditions = render(item.verdicts, carried, generation, now);
+        let details = item.cdn.map(|cdn| *cdn).unwrap_or_default();
+        CdnStatus { name: name.to_owned(), conditions, ..details }
+    };
+    items.into_iter().map(status).collect()
+}
+
 /// The rooms' words on each item, in the order given; an error overrules them.
 fn merge<'a>(names: impl Iterator<Item = &'a str>, findings: &Findings<'_>) -> Vec<(&'a str, ItemStatus)> {
     let items = names.map(|name| {
@@ -150,6 +163,7 @@ fn merge<'a>(names: impl Iterator<Item = &'a str>, findings: &Findings<'_>) -> V
             item.replicas = item.replicas.or(said.replicas);
             item.scaling = item.scaling.or(said.scaling);
             item.store = item.store.or(said.store);
+            item.cdn = item.cdn.or(said.cdn);
             item.jobs.extend(said.jobs);
         }
         if let Some((type_, error)) = findings.failures.get(name) {

@@ -88,7 +88,8 @@ fn rotation(store: &StoreStatus, before: Option<&str>) -> Option<Transition> {
 /// The items of all tiers, whose names are unique among them.
 fn items(status: &LearningPlatformStatus) -> impl Iterator<Item = (&str, &[Condition])> {
     let stores = stores(status).map(|s| (s.name.as_str(), s.conditions.as_slice()));
-    status.apps.iter().map(|app| (app.name.as_str(), app.conditions.as_slice())).chain(stores)
+    let cdns = status.cdns.iter().map(|cdn| (cdn.name.as_str(), cdn.conditions.as_slice()));
+    status.apps.iter().map(|app| (app.name.as_str(), app.conditions.as_slice())).chain(stores).chain(cdns)
 }
 
 fn transition(prefix: &str, condition: &Condition, before: &[Condition]) -> Option<Transition> {

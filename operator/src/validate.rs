@@ -13,6 +13,7 @@ use crate::{
         autoscaling, aws,
         binding::{Address, Bindings},
         cache::{self, ValidCache},
+        cdn::{self, ValidCdn},
         database::{self, ValidDatabase},
     },
 };
@@ -24,6 +25,7 @@ use crds::{
         app::{App, AppPort, Protocol},
         aws::Aws,
         cache::Cache,
+        cdn::Cdn,
         database::{Database, ExternalDatabase},
     },
 };
@@ -48,6 +50,8 @@ pub struct ValidPlatform {
     pub caches: Vec<ValidCache>,
     /// The databases, in the order of the spec.
     pub databases: Vec<ValidDatabase>,
+    /// The CDNs, in the order of the spec.
+    pub cdns: Vec<ValidCdn>,
     /// Whether the resource is held back from being gone before its items at AWS are seen to.
     pub held_back: bool,
     /// Account and region of its items at AWS.
@@ -169,6 +173,13 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         apps.extend(validate_app(&key, &path, app, spec.prometheus.as_ref(), &stores, settings, &mut problems));
     }
     check_schedules(&apps, &databases, &mut problems);
+    let mut cdns = Vec::new();
+    for item in &spec.cdns {
+        let path = format!("spec.cdns[{}]", item.name);
+        take(&path, &item.name, &mut problems);
+        cdns.extend(validate_cdn(platform, settings, &path, item, &mut problems));
+    }
+    check_records(&cdns, &names, &mut problems);
     let annotations = platform.metadata.annotations.clone().unwrap_or_default();
     let mut freezes = Vec::new();
     for freeze in &spec.freezes {
@@ -194,6 +205,7 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         apps,
         caches,
         databases,
+        cdns,
         held_back: release::is_held_back(platform),
         aws: spec.aws.clone(),
         abandon_data: spec.abandon_data.iter().cloned().collect(),
@@ -379,6 +391,42 @@ fn validate_database(
     };
     let connection_budget = database.connection_budget;
     Some(ValidDatabase { name: database.name.clone(), connection_budget, provider })
+}
+
+fn validate_cdn(
+    resource: &LearningPlatform,
+    settings: &Settings,
+    path: &str,
+    item: &Cdn,
+    problems: &mut Vec<Problem>,
+) -> Option<ValidCdn> {
+    let Some(spec) = &item.cloud_front else {
+        problems.push(Problem::new(path, "say where the CDN runs: set cloudFront"));
+        return None;
+    };
+    let Some(account) = &resource.spec.aws else {
+        let problem = "set spec.aws, which says as whom the operator goes to AWS";
+        problems.push(Problem::new(format!("{path}.cloudFront"), problem));
+        return None;
+    };
+    if let Err(cdn::wish::Unfit::Invalid(found)) = cdn::wish::offline(&item.name, spec, &resource.spec.apps) {
+        problems.extend(found);
+        return None;
+    }
+    let owner = release::owner(resource, settings, &item.name);
+    let owner = owner.map_err(|problem| problems.push(Problem::new(format!("{path}.cloudFront"), problem))).ok()?;
+    Some(ValidCdn::new(&PlatformKey::of(resource).name, &owner, account, &item.name, spec))
+}
+
+/// What is kept of a CDN `a` would be called as what is kept of a store `a-cloudfront`.
+fn check_records(cdns: &[ValidCdn], names: &BTreeSet<String>, problems: &mut Vec<Problem>) {
+    for cdn in cdns {
+        let taken = format!("{}-{}", cdn.name, cdn::RUNNER);
+        if names.contains(&taken) {
+            let problem = format!("what is kept of it would be called like that of {taken}: rename one of them");
+            problems.push(Problem::new(format!("spec.cdns[{}].name", cdn.name), problem));
+        }
+    }
 }
 
 /// What CloudNativePG makes for a database `a` would be called as what is made for a store `a-pg`, and what is made for one at AWS as

@@ -122,6 +122,12 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
     let external = json!({"databases": [{"name": "main", "external": {
         "address": "pg", "database": "main", "secret": {"name": "pg"},
     }}]});
+    let attached = |id: &str| {
+        json!({"aws": {"region": "eu-central-1"}, "cdns": [{"name": "edge", "cloudFront": {
+            "distributionId": id, "origins": [{"name": "web", "domain": "web.example"}],
+            "behaviors": [{"path": "/a", "origin": "web", "cachePolicy": {"managed": "CachingDisabled"}}],
+        }}]})
+    };
     let none = json!({});
     let generated = json!({"tls": {"generated": {}}});
     let open = json!({"tls": {"generated": {}, "allowPlaintext": true}});
@@ -192,6 +198,7 @@ async fn changes_that_would_cost_data_are_refused_and_their_neighbours_are_not()
             at_elasticache(json!({"engine": "redis"})),
             Some("redis can become valkey, and AWS never takes that back"),
         ),
+        (attached("E2QWRUHAPOMQZL"), attached("E2QWRUHAPOMQZM"), Some("cloudFront.distributionId cannot be changed")),
         // Another provider, or none: no rule's matter. What becomes of the data is told by DataWouldBeLeftBehind.
         (database(none.clone()), delegated(volume("1Gi")), None),
         (database(none.clone()), external, None),

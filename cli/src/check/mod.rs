@@ -1,6 +1,7 @@
 //! Checks as data, and the engine that runs them: categories in order, retries while there is time; a fatal failure ends its
 //! category, and everything after an essential one.
 
+pub mod cdns;
 pub mod cluster;
 pub mod platforms;
 pub mod pre;

@@ -51,6 +51,8 @@ pub enum Topic {
     NotHighlyAvailable,
     /// A database's servers take the connections of its apps.
     Connections,
+    /// What CDNs do is what is meant.
+    Cdn,
     /// No data of former stores are left behind.
     DataLeftBehind,
     /// What becomes of the data when platform or namespace is deleted.
@@ -59,7 +61,7 @@ pub enum Topic {
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::KubernetesApi,
         Self::KubernetesVersion,
         Self::Permissions,
@@ -84,6 +86,7 @@ impl Topic {
         Self::ImageSuite,
         Self::NotHighlyAvailable,
         Self::Connections,
+        Self::Cdn,
         Self::DataLeftBehind,
         Self::StoreDeletion,
     ];
@@ -115,6 +118,7 @@ impl Topic {
             Self::ImageSuite => "image-suite",
             Self::NotHighlyAvailable => "not-highly-available",
             Self::Connections => "connections",
+            Self::Cdn => "cdn",
             Self::DataLeftBehind => "data-left-behind",
             Self::StoreDeletion => "store-deletion",
         }

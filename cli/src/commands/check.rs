@@ -2,14 +2,20 @@
 
 use crate::{
     args::Global,
-    check::{self, Category, Check, Engine, Topic, Verdict, cluster, platforms, pre, stores},
+    check::{self, Category, Check, Engine, Topic, Verdict, cdns, cluster, platforms, pre, stores},
     cluster::Cluster,
     exit::Exit,
     install::NAMESPACE,
+    manifests::{self, Problems},
     output::{self, Style},
 };
-use kube::api::ListParams;
-use std::{str::FromStr, time::Duration};
+use kube::{ResourceExt, api::ListParams};
+use operator::{context::Settings, validate};
+use std::{
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 /// Arguments of `check`.
 #[derive(clap::Args, Debug)]
@@ -17,11 +23,16 @@ use std::{str::FromStr, time::Duration};
   lpctl check --pre           # before the installation
   lpctl check --wait 300s     # after it
   lpctl check -A -o short
+  lpctl check -f platform.yaml    # before it is applied; asks no cluster
   lpctl check -n learning -o json")]
 pub struct Args {
     /// Check whether the cluster is fit for the operator, before it is installed
     #[arg(long)]
     pub pre: bool,
+
+    /// Check the platforms of a file, without a cluster; `-` reads standard input
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["pre", "all_namespaces", "operator_url"])]
+    pub file: Option<PathBuf>,
 
     /// Try what fails again for so long: 90s, 5m
     #[arg(long, value_name = "DURATION", value_parser = duration, default_value = "0s", default_missing_value = "300s", num_args = 0..=1)]
@@ -61,10 +72,21 @@ pub enum Form {
 /// Runs the command.
 ///
 /// # Errors
-/// When there is no configuration of a cluster.
+/// When there is no configuration of a cluster, or the file cannot be read.
 pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
-    let cluster = Cluster::connect(global).await?;
     let mut engine = Engine::new(args.wait, output::tell);
+    if let Some(file) = &args.file {
+        match of_file(&mut engine, file, global).await {
+            Ok(()) => {}
+            Err(error) if error.is::<Problems>() => {
+                output::tell(&format!("{error:#}"));
+                return Ok(Exit::Found);
+            }
+            Err(error) => return Err(error),
+        }
+        return report(args, &engine);
+    }
+    let cluster = Cluster::connect(global).await?;
     engine.run(pre::kubernetes(&cluster)).await;
     if args.pre {
         engine.run(pre::permissions(&cluster, &args.operator_namespace)).await;
@@ -75,6 +97,10 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
         engine.run(cluster::operator(&cluster, &args.operator_namespace, args.operator_url.as_deref())).await;
         all_platforms(&mut engine, &cluster, args.all_namespaces).await;
     }
+    report(args, &engine)
+}
+
+fn report(args: &Args, engine: &Engine) -> anyhow::Result<Exit> {
     let style = Style::of_stdout();
     let text = match args.output {
         Form::Table => check::table(&engine.reports, &style),
@@ -84,6 +110,28 @@ pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     };
     output::emit(&text)?;
     Ok(engine.exit())
+}
+
+/// What can be said of the platforms of a file.
+async fn of_file(engine: &mut Engine, file: &Path, global: &Global) -> anyhow::Result<()> {
+    for mut platform in manifests::read(file)?.into_iter().map(|manifest| manifest.platform) {
+        if let Some(namespace) = &global.namespace {
+            platform.metadata.namespace = Some(namespace.clone());
+        }
+        platform.metadata.namespace.get_or_insert_with(|| "default".to_owned());
+        let verdict = match validate::validate(&platform, &Settings::default()) {
+            Ok(_) => Verdict::Good(String::new()),
+            Err(error) => Verdict::bad(error.to_string(), format!("edit {}", file.display())),
+        };
+        let check =
+            Check::new("the operator can carry it out", Topic::NotReady, move || std::future::ready(verdict.clone()));
+        let name = format!("platform {}/{}", platform.namespace().unwrap_or_default(), platform.name_any());
+        engine.run(Category { name, checks: vec![check], essential: false }).await;
+        if let Some(cdns) = cdns::cdns(&platform) {
+            engine.run(cdns).await;
+        }
+    }
+    Ok(())
 }
 
 async fn all_platforms(engine: &mut Engine, cluster: &Cluster, all: bool) {
@@ -105,6 +153,9 @@ async fn all_platforms(engine: &mut Engine, cluster: &Cluster, all: bool) {
         engine.run(platforms::platform(cluster, platform)).await;
         if let Some(stores) = stores::stores(cluster, platform).await {
             engine.run(stores).await;
+        }
+        if let Some(cdns) = cdns::cdns(platform) {
+            engine.run(cdns).await;
         }
     }
 }

@@ -10,7 +10,8 @@ use crate::{
 };
 use anyhow::Context;
 use clap_complete::engine::ArgValueCompleter;
-use crds::status::{AwsCall, AwsStatus, StoreStatus};
+use crds::status::{AwsCall, AwsStatus, LearningPlatformStatus};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use std::fmt::Write;
 
 /// Arguments of `plan`.
@@ -25,8 +26,8 @@ use std::fmt::Write;
                   Exit status: 0 nothing is to be done, 1 something is, 2 it could not be told."
 )]
 pub struct Args {
-    /// The cache or database; before it its platform, where several have such a one
-    #[arg(required = true, num_args = 1..=2, value_name = "ITEM", add = ArgValueCompleter::new(complete::stores))]
+    /// The cache, database or CDN; before it its platform, where several have such a one
+    #[arg(required = true, num_args = 1..=2, value_name = "ITEM", add = ArgValueCompleter::new(complete::at_aws))]
     pub names: Vec<String>,
 }
 
@@ -37,20 +38,29 @@ pub struct Args {
 pub async fn run(args: &Args, global: &Global) -> anyhow::Result<Exit> {
     let (platform, name) = item(&args.names);
     let cluster = Cluster::connect(global).await?;
-    let platform = cluster.platform_with(platform, Item::Store, name).await?;
+    let platform = cluster.platform_with(platform, Item::AtAws, name).await?;
     let status = platform.status.unwrap_or_default();
-    let store = status.caches.iter().chain(&status.databases).find(|store| store.name == name);
-    let aws = store.and_then(|store| store.aws.as_ref());
-    let aws = aws.with_context(|| format!("the status of {name} tells of nothing at AWS: see `lpctl status`"))?;
-    output::emit(&text(store.unwrap_or(&StoreStatus::default()), aws))?;
+    let aws = told(&status, name);
+    let (aws, conditions) =
+        aws.with_context(|| format!("the status of {name} tells of nothing at AWS: see `lpctl status`"))?;
+    output::emit(&text(name, aws, conditions))?;
     Ok(if aws.plan.is_empty() { Exit::Good } else { Exit::Found })
 }
 
-fn text(store: &StoreStatus, aws: &AwsStatus) -> String {
+/// What the status tells of an item at AWS, and its conditions.
+fn told<'a>(status: &'a LearningPlatformStatus, name: &str) -> Option<(&'a AwsStatus, &'a [Condition])> {
+    let stores = status.caches.iter().chain(&status.databases).filter(|store| store.name == name);
+    let stores = stores.map(|store| (store.aws.as_ref(), store.conditions.as_slice()));
+    let cdns = status.cdns.iter().filter(|cdn| cdn.name == name);
+    let cdns = cdns.map(|cdn| (cdn.aws.as_ref(), cdn.conditions.as_slice()));
+    stores.chain(cdns).find_map(|(aws, conditions)| Some((aws?, conditions)))
+}
+
+fn text(name: &str, aws: &AwsStatus, conditions: &[Condition]) -> String {
     let identifier = aws.identifier.as_deref().unwrap_or("not made yet");
-    let mut out = format!("{} at AWS, {}: {identifier}\n", store.name, aws.region);
+    let mut out = format!("{name} at AWS, {}: {identifier}\n", aws.region);
     if aws.plan.is_empty() {
-        let synced = store.conditions.iter().find(|condition| condition.type_ == "Synced");
+        let synced = conditions.iter().find(|condition| condition.type_ == "Synced");
         let said = synced.map_or("nothing is known yet", |condition| condition.message.as_str());
         let _ = writeln!(out, "nothing is to be done: {said}");
         return out;
@@ -72,6 +82,7 @@ fn text(store: &StoreStatus, aws: &AwsStatus) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crds::status::{CdnStatus, StoreStatus};
 
     #[test]
     fn a_plan_is_told_in_order_with_what_it_needs() {
@@ -89,16 +100,22 @@ mod tests {
             plan,
             plan_hash: Some("0123456789abcdef".into()),
         };
-        let store = StoreStatus { name: "main".into(), ..StoreStatus::default() };
         assert_eq!(
-            text(&store, &aws),
+            text("main", &aws, &[]),
             "main at AWS, eu-central-1: lp-story-main-1\n\
              1. ModifyDBInstance: delete db without a snapshot\n   waits: its protection is lifted first\n\
              2. DeleteDBInstance: delete db without a snapshot\n   needs your word: its data are lost\n   \
              waits: its protection is lifted first\n\
              to approve what needs your word, set approve: 0123456789abcdef on the item\n"
         );
-        let done = text(&store, &AwsStatus { plan: Vec::new(), ..aws });
+        let done = text("main", &AwsStatus { plan: Vec::new(), ..aws.clone() }, &[]);
         assert!(done.contains("nothing is to be done"), "{done}");
+        let status = LearningPlatformStatus {
+            databases: vec![StoreStatus { name: "main".into(), ..StoreStatus::default() }],
+            cdns: vec![CdnStatus { name: "edge".into(), aws: Some(aws.clone()), ..CdnStatus::default() }],
+            ..LearningPlatformStatus::default()
+        };
+        assert_eq!(told(&status, "edge"), Some((&aws, &[][..])));
+        assert_eq!(told(&status, "main"), None, "it is not at AWS");
     }
 }

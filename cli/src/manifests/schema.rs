@@ -59,7 +59,7 @@ static PATTERNS: LazyLock<HashMap<String, Regex>> = LazyLock::new(|| {
 });
 
 /// What to write where a pattern is not matched.
-const REMEDIES: [(&str, &str); 39] = [
+const REMEDIES: [(&str, &str); 53] = [
     ("^[a-z0-9-]+$", "write a region as AWS does, such as eu-central-1"),
     ("^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$", "write the ARN of a role, such as arn:aws:iam::123456789012:role/name"),
     ("^[0-9a-f]{16}$", "write the plan's hash from the status, such as 0123456789abcdef"),
@@ -122,10 +122,39 @@ const REMEDIES: [(&str, &str); 39] = [
         "write a folder without / at its ends, such as learning/story-main",
     ),
     ("^[1-9][0-9]*[dwm]$", "write a number of days, weeks or months, such as 30d"),
-    ("^[a-z0-9-]+$", "write the name of a region, such as eu-central-1"),
     ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "write the name of an object in lower case, such as backups"),
     ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day such as 07:30"),
     ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day such as 18:00, at most 24:00"),
+    ("^([0-9]+[hms])+$", "write a duration of whole seconds in h, m and s, such as 24h or 90s"),
+    ("^[!-~]+$", "write it without spaces, such as Authorization"),
+    ("^[A-Z]{2}$", "write a country by the two letters of its code, such as DE"),
+    (r"^(\*|https?://[^\s/]+)$", "write an origin such as https://learn.example, or * for all"),
+    (r"^/[^\s*]*\*?$", "write a path that begins with /, with a star at its end at most, such as /courses/*"),
+    ("^E[A-Z0-9]+$", "write the id as CloudFront shows it, such as E2QWRUHAPOMQZL"),
+    (r"^[^/\s]\S*$", "write it without / at its start, such as index.html"),
+    (
+        r"^(arn:aws:wafv2:us-east-1:[0-9]{12}:global/webacl/\S+)?$",
+        "write the ARN of a web ACL for CloudFront, such as arn:aws:wafv2:us-east-1:123456789012:global/webacl/school/0a1b2c3d",
+    ),
+    ("^vo_[A-Za-z0-9]+$", "write the id of a VPC origin, such as vo_0a1b2c3d"),
+    (r"^(/\S*[^/\s])?$", "write a path with / at its start and none at its end, such as /assets"),
+    ("^([a-z]{2}(-[a-z]+)+-[0-9])?$", "write the name of a region, such as eu-central-1, or nothing"),
+    (
+        "^[A-Za-z0-9_.*$/~\"'@:+&?-]+$",
+        "write a pattern of letters, digits and _ - . * $ / ~ \" ' @ : + & ? alone, such as /static/*",
+    ),
+    (
+        "^arn:aws:cloudfront::[0-9]{12}:function/[A-Za-z0-9_-]+$",
+        "write the ARN of a function, such as arn:aws:cloudfront::123456789012:function/rewrite",
+    ),
+    (
+        "^arn:aws:acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+$",
+        "write the ARN of a certificate, such as arn:aws:acm:us-east-1:123456789012:certificate/0a1b2c3d",
+    ),
+    (
+        r"^([a-z0-9][a-z0-9.-]*\.s3[a-z0-9.-]*\.amazonaws\.com)?$",
+        "write the bucket by its name in DNS, such as logs.s3.amazonaws.com",
+    ),
 ];
 
 /// A name as of an object in Kubernetes.

@@ -205,7 +205,7 @@ pub struct AwsStatus {
     /// Its identifier there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub identifier: Option<String>,
-    /// Where it is.
+    /// Where it is; `global` at CloudFront.
     pub region: String,
     /// The calls that are to be made, in their order; with `mode: Observe` none are told.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

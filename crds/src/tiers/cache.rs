@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
     "caches[].renamedFrom speaks of data of the platform's own: set inCluster or elastiCache, or remove renamedFrom"
 ))]
 pub struct Cache {
-    /// Name of the cache, unique among the platform's apps, caches and databases. Its data are bound to it: see
+    /// Name of the cache, unique among the platform's apps, caches, databases and CDNs. Its data are bound to it: see
     /// `renamedFrom`.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,

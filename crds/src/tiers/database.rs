@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
     "databases[].renamedFrom speaks of data of the platform's own: set inCluster, cloudNativePG or rds, or remove renamedFrom"
 ))]
 pub struct Database {
-    /// Name of the database item, unique among the platform's apps, caches and databases. Its data are bound to it: see
+    /// Name of the database item, unique among the platform's apps, caches, databases and CDNs. Its data are bound to it: see
     /// `renamedFrom`.
     #[schemars(length(min = 1, max = 40), regex(pattern = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
     pub name: String,

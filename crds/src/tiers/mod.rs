@@ -6,6 +6,7 @@ pub mod aws;
 pub mod backup;
 pub mod bucket;
 pub mod cache;
+pub mod cdn;
 pub mod cloud_native_pg;
 pub mod cloud_native_pg_backup;
 pub mod connections;

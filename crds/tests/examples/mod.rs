@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each of the two tests uses its part")]
 
+mod cdn;
+
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -113,6 +115,7 @@ pub fn good() -> Value {
                     "adopt": true,
                 }},
             ],
+            "cdns": cdn::good(),
             "freezes": [
                 {"name": "exams", "start": "2026-12-07T07:30", "end": "2026-12-11T18:00:00", "timeZone": "Europe/Berlin"},
             ],
@@ -380,6 +383,10 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         (&tenants("/pooler/parameters"), json!({"max_client_conn": "9"}), "pooler.parameters: one of them"),
     ] {
         case(&[(field, value)], named);
+    }
+    for (changes, named) in cdn::bad() {
+        let borrowed: Vec<_> = changes.iter().map(|(at, to)| (at.as_str(), to.clone())).collect();
+        case(&borrowed, named);
     }
     let resources = json!({"requests": {"memory": "2Gi"}, "limits": {"memory": "1Gi"}});
     case(&[(&tenants("/pooler/resources"), resources)], "a request must not be above its limit");

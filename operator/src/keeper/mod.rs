@@ -5,6 +5,7 @@ pub mod aws;
 pub mod beside;
 pub mod cache;
 mod cache_size;
+pub mod cloudfront;
 pub mod database;
 pub mod elasticache;
 mod looks;

@@ -5,6 +5,7 @@ pub mod autoscaling;
 pub mod aws;
 pub mod binding;
 pub mod cache;
+pub mod cdn;
 pub mod database;
 pub mod store;
 
@@ -17,7 +18,7 @@ use crate::{
     naming::{COMPONENT, FieldManager},
     validate::ValidPlatform,
 };
-use crds::status::{ConditionType, JobStatus, Reason, Replicas, Scaling, StoreStatus};
+use crds::status::{CdnStatus, ConditionType, JobStatus, Reason, Replicas, Scaling, StoreStatus};
 use futures::{FutureExt, StreamExt, stream};
 use kube::{ResourceExt, core::DynamicObject};
 use std::{
@@ -151,6 +152,8 @@ pub struct ItemStatus {
     pub jobs: Vec<JobStatus>,
     /// What is known of a store in the cluster.
     pub store: Option<Box<StoreStatus>>,
+    /// What is known of a CDN.
+    pub cdn: Option<Box<CdnStatus>>,
 }
 
 /// The steps of an item.

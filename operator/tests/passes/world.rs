@@ -116,6 +116,7 @@ impl World {
             databases: Arc::default(),
             rds: Arc::default(),
             elasticache: Arc::default(),
+            cloudfront: Arc::default(),
             aws: Arc::new(aws_edge::Accounts::new(
                 Arc::new(aws_edge::Limits::new(AWS_RATE)),
                 aws_edge::Windows::default(),

@@ -6,7 +6,7 @@ use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use serde_json::{Value, json};
 use std::{path::Path, time::Instant};
 
-/// The example, in this namespace and without the parts that need a gateway or servers; its pods find no node.
+/// The example, in this namespace and without the parts that need a gateway, servers or AWS; its pods find no node.
 fn story(scene: &Scene) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/story.yaml");
     let text = std::fs::read_to_string(file).expect("the example");
@@ -17,8 +17,8 @@ fn story(scene: &Scene) -> Value {
     web.remove("exposure");
     web.remove("uses");
     web.insert("nodeSelector".to_owned(), json!({"learningplatform.dev/no-such-node": "true"}));
-    for stores in ["caches", "databases"] {
-        spec.as_object_mut().expect("an object").remove(stores);
+    for items in ["caches", "databases", "cdns"] {
+        spec.as_object_mut().expect("an object").remove(items);
     }
     spec
 }

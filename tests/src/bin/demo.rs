@@ -72,6 +72,7 @@ fn platform() -> Result<LearningPlatform> {
     let app = platform.spec.apps.first_mut().context("no app in the example")?;
     app.image = "learningplatform/sample-app:dev".into();
     app.exposure = None;
+    platform.spec.cdns.clear();
     // The cluster's Prometheus follows annotations alone, whoever else may have brought the API of PodMonitors.
     app.metrics.get_or_insert_default().discovery = Some(Discovery::Annotations);
     app.resources = serde_json::from_value(json!({

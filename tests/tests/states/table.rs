@@ -2,7 +2,7 @@
 
 use crate::pass::{BOUNDS, Pass, metrics, named, now, object, pods};
 use crds::status::{
-    ConditionType::{self, AppReady, AutoscalingReady, CacheReady, DatabaseReady},
+    ConditionType::{self, AppReady, AutoscalingReady, CacheReady, CdnReady, DatabaseReady},
     Reason,
 };
 use decide::{Bottleneck, Doubt, Figure, Finding, NotANumber, Shown, SignalState, SourceError, SourceErrorKind, Time};
@@ -601,6 +601,22 @@ fn of_stores() -> Vec<State> {
             UNDER_WAY,
             "AWS has not enough.",
             "not enough of db.r8g.48xlarge",
+        ),
+        (
+            "cdn-deploying",
+            CdnReady,
+            Reason::Progressing,
+            UNDER_WAY,
+            "A new distribution is on its way to the edges.",
+            "is on its way to the edges",
+        ),
+        (
+            "cdn-retained",
+            CdnReady,
+            Reason::Retained,
+            FOR_A_PERSON,
+            "A former platform's distribution is at AWS.",
+            "set adopt: true to go on with it",
         ),
     ];
     let state = |(name, condition, reason, read, says, message): (_, _, _, _, _, &'static str)| {

@@ -78,7 +78,7 @@ if ready.status == "True" then
 end
 
 -- Ready says that something is wrong, the condition of the tier says what.
-for _, tier in ipairs({ "Ready", "AppReady", "AutoscalingReady", "CacheReady", "DatabaseReady" }) do
+for _, tier in ipairs({ "Ready", "AppReady", "AutoscalingReady", "CacheReady", "DatabaseReady", "CdnReady" }) do
   local condition = conditions[tier]
   if is(condition, "False") and needs_a_person[condition.reason] then
     return health("Degraded", condition.message)

@@ -9,6 +9,7 @@ use operator::{
     tiers::{
         Children, Plan, Tier,
         cache::{self, Caches},
+        cdn::{self, Cdns},
         database::{self, Databases},
         store::{StoreTier, auth, left_behind::LeftBehind, pods::bytes, record, tls},
     },
@@ -98,6 +99,7 @@ impl Stores {
             .kept(lp, &self.caches, children)
             .into_iter()
             .chain(Databases.kept(lp, &self.databases, children))
+            .chain(Cdns.kept(lp, &cdn::Observed::default(), children))
             .collect();
         children.0.iter().filter_map(move |(id, object)| {
             // Runs of jobs that are over go by a limit of their own.

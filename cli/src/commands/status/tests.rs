@@ -151,6 +151,44 @@ fn stores_with_their_servers() {
 }
 
 #[test]
+fn a_cdn_with_what_is_left_to_do_for_it() {
+    let ready = |type_: &str, message: &str| json!([condition(type_, "True", "Succeeded", message, "09:00:00")]);
+    let platform: LearningPlatform = serde_json::from_value(json!({
+        "apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatform",
+        "metadata": {"name": "story", "namespace": "learning", "generation": 4},
+        "spec": {"cdns": [
+            {"name": "edge", "cloudFront": {"origins": [], "behaviors": []}},
+            {"name": "new", "cloudFront": {"origins": [], "behaviors": []}},
+        ]},
+        "status": {
+            "observedGeneration": 4, "conditions": ready("Ready", ""),
+            "cdns": [{
+                "name": "edge", "domainName": "d1.cloudfront.net", "enabled": true, "deployed": false,
+                "conditions": ready("CdnReady", "E1 serves at d1.cloudfront.net; next: update E1"),
+                "deletion": "Retain: deleting it leaves the distribution enabled and as it is",
+                "bucketPolicies": [{"origin": "media", "statement": "{}"}],
+                "warnings": ["behaviors[*]: /metrics leads to an app: put a behavior for the path before it"],
+            }],
+        },
+    }))
+    .expect("a platform");
+    let text = table(&[view(&platform, now())], &Style { width: 200, ..Style::PLAIN }, now());
+    let lines: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
+    assert_eq!(lines.len(), 6, "{text}");
+    for line in [
+        "E1 serves at d1.cloudfront.net; next: update E1",
+        "deploying what AWS has accepted is on its way to the edges, which takes some minutes",
+        "deletion  Retain: deleting it leaves the distribution enabled and as it is",
+        "bucket    the policy of origin media's bucket needs: {}",
+        "warning   behaviors[*]: /metrics leads to an app: put a behavior for the path before it",
+        "not seen by the operator yet",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    assert!(!text.contains("address"), "it was said already: {text}");
+}
+
+#[test]
 fn jobs_are_told_one_by_one_and_a_rollout_that_waits_with_its_app() {
     let mut platform = serde_json::to_value(some().remove(0)).unwrap();
     let job = |name: &str| json!({"name": name, "afterRollout": {}, "args": ["x"]});

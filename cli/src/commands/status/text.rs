@@ -1,6 +1,6 @@
 //! The view as text.
 
-use super::view::{PlatformView, StoreView};
+use super::view::{CdnView, PlatformView, StoreView};
 use crate::commands::backup::size;
 use crate::output::{Mark, Style, age, ago, pad};
 use crds::{
@@ -50,6 +50,9 @@ fn platform(view: &PlatformView, style: &Style, now: Timestamp) -> String {
         out.push_str(&style.hang(&prefix, &text));
         if let Some(store) = &item.store {
             out.push_str(&details(store, &item.message, style, now));
+        }
+        if let Some(cdn) = &item.cdn {
+            out.push_str(&of_cdn(cdn, &item.message, style));
         }
     }
     out
@@ -107,6 +110,28 @@ fn details(store: &StoreView, said: &str, style: &Style, now: Timestamp) -> Stri
         );
     }
     out + &servers(&store.servers, style)
+}
+
+/// What is known of a CDN, a line each.
+fn of_cdn(cdn: &CdnView, said: &str, style: &Style) -> String {
+    let mut out = String::new();
+    let mut line = |label: &str, text: &str| out.push_str(&style.hang(&format!("      {label:9} "), text));
+    if let Some(domain) = cdn.domain_name.as_ref().filter(|domain| !said.contains(domain.as_str())) {
+        line("address", domain);
+    }
+    if cdn.deploying {
+        line("deploying", "what AWS has accepted is on its way to the edges, which takes some minutes");
+    }
+    if let Some(deletion) = &cdn.deletion {
+        line("deletion", deletion);
+    }
+    for policy in &cdn.bucket_policies {
+        line("bucket", &format!("the policy of origin {}'s bucket needs: {}", policy.origin, policy.statement));
+    }
+    for warning in &cdn.warnings {
+        line("warning", warning);
+    }
+    out
 }
 
 fn backups(backup: &BackupStatus, now: Timestamp) -> String {

@@ -4,8 +4,8 @@ use crate::output::Mark;
 use crds::{
     LearningPlatform,
     status::{
-        AppStatus, BackupStatus, BackupWindow, ConditionType, JobState, Promotion, Reason, Reshaping, StoreServer,
-        StoreStatus,
+        AppStatus, BackupStatus, BackupWindow, BucketPolicy, CdnStatus, ConditionType, JobState, Promotion, Reason,
+        Reshaping, StoreServer, StoreStatus,
     },
     tiers::app::App,
 };
@@ -59,7 +59,7 @@ pub struct Stale {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Item {
-    /// The tier: `app`, `job`, `autoscaling`, `metrics`, `cache`, `database`.
+    /// The tier: `app`, `job`, `autoscaling`, `metrics`, `cache`, `database`, `cdn`.
     pub tier: &'static str,
     /// Name of the item.
     pub name: String,
@@ -76,6 +76,36 @@ pub struct Item {
     /// What is known of a cache or a database.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub store: Option<StoreView>,
+    /// What is known of a CDN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cdn: Option<CdnView>,
+}
+
+/// What is known of a CDN.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CdnView {
+    /// Name of its distribution in DNS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain_name: Option<String>,
+    /// What becomes of it when the resource is deleted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<String>,
+    /// That what AWS has accepted is not at all edges yet.
+    pub deploying: bool,
+    /// What the policies of its buckets need.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bucket_policies: Vec<BucketPolicy>,
+    /// What is probably not meant.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+impl CdnView {
+    fn of(cdn: &CdnStatus) -> Self {
+        let CdnStatus { domain_name, deletion, deployed, bucket_policies, warnings, .. } = cdn.clone();
+        Self { domain_name, deletion, deploying: deployed == Some(false), bucket_policies, warnings }
+    }
 }
 
 /// What is known of a cache or a database.
@@ -194,6 +224,7 @@ pub fn view(platform: &LearningPlatform, now: Timestamp) -> PlatformView {
     let caches = spec.caches.iter().map(|c| store_item("cache", &c.name, &status.caches, ConditionType::CacheReady));
     let databases =
         spec.databases.iter().map(|d| store_item("database", &d.name, &status.databases, ConditionType::DatabaseReady));
+    let cdns = spec.cdns.iter().map(|cdn| cdn_item(&cdn.name, &status.cdns));
     let mut items: Vec<Item> = Vec::new();
     for mut tier in [
         each(app_item),
@@ -202,6 +233,7 @@ pub fn view(platform: &LearningPlatform, now: Timestamp) -> PlatformView {
         each(metrics_item),
         caches.collect(),
         databases.collect(),
+        cdns.collect(),
     ] {
         tier.sort_by_key(|item| item.mark);
         items.append(&mut tier);
@@ -256,7 +288,7 @@ fn stale(platform: &LearningPlatform) -> Option<Stale> {
 }
 
 fn item(tier: &'static str, name: &str, mark: Mark, reason: &str, message: String) -> Item {
-    Item { tier, name: name.to_owned(), mark, reason: reason.to_owned(), since: None, message, store: None }
+    Item { tier, name: name.to_owned(), mark, reason: reason.to_owned(), since: None, message, store: None, cdn: None }
 }
 
 fn store_item(tier: &'static str, name: &str, stores: &[StoreStatus], condition: ConditionType) -> Item {
@@ -264,6 +296,13 @@ fn store_item(tier: &'static str, name: &str, stores: &[StoreStatus], condition:
     let condition = store.and_then(|store| find(&store.conditions, condition));
     let item = by_condition(tier, name, condition, condition.map(|c| c.message.clone()).unwrap_or_default());
     Item { store: store.and_then(StoreView::of), ..item }
+}
+
+fn cdn_item(name: &str, cdns: &[CdnStatus]) -> Item {
+    let cdn = cdns.iter().find(|cdn| cdn.name == name);
+    let condition = cdn.and_then(|cdn| find(&cdn.conditions, ConditionType::CdnReady));
+    let item = by_condition("cdn", name, condition, condition.map(|c| c.message.clone()).unwrap_or_default());
+    Item { cdn: cdn.map(CdnView::of), ..item }
 }
 
 /// An item from its condition; `well` says what is good about it when it is True.

@@ -2,6 +2,7 @@
 
 use crate::{
     Clients, InvalidSettings, Limits, Settings, Signer, Windows,
+    cloudfront::{self, SdkCloudFront},
     elasticache::{self, SdkElastiCache},
     rds::{self, SdkRds},
 };
@@ -21,6 +22,8 @@ pub struct Account {
     pub rds: Arc<rds::Shared>,
     /// Caches; each has a [`crate::Seat`] at it.
     pub elasticache: Arc<elasticache::Shared>,
+    /// Distributions; each has a [`cloudfront::Seat`] at it. They are of the account, whatever the region.
+    pub cloudfront: Arc<cloudfront::Shared<SdkCloudFront>>,
 }
 
 /// All accounts that are used.
@@ -50,7 +53,9 @@ impl Accounts {
         let rds = rds::Shared::new(SdkRds::new(clients.rds.clone()), self.windows, Timestamp::now);
         let caches = SdkElastiCache::new(clients.elasticache.clone(), Timestamp::now);
         let elasticache = elasticache::Shared::new(caches, self.windows, Timestamp::now);
-        let account = Arc::new(Account { clients, rds, elasticache });
+        let distributions = SdkCloudFront::new(clients.cloudfront.clone());
+        let cloudfront = cloudfront::Shared::new(distributions, cloudfront::Windows::default(), Timestamp::now);
+        let account = Arc::new(Account { clients, rds, elasticache, cloudfront });
         used.retain(|_, account| account.strong_count() > 0);
         used.insert(settings.clone(), Arc::downgrade(&account));
         Ok(account)

@@ -23,7 +23,7 @@ pub(super) fn problems(wish: &Wish) -> Vec<String> {
     let spec = &wish.spec;
     match &wish.scope {
         Scope::Own => {
-            let missing = "defaultBehavior is missing: it says what is done with paths that no pattern matches";
+            let missing = "behaviors[*] is missing: it says what is done with paths that no pattern matches";
             problems.when(spec.default_behavior.is_none(), || missing.into());
         }
         Scope::Attach { .. } => problems.attach(spec),
@@ -38,7 +38,7 @@ pub(super) fn problems(wish: &Wish) -> Vec<String> {
         problems.when(path.is_empty() || path.len() > LONGEST_PATTERN || !path.chars().all(legal), || {
             format!("behaviors[{path}]: use 1 to {LONGEST_PATTERN} letters, digits and _ - . * $ / ~ \" ' @ : + & ?")
         });
-        problems.when(path == "*", || format!("behaviors[{path}]: that is what defaultBehavior is for"));
+        problems.when(path == "*", || format!("behaviors[{path}]: that is the default one, of which there is one"));
     }
     for (field, _, behavior) in spec.all() {
         problems.behavior(&field, behavior, spec);
@@ -64,7 +64,7 @@ impl Problems {
     /// Of somebody else's distribution only behaviours and origins can be ours.
     fn attach(&mut self, spec: &Spec) {
         let fields = [
-            ("defaultBehavior", spec.default_behavior.is_some()),
+            ("behaviors[*]", spec.default_behavior.is_some()),
             ("enabled", spec.enabled.is_some()),
             ("aliases", spec.aliases.is_some()),
             ("certificate", spec.certificate.is_some()),
@@ -80,11 +80,11 @@ impl Problems {
         ];
         for (field, _) in fields.iter().filter(|(_, is_set)| *is_set) {
             self.0.push(format!(
-                "{field} is of the whole distribution, which is somebody else's in mode Attach: remove it, or use mode Own"
+                "{field} is of the whole distribution, which is somebody else's beside distributionId: remove one of them"
             ));
         }
         self.when(spec.behaviors.is_empty(), || {
-            "behaviors is empty: in mode Attach there is nothing else to do".into()
+            "behaviors is empty: nothing else is put into the distribution of distributionId. Add some".into()
         });
     }
 
@@ -290,7 +290,7 @@ impl Problems {
     fn invalidations(&mut self, wish: &Wish) {
         for (app, paths) in &wish.spec.invalidate {
             for path in paths {
-                let field = format!("invalidate[{app}] {path:?}");
+                let field = format!("invalidateAfter[{app}] {path:?}");
                 self.when(!path.starts_with('/'), || format!("{field}: begin it with a slash"));
                 self.when(path.find('*').is_some_and(|at| at + 1 < path.len()), || {
                     format!("{field}: a star can only stand at the end")
@@ -298,7 +298,7 @@ impl Problems {
                 let is_ours =
                     |(pattern, _): &(String, Behavior)| super::lint::matches(pattern, path.trim_end_matches('*'));
                 self.when(wish.scope != Scope::Own && !wish.spec.behaviors.iter().any(is_ours), || {
-                    format!("{field}: in mode Attach only paths of our own behaviors are invalidated")
+                    format!("{field}: beside distributionId only paths of behaviors are invalidated. Add one for it, or remove it")
                 });
             }
         }

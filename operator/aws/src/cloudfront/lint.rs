@@ -118,7 +118,7 @@ pub fn lint(spec: &Spec) -> Vec<Warning> {
                 Rule::MetricsExposed,
                 &field,
                 format!("{path} leads to an app: everybody can read its metrics there, if it has any"),
-                "put a behavior for the path before it with a function that answers 403 to viewer requests; Prometheus scrapes in the cluster",
+                "put a behavior for the path before it with closed: true; Prometheus scrapes in the cluster",
             );
         }
     }
@@ -134,7 +134,7 @@ pub fn lint(spec: &Spec) -> Vec<Warning> {
                     "pages ({path}) are kept for {} s where the origin says nothing: a rollout is not seen as long",
                     cache.default_ttl
                 ),
-                "name the pages in invalidate of the app that makes them, or lower defaultTTL",
+                "name the pages in invalidateAfter of the app that makes them, or lower defaultTTL",
             );
         }
     }

@@ -234,7 +234,7 @@ impl Spec {
     /// All behaviours, in the order in which they are asked, with the fields' names; the default one last.
     pub fn all(&self) -> impl Iterator<Item = (String, Option<&str>, &Behavior)> {
         let ordered = self.behaviors.iter().map(|(path, one)| (format!("behaviors[{path}]"), Some(path.as_str()), one));
-        ordered.chain(self.default_behavior.iter().map(|one| ("defaultBehavior".to_owned(), None, one)))
+        ordered.chain(self.default_behavior.iter().map(|one| ("behaviors[*]".to_owned(), None, one)))
     }
 
     /// Headers whose Secret is missing.

@@ -25,7 +25,7 @@ async fn problems(wish: Wish) -> Vec<String> {
 async fn each_mistake_is_told_once_and_by_its_field() {
     type Edit = fn(&mut Spec);
     let table: &[(&str, Edit)] = &[
-        ("defaultBehavior is missing", |spec| spec.default_behavior = None),
+        ("behaviors[*] is missing", |spec| spec.default_behavior = None),
         ("origins[education-platform-s3-origin]: there are two of this id", |spec| {
             spec.origins.push(bucket("education-platform-s3-origin"));
         }),
@@ -48,7 +48,7 @@ async fn each_mistake_is_told_once_and_by_its_field() {
             let one = spec.behaviors[0].1.clone();
             spec.behaviors.push(("static/*".into(), one));
         }),
-        ("behaviors[*]: that is what defaultBehavior is for", |spec| spec.behaviors[0].0 = "*".into()),
+        ("behaviors[*]: that is the default one, of which there is one", |spec| spec.behaviors[0].0 = "*".into()),
         (
             "behaviors[/api/*].origin \"web\": origins has education-platform-origin, education-platform-s3-origin",
             |spec| spec.behaviors[2].1.origin = "web".into(),
@@ -74,13 +74,13 @@ async fn each_mistake_is_told_once_and_by_its_field() {
         ("behaviors[/api/*].cookies: all but some", |spec| {
             spec.behaviors[2].1.legacy.as_mut().expect("set").cookies = Names::AllBut(set(&["a"]));
         }),
-        ("defaultBehavior.cachePolicy is missing: name one of AWS's (Amplify, CachingDisabled, ", |spec| {
+        ("behaviors[*].cachePolicy is missing: name one of AWS's (Amplify, CachingDisabled, ", |spec| {
             spec.default_behavior.as_mut().expect("set").legacy = None;
         }),
-        ("defaultBehavior.responseHeadersPolicy \"Secure\": AWS has CORS-and-SecurityHeadersPolicy", |spec| {
+        ("behaviors[*].responseHeadersPolicy \"Secure\": AWS has CORS-and-SecurityHeadersPolicy", |spec| {
             spec.default_behavior.as_mut().expect("set").response_headers_policy = managed("Secure");
         }),
-        ("defaultBehavior.browserTTL is a header of its own policy", |spec| {
+        ("behaviors[*].browserTTL is a header of its own policy", |spec| {
             let behavior = spec.default_behavior.as_mut().expect("set");
             (behavior.response_headers_policy, behavior.browser_ttl) = (managed("SecurityHeadersPolicy"), Some(60));
         }),
@@ -109,10 +109,10 @@ async fn each_mistake_is_told_once_and_by_its_field() {
             let page = ErrorPage { code: 403, response_code: None, page: Some("/403.html".into()), ttl: None };
             spec.errors.as_mut().expect("set").push(page);
         }),
-        ("invalidate[web] \"courses\": begin it with a slash", |spec| {
+        ("invalidateAfter[web] \"courses\": begin it with a slash", |spec| {
             spec.invalidate.insert("web".into(), set(&["courses"]));
         }),
-        ("invalidate[web] \"/a*b\": a star can only stand at the end", |spec| {
+        ("invalidateAfter[web] \"/a*b\": a star can only stand at the end", |spec| {
             spec.invalidate.insert("web".into(), set(&["/a*b"]));
         }),
     ];
@@ -136,7 +136,7 @@ async fn what_is_of_the_whole_distribution_is_refused_in_somebody_elses() {
     let attach = |spec: Spec| Wish { scope: Scope::Attach { distribution: "E1".into() }, ..wish(spec) };
     let told = problems(attach(seven_p())).await;
     let fields = [
-        "defaultBehavior",
+        "behaviors[*]",
         "enabled",
         "aliases",
         "certificate",
@@ -148,15 +148,14 @@ async fn what_is_of_the_whole_distribution_is_refused_in_somebody_elses() {
         "logging",
     ];
     for field in fields {
-        let words = format!("{field} is of the whole distribution, which is somebody else's in mode Attach");
+        let words = format!("{field} is of the whole distribution, which is somebody else's beside distributionId");
         assert!(told.iter().any(|told| told.starts_with(&words)), "{field}: {told:#?}");
     }
-    assert!(
-        told.iter()
-            .any(|told| told.starts_with("invalidate[web] \"/courses/*\": in mode Attach only paths of our own"))
-    );
+    assert!(told.iter().any(|told| {
+        told.starts_with("invalidateAfter[web] \"/courses/*\": beside distributionId only paths of behaviors")
+    }));
     let told = problems(attach(Spec { origins: vec![bucket("b")], ..Spec::default() })).await;
-    assert_eq!(told, ["behaviors is empty: in mode Attach there is nothing else to do"]);
+    assert_eq!(told, ["behaviors is empty: nothing else is put into the distribution of distributionId. Add some"]);
 }
 
 #[tokio::test]

@@ -127,14 +127,14 @@ fn each_mistake_of_the_guides_is_told_with_its_field_and_its_remedy_works() {
             "browsers are told to keep everything for a year",
             |spec| spec.default_behavior.as_mut().expect("set").browser_ttl = Some(wishes::YEAR),
             ServiceWorkerPinned,
-            first("defaultBehavior"),
+            first("behaviors[*]"),
             |spec| spec.default_behavior.as_mut().expect("set").browser_ttl = Some(0),
         ),
         (
             "metrics for everybody",
             |spec| drop(spec.behaviors.remove(0)),
             MetricsExposed,
-            first("defaultBehavior"),
+            first("behaviors[*]"),
             |spec| {
                 let closed = spec.behaviors[0].1.clone();
                 spec.behaviors.insert(0, ("/api/metrics".into(), closed));
@@ -148,7 +148,7 @@ fn each_mistake_of_the_guides_is_told_with_its_field_and_its_remedy_works() {
                 spec.default_behavior.as_mut().expect("set").cache_policy = Some(Policy::Own(key));
             },
             HtmlNotInvalidated,
-            first("defaultBehavior"),
+            first("behaviors[*]"),
             |spec| drop(spec.invalidate.insert("web".into(), set(&["/*"]))),
         ),
         (
@@ -182,7 +182,7 @@ fn each_mistake_of_the_guides_is_told_with_its_field_and_its_remedy_works() {
 fn the_table_of_the_seven_p_guide_exposes_metrics_and_keeps_pages_only_without_invalidation() {
     let mut spec = seven_p();
     let metrics =
-        [(Rule::MetricsExposed, "behaviors[/api/*]".to_owned()), (Rule::MetricsExposed, "defaultBehavior".to_owned())];
+        [(Rule::MetricsExposed, "behaviors[/api/*]".to_owned()), (Rule::MetricsExposed, "behaviors[*]".to_owned())];
     let mut expected = metrics.to_vec();
     expected.sort();
     let mut found = told(&spec);
@@ -192,7 +192,7 @@ fn the_table_of_the_seven_p_guide_exposes_metrics_and_keeps_pages_only_without_i
     spec.origins[0].headers.clear();
     let mut found = told(&spec);
     found.sort();
-    expected.push((Rule::HtmlNotInvalidated, "defaultBehavior".into()));
+    expected.push((Rule::HtmlNotInvalidated, "behaviors[*]".into()));
     expected.push((Rule::OriginReachableDirectly, "origins[education-platform-origin]".into()));
     expected.sort();
     assert_eq!(found, expected);

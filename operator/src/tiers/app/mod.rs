@@ -202,6 +202,16 @@ fn may_run(connections: &Connections) -> bool {
     matches!(connections, Connections::Unused) || connections.revision().is_some()
 }
 
+/// The word for the newest rollout of an app, once all of its pods are of it; none before.
+pub fn rolled_out(app: &ValidApp, children: &Children) -> Option<String> {
+    let live = children.get(Kind::Deployment, &app.object_name)?;
+    let deployment = children.typed::<Deployment>(Kind::Deployment, &app.object_name)?;
+    let revision = jobs::revision(Some(live));
+    // Another Deployment counts anew.
+    let uid = live.metadata.uid.as_deref().unwrap_or_default();
+    (readiness::is_rolled_out(&deployment) && !revision.is_empty()).then(|| format!("{uid}/{revision}"))
+}
+
 /// The objects of one app, in the order of application.
 pub fn desired(app: &ValidApp, seen: &SeenApp, served: Served) -> Plan {
     let secret = match &seen.connections {
@@ -354,6 +364,7 @@ fn status(app: &ValidApp, seen: &SeenApp, live: Option<&Deployment>, served: Ser
         replicas: live.map(readiness::replicas),
         scaling: None,
         store: None,
+        cdn: None,
         jobs: runs::statuses(app, runs),
     }
 }

@@ -67,6 +67,12 @@ pub(super) fn verdict(seen: &Seen<'_>) -> Verdict {
     progressing(counts)
 }
 
+/// Whether the newest form of a Deployment has been rolled out.
+pub(super) fn is_rolled_out(deployment: &Deployment) -> bool {
+    let seen = deployment.status.as_ref().and_then(|status| status.observed_generation);
+    seen >= deployment.metadata.generation && rollout_complete(deployment)
+}
+
 /// Once complete a rollout stays complete; a Deployment says so by this reason, while pods of a scale-out start too.
 fn rollout_complete(deployment: &Deployment) -> bool {
     condition(deployment, "Progressing")

@@ -79,33 +79,46 @@ pub fn released<S: Item>(
             continue;
         }
         let Some(item) = made_for(map) else { continue };
+        let generation = platform.metadata.generation.unwrap_or_default();
+        let owner = owner(item).ok_or_else(|| format!("{item} is no name at AWS"));
+        let found = of_record::<S>(&key, generation, S::spoken(platform, item), owner, (item, &record));
         let store = StoreKey { platform: key.clone(), object_name: object_name.to_owned() };
-        let found = Recorded::<S::Memory>::of(&record).map_err(|problem| format!("ConfigMap {}: {problem}", id.name));
-        let orders = found.and_then(|recorded| {
-            let owner = owner(item).ok_or_else(|| format!("{item} is no name at AWS"))?;
-            let (control, policy) = S::spoken(platform, item).unzip();
-            let recorded = Recorded { deletion: policy.unwrap_or(recorded.deletion), ..recorded };
-            let wish = S::deleted(Words {
-                owner,
-                generation: platform.metadata.generation.unwrap_or_default(),
-                // The user's last word, which no pass may have written down.
-                mode: control::mode(control.map_or(Some(recorded.mode), |control| control.mode)),
-                approved: control.and_then(|control| control.approve.clone()),
-                allow: control.map(control::allow).unwrap_or_default(),
-                deletion: recorded.deletion,
-                record: &record,
-            })?;
-            let orders = Orders {
-                item: item.to_owned(),
-                wish,
-                account: account::settings(&key, &recorded.account),
-                stored: Some(recorded.memory.clone()),
-                inside: None,
-                acts: true,
-            };
-            Ok((orders, recorded))
-        });
-        all.insert(store, orders);
+        all.insert(store, found.map_err(|why| format!("ConfigMap {}: {why}", id.name)));
     }
     all
+}
+
+/// What is wanted of the item of a record. `said` is what the spec says of it, where it is there still.
+///
+/// # Errors
+/// Why that cannot be told.
+pub fn of_record<S: Item>(
+    platform: &PlatformKey,
+    generation: i64,
+    said: Option<(&AwsControl, AwsDeletionPolicy)>,
+    owner: Result<aws::Owner, String>,
+    (item, record): (&str, &Record),
+) -> Released<S> {
+    let recorded = Recorded::<S::Memory>::of(record)?;
+    let (control, policy) = said.unzip();
+    let recorded = Recorded { deletion: policy.unwrap_or(recorded.deletion), ..recorded };
+    let wish = S::deleted(Words {
+        owner: owner?,
+        generation,
+        // The user's last word, which no pass may have written down.
+        mode: control::mode(control.map_or(Some(recorded.mode), |control| control.mode)),
+        approved: control.and_then(|control| control.approve.clone()),
+        allow: control.map(control::allow).unwrap_or_default(),
+        deletion: recorded.deletion,
+        record,
+    })?;
+    let orders = Orders {
+        item: item.to_owned(),
+        wish,
+        account: account::settings(platform, &recorded.account),
+        stored: Some(recorded.memory.clone()),
+        inside: None,
+        acts: true,
+    };
+    Ok((orders, recorded))
 }

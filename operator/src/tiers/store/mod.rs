@@ -34,13 +34,15 @@ pub const RETAINED: &str = "learningplatform.dev/retained";
 /// Annotation of a pod template: changes with the settings of the server, so that its pods are replaced when they do.
 pub const SETTINGS: &str = "learningplatform.dev/settings";
 
-/// The room of a store.
+/// The room of a store, or of what is kept in the same way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StoreTier {
     /// Redis and Valkey.
     Cache,
     /// PostgreSQL.
     Database,
+    /// Distributions, which hold no data.
+    Cdn,
 }
 
 impl StoreTier {
@@ -49,13 +51,14 @@ impl StoreTier {
         match self {
             Self::Cache => "cache",
             Self::Database => "database",
+            Self::Cdn => "cdn",
         }
     }
 
     /// The room that an object was made in, by its labels.
     pub fn of(object: &impl ResourceExt) -> Option<Self> {
         let label = object.labels().get(TIER)?;
-        [Self::Cache, Self::Database].into_iter().find(|tier| tier.as_str() == label)
+        [Self::Cache, Self::Database, Self::Cdn].into_iter().find(|tier| tier.as_str() == label)
     }
 }
 

@@ -203,6 +203,7 @@ fn holder(tier: StoreTier, claim: &str) -> Option<&str> {
     match tier {
         StoreTier::Cache => set.rsplit_once("-s").filter(|(_, shard)| is_number(shard)).map(|(holder, _)| holder),
         StoreTier::Database => set.strip_suffix("-pg"),
+        StoreTier::Cdn => None,
     }
     .filter(|_| is_number(ordinal))
 }

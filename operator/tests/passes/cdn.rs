@@ -1,0 +1,484 @@
+//! CDNs, from the resource to a distribution and to its end: passes, the real SDK, and a server that speaks AWS's protocol.
+
+#[path = "../support/seven_p.rs"]
+mod seven_p;
+
+use crate::{
+    cloud::{Cloud, item},
+    world::{PLATFORM, World, find},
+};
+use ::aws::{
+    Tags,
+    cloudfront::{Call, CloudFront as _, Companion, Distribution, Element},
+};
+use aws_edge::{
+    Clients,
+    cloudfront::{SdkCloudFront, Source as _},
+};
+use learningplatform_operator::{
+    context::{Context, Settings},
+    keeper::StoreKey,
+    naming::PlatformKey,
+};
+use serde_json::{Value, json};
+use seven_p::SECRET;
+use std::{
+    collections::BTreeSet,
+    io::Write,
+    path::Path,
+    sync::{Arc, Mutex},
+};
+
+const HELD: &str = "learningplatform.dev/aws";
+
+/// Where the record of a CDN is.
+fn record(cdn: &str) -> String {
+    format!("/api/v1/namespaces/learning/configmaps/story-{cdn}-cloudfront-record")
+}
+
+/// A platform of the examples, reduced to its CDN and how that reaches the apps.
+fn example(name: &str) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
+    let platform: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let spec = &platform["spec"];
+    let kept = ["name", "image", "port", "ports", "exposure"];
+    let apps = spec["apps"].as_array().unwrap().iter().map(|app| {
+        let fields = kept.iter().filter(|field| !app[**field].is_null());
+        fields.map(|field| ((*field).to_owned(), app[*field].clone())).collect::<Value>()
+    });
+    json!({ "aws": spec["aws"], "apps": apps.collect::<Vec<_>>(), "cdns": spec["cdns"] })
+}
+
+/// A platform with one app and a small CDN, whose origin is sent a secret.
+fn small() -> Value {
+    json!({
+        "aws": { "region": "eu-central-1" },
+        "apps": [{
+            "name": "web", "image": "registry.example/web:1", "port": 3000, "replicas": 1,
+            "exposure": { "ingress": { "hosts": ["origin.school.example"] } },
+        }],
+        "cdns": [{ "name": "edge", "cloudFront": {
+            "comment": "school",
+            "origins": [{
+                "name": "web", "app": { "name": "web" },
+                "headers": [{ "name": "X-Origin-Verify", "secret": { "name": "edge", "key": "verify" } }],
+            }],
+            "cachePolicies": [{ "name": "pages", "defaultTTL": "1m" }],
+            "behaviors": [{ "path": "*", "origin": "web", "cachePolicy": { "name": "pages" } }],
+            "invalidateAfter": [{ "app": "web", "paths": ["/courses/*", "/courses/new", "/"] }],
+        } }],
+    })
+}
+
+/// A platform with a CDN, and what there is at AWS.
+struct Edge {
+    cloud: Cloud,
+    clients: Clients,
+    truth: SdkCloudFront,
+}
+
+impl Edge {
+    async fn new(mut spec: Value) -> Self {
+        let headers = spec["cdns"].as_array().unwrap().iter().flat_map(|cdn| {
+            let origins = cdn["cloudFront"]["origins"].as_array().unwrap().iter();
+            origins.flat_map(|origin| origin["headers"].as_array().cloned().unwrap_or_default())
+        });
+        let secrets: Vec<Value> = headers.map(|header| header["secret"].clone()).collect();
+        let cloud = Cloud::new(|url| {
+            spec["aws"]["endpoints"] = json!({ "cloudfront": url });
+            spec
+        })
+        .await;
+        for secret in secrets {
+            let (name, key) = (secret["name"].as_str().unwrap(), secret["key"].as_str().unwrap());
+            put_secret(&cloud.world, name, key, SECRET);
+        }
+        let clients = cloud.clients().await;
+        let truth = SdkCloudFront::new(clients.cloudfront.clone());
+        Self { cloud, clients, truth }
+    }
+
+    /// Until all that is wished is at AWS, and the CDN serves.
+    async fn until_synced(&self) {
+        let done = |world: &World| {
+            let cdn = cdn(world);
+            let is = |type_: &str| find(&cdn["conditions"], type_)["status"] == "True";
+            is("Synced") && is("CdnReady") && cdn["deployed"] == true && !is("Deploying")
+        };
+        self.cloud.until("synced", done).await;
+    }
+
+    /// Changes the spec.
+    fn edit(&self, change: impl FnOnce(&mut Value)) {
+        let mut platform = self.cloud.world.api.get(PLATFORM).unwrap();
+        change(&mut platform["spec"]);
+        self.cloud.world.api.put(PLATFORM, platform);
+    }
+
+    async fn distributions(&self) -> Vec<Distribution> {
+        let mut found = Vec::new();
+        for one in self.truth.summaries().await.unwrap() {
+            found.extend(self.truth.distribution(&one.id).await.unwrap());
+        }
+        found
+    }
+
+    async fn only(&self) -> Distribution {
+        let mut found = self.distributions().await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        found.remove(0)
+    }
+
+    /// All that there is at AWS, with versions.
+    async fn all(&self) -> (Vec<Distribution>, Vec<Companion>) {
+        let mut companions = self.truth.companions().await.unwrap();
+        for one in &mut companions {
+            one.etag = self.truth.version(one).await.unwrap();
+        }
+        companions.sort_by(|a, b| a.id.cmp(&b.id));
+        (self.distributions().await, companions)
+    }
+
+    /// The paths of all invalidations of the only distribution, each sorted.
+    async fn invalidations(&self) -> Vec<Vec<String>> {
+        let (id, client) = (self.only().await.id, &self.clients.cloudfront);
+        let listed = client.list_invalidations().distribution_id(&id).send().await.unwrap();
+        let mut all = Vec::new();
+        for one in listed.invalidation_list.unwrap().items.unwrap_or_default() {
+            let got = client.get_invalidation().distribution_id(&id).id(one.id).send().await.unwrap();
+            let batch = got.invalidation.and_then(|one| one.invalidation_batch).unwrap();
+            let mut paths = batch.paths.and_then(|paths| paths.items).unwrap_or_default();
+            paths.sort();
+            all.push(paths);
+        }
+        all
+    }
+}
+
+fn put_secret(world: &World, name: &str, key: &str, value: &str) {
+    let value = k8s_openapi::ByteString(value.as_bytes().to_vec());
+    world.api.put(
+        &format!("/api/v1/namespaces/learning/secrets/{name}"),
+        json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "learning" },
+            "data": { key: value },
+        }),
+    );
+}
+
+fn cdn(world: &World) -> Value {
+    item(world, "cdns")
+}
+
+/// The patterns of a distribution's behaviours, in their order.
+fn patterns(config: &Element) -> Vec<String> {
+    let items = config.get("CacheBehaviors").map(Element::items).unwrap_or_default();
+    items.iter().filter_map(|one| one.value("PathPattern")).map(str::to_owned).collect()
+}
+
+/// The ids of its origins.
+fn origins(config: &Element) -> BTreeSet<String> {
+    let items = config.get("Origins").map(Element::items).unwrap_or_default();
+    items.iter().filter_map(|one| one.value("Id")).map(str::to_owned).collect()
+}
+
+/// A platform of the examples is applied, deployed, and left alone from then on, also by another process.
+async fn is_applied_and_left_alone(file: &str) -> Edge {
+    let spec = example(file);
+    let wished = spec["cdns"][0]["cloudFront"].clone();
+    let mut edge = Edge::new(spec).await;
+    edge.until_synced().await;
+    let texts = |list: &Value, key: &str| -> Vec<String> {
+        list.as_array().unwrap().iter().map(|one| one[key].as_str().unwrap().to_owned()).collect()
+    };
+    let made = edge.only().await;
+    let mut expected = texts(&wished["behaviors"], "path");
+    expected.retain(|path| path != "*");
+    assert_eq!(patterns(&made.config), expected, "{file}");
+    assert_eq!(origins(&made.config), texts(&wished["origins"], "name").into_iter().collect(), "{file}");
+    let status = cdn(&edge.cloud.world);
+    assert_eq!(status["aws"]["identifier"], made.id, "{status:#}");
+    assert_eq!((&status["domainName"], &status["enabled"]), (&json!(made.domain_name), &json!(true)), "{status:#}");
+    assert_eq!(status["hostedZoneId"], "Z2FDTNDATAQYW2");
+    assert_eq!(status["aws"]["plan"], Value::Null, "{status:#}");
+    let buckets: BTreeSet<&str> = wished["origins"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|origin| !origin["s3"].is_null())
+        .filter_map(|origin| origin["name"].as_str())
+        .collect();
+    let told = status["bucketPolicies"].as_array().cloned().unwrap_or_default();
+    let told: BTreeSet<&str> = told.iter().filter_map(|policy| policy["origin"].as_str()).collect();
+    assert_eq!(told, buckets, "{status:#}");
+    assert_eq!(edge.cloud.finalizers(), json!([HELD]));
+
+    edge.cloud.world.settle(&edge.cloud.operator).await;
+    let before = edge.all().await;
+    edge.cloud.operator = edge.cloud.restarted().await;
+    // A new process knows nothing before it has asked.
+    let key = StoreKey {
+        platform: PlatformKey { namespace: "learning".into(), name: "story".into() },
+        object_name: format!("story-{}-cloudfront", cdn(&edge.cloud.world)["name"].as_str().unwrap()),
+    };
+    let operator = edge.cloud.operator.clone();
+    edge.cloud.until("asked again", move |_| operator.cloudfront.view(&key).is_some()).await;
+    edge.until_synced().await;
+    edge.cloud.world.settle(&edge.cloud.operator).await;
+    assert_eq!(edge.all().await, before, "{file}");
+    edge
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_story_platforms_distribution_is_made_and_left_alone() {
+    is_applied_and_left_alone("story.yaml").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_seven_p_platforms_distribution_is_its_guides_table_at_aws() {
+    let edge = is_applied_and_left_alone("seven-p.yaml").await;
+    let config = edge.only().await.config;
+    seven_p::is_the_table(&config);
+    // What all answers bear is in a policy beside it.
+    let id = seven_p::at(&config, &["CacheBehaviors", "PathPattern=/static/*", "ResponseHeadersPolicyId"]);
+    let policy = edge.clients.cloudfront.get_response_headers_policy().id(id).send().await.unwrap();
+    let policy = policy.response_headers_policy.unwrap().response_headers_policy_config.unwrap();
+    let transport = policy.security_headers_config.unwrap().strict_transport_security.unwrap();
+    assert_eq!((transport.access_control_max_age_sec, transport.preload), (63_072_000, Some(true)));
+    let custom = policy.custom_headers_config.unwrap().items.unwrap_or_default();
+    let found: BTreeSet<_> = custom.iter().map(|header| (header.header.as_str(), header.value.as_str())).collect();
+    let immutable = ("Cache-Control", "public, max-age=31536000, immutable");
+    assert_eq!(found, BTreeSet::from([immutable, ("X-DNS-Prefetch-Control", "on")]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_solidity_platforms_distribution_is_made_and_left_alone() {
+    is_applied_and_left_alone("solidity.yaml").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ten_k_platforms_distribution_is_made_and_left_alone() {
+    let edge = is_applied_and_left_alone("ten-k.yaml").await;
+    let warnings = cdn(&edge.cloud.world)["warnings"].clone();
+    let [warning] = &warnings.as_array().unwrap()[..] else { panic!("{warnings}") };
+    assert!(warning.as_str().unwrap().starts_with("origins[streaming]: "), "{warning}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_ai_skills_platforms_distribution_is_made_and_left_alone() {
+    is_applied_and_left_alone("ai-skills.yaml").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_platform_leaves_its_distribution_serving_and_is_let_go() {
+    let edge = Edge::new(small()).await;
+    edge.until_synced().await;
+    let deletion = cdn(&edge.cloud.world)["deletion"].clone();
+    assert!(deletion.as_str().unwrap().starts_with("Retain:"), "{deletion}");
+    let before = edge.all().await;
+    edge.cloud.delete();
+    edge.cloud.until_let_go().await;
+    assert_eq!(edge.all().await, before);
+    assert!(before.0[0].is_enabled());
+    let kept = edge.cloud.world.api.get(&record("edge")).expect("what is left is known");
+    assert!(kept["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_platform_whose_policy_is_delete_waits_until_its_distribution_is_gone() {
+    let mut spec = small();
+    spec["cdns"][0]["cloudFront"]["deletionPolicy"] = json!("Delete");
+    let edge = Edge::new(spec).await;
+    edge.until_synced().await;
+    edge.cloud.delete();
+    let waits = |world: &World| {
+        let ready = world.condition("Ready");
+        ready["reason"] == "Deleting" && ready["message"].as_str().is_some_and(|words| words.contains("at AWS: edge"))
+    };
+    edge.cloud.until("it says what it waits for", waits).await;
+    edge.cloud.until_let_go().await;
+    assert_eq!(edge.all().await, (Vec::new(), Vec::new()));
+    assert!(edge.cloud.world.api.get(&record("edge")).is_none(), "nothing is left to know");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_item_that_is_removed_is_seen_to_and_holds_nothing_back() {
+    let mut spec = small();
+    let mut second = spec["cdns"][0].clone();
+    second["name"] = json!("beside");
+    second["cloudFront"]["comment"] = json!("beside");
+    second["cloudFront"]["deletionPolicy"] = json!("Delete");
+    spec["cdns"].as_array_mut().unwrap().push(second);
+    let edge = Edge::new(spec).await;
+    let both = |world: &World| {
+        let cdns = world.api.get(PLATFORM).unwrap()["status"]["cdns"].as_array().cloned().unwrap_or_default();
+        cdns.len() == 2 && cdns.iter().all(|cdn| find(&cdn["conditions"], "Synced")["status"] == "True")
+    };
+    edge.cloud.until("both", both).await;
+    assert_eq!(edge.distributions().await.len(), 2);
+    edge.edit(|spec| spec["cdns"] = json!([]));
+    let told = |world: &World| {
+        let ready = world.condition("CdnReady");
+        ready["status"] == "False" && ready["message"].as_str().is_some_and(|words| words.contains("beside is no item"))
+    };
+    edge.cloud.until("it says what it waits for", told).await;
+    let gone = |world: &World| ["edge", "beside"].iter().all(|cdn| world.api.get(&record(cdn)).is_none());
+    edge.cloud.until("their records are gone", gone).await;
+    edge.cloud.until_let_go().await;
+    let left = edge.only().await;
+    assert_eq!((left.config.value("Comment"), left.is_enabled()), (Some("school"), true));
+    assert_eq!(edge.cloud.world.condition("CdnReady"), Value::Null);
+    // Put back, it is found again by its tags, and goes on.
+    edge.edit(|spec| spec["cdns"] = small()["cdns"].clone());
+    edge.until_synced().await;
+    assert_eq!(edge.only().await.id, left.id);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_the_settings_allow_is_asked_and_a_plan_is_not_carried_out() {
+    let mut spec = small();
+    spec["cdns"][0]["cloudFront"]["mode"] = json!("Plan");
+    let mut edge = Edge::new(spec).await;
+    let planned = |world: &World| {
+        let plan = cdn(world)["aws"]["plan"].as_array().cloned().unwrap_or_default();
+        plan.iter().any(|call| call["operation"] == "CreateDistributionWithTags")
+    };
+    edge.cloud.until("a plan", planned).await;
+    for _ in 0..5 {
+        edge.cloud.world.pass(&edge.cloud.operator).await;
+    }
+    assert_eq!(edge.all().await, (Vec::new(), Vec::new()));
+
+    let settings = Settings { cluster_name: "blue".into(), ..Settings::default() };
+    let stricter = Context::clone(&*edge.cloud.restarted().await);
+    edge.cloud.operator = Arc::new(Context { settings: Arc::new(settings), ..stricter });
+    edge.edit(|spec| spec["cdns"][0]["cloudFront"]["mode"] = json!("Apply"));
+    let refused = |world: &World| {
+        let ready = world.condition("Ready");
+        let words = ready["message"].as_str().unwrap_or_default();
+        ready["reason"] == "InvalidSpec" && words.contains("aws.endpoints.cloudfront")
+    };
+    edge.cloud.until("a refusal", refused).await;
+    for _ in 0..5 {
+        edge.cloud.world.pass(&edge.cloud.operator).await;
+    }
+    assert_eq!(edge.all().await, (Vec::new(), Vec::new()));
+}
+
+/// What is written, for many writers.
+#[derive(Clone, Default)]
+struct Page(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Page {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+// On one thread, so that all of the log is seen.
+#[tokio::test]
+async fn what_the_edges_send_along_is_told_nowhere_and_without_it_nothing_is_made() {
+    let page = Page::default();
+    let writer = page.clone();
+    let log = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
+    // While there is but one, the thread that comes by a line first decides whether it is wanted.
+    let _second = tracing::Dispatch::new(tracing_subscriber::registry());
+    let _log = tracing::subscriber::set_default(log.with_writer(move || writer.clone()).finish());
+    let edge = Edge::new(small()).await;
+    edge.cloud.world.api.remove("/api/v1/namespaces/learning/secrets/edge");
+    let lacks = |world: &World| {
+        let ready = find(&cdn(world)["conditions"], "CdnReady");
+        ready["reason"] == "NotFound" && ready["message"].as_str().is_some_and(|words| words.contains("Secret edge"))
+    };
+    edge.cloud.until("the Secret is missing", lacks).await;
+    edge.cloud.until("no app waits for it", World::is_ready).await;
+    assert!(edge.distributions().await.is_empty());
+    put_secret(&edge.cloud.world, "edge", "verify", &format!("{SECRET}\n"));
+    edge.until_synced().await;
+    let sent = seven_p::at(
+        &edge.only().await.config,
+        &["Origins", "Id=web", "CustomHeaders", "HeaderName=X-Origin-Verify", "HeaderValue"],
+    );
+    assert_eq!(sent, SECRET);
+    // Another one is another configuration, of which the plan tells.
+    put_secret(&edge.cloud.world, "edge", "verify", "the-next-secret");
+    let before = edge.only().await.etag;
+    let planned = |world: &World| cdn(world)["aws"]["plan"].as_array().is_some_and(|plan| !plan.is_empty());
+    edge.cloud.until("a change", planned).await;
+    let plan = cdn(&edge.cloud.world).to_string();
+    edge.until_synced().await;
+    assert_ne!(edge.only().await.etag, before);
+    let log = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("to AWS"), "the log is seen");
+    let told = format!("{plan} {:?} {log} {}", edge.cloud.world.api.dump(), edge.cloud.world.api.events().join(" "));
+    // What the Secret itself has is in base64.
+    for secret in [SECRET, "the-next-secret"] {
+        assert!(!told.contains(secret), "{:?}", told.find(secret).map(|at| &told[at.saturating_sub(200)..at]));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_put_into_somebody_elses_distribution_comes_and_goes_and_the_rest_stays() {
+    let mut spec = small();
+    let item = &mut spec["cdns"][0]["cloudFront"];
+    item["behaviors"][0]["path"] = json!("/learn/*");
+    item["invalidateAfter"] = json!([{ "app": "web", "paths": ["/learn/*"] }]);
+    item.as_object_mut().unwrap().remove("comment");
+    let edge = Edge::new(spec).await;
+    let behavior = "<TargetOriginId>shop</TargetOriginId><ViewerProtocolPolicy>allow-all</ViewerProtocolPolicy>\
+                    <CachePolicyId>658327ea-f89d-4fab-a63d-7e88639e58f6</CachePolicyId>";
+    let theirs = format!(
+        "<DistributionConfig><CallerReference>theirs</CallerReference><Aliases><Quantity>0</Quantity></Aliases><Origins>\
+         <Quantity>1</Quantity><Items><Origin><Id>shop</Id><DomainName>shop.example.com</DomainName><CustomOriginConfig>\
+         <HTTPPort>80</HTTPPort><HTTPSPort>443</HTTPSPort><OriginProtocolPolicy>https-only</OriginProtocolPolicy>\
+         </CustomOriginConfig></Origin></Items></Origins><DefaultCacheBehavior>{behavior}</DefaultCacheBehavior><CacheBehaviors>\
+         <Quantity>1</Quantity><Items><CacheBehavior><PathPattern>/shop/*</PathPattern>{behavior}</CacheBehavior></Items>\
+         </CacheBehaviors><Comment>theirs</Comment><Enabled>true</Enabled></DistributionConfig>"
+    );
+    let theirs = Element::parse(&theirs).unwrap();
+    let call = Call::Create { reference: "theirs".into(), config: theirs, tags: Tags::new() };
+    edge.truth.send(&call).await.unwrap();
+    let before = edge.only().await;
+    edge.edit(|spec| spec["cdns"][0]["cloudFront"]["distributionId"] = json!(before.id));
+    edge.until_synced().await;
+    let with = edge.only().await;
+    assert_eq!(patterns(&with.config), ["/shop/*", "/learn/*"], "ours come after theirs");
+    assert_eq!(origins(&with.config).len(), 2);
+    assert_eq!(
+        (with.config.value("Comment"), cdn(&edge.cloud.world)["aws"]["identifier"].as_str()),
+        (Some("theirs"), Some(&*before.id))
+    );
+    edge.cloud.delete();
+    edge.cloud.until_let_go().await;
+    let after = edge.only().await;
+    assert_eq!(after.config.to_xml(), before.config.to_xml(), "nothing else was touched");
+    assert_eq!(edge.truth.companions().await.unwrap(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_edges_forget_pages_once_after_each_rollout() {
+    let edge = Edge::new(small()).await;
+    edge.until_synced().await;
+    edge.cloud.world.settle(&edge.cloud.operator).await;
+    // Where the app was rolled out after the distribution was made, that is the first.
+    let first = edge.invalidations().await.len();
+    edge.edit(|spec| spec["apps"][0]["image"] = json!("registry.example/web:2"));
+    let is_written_down = |world: &World| {
+        let record = world.api.get(&record("edge")).unwrap();
+        let memory: Value = serde_json::from_str(record["data"]["AWS_MEMORY"].as_str().unwrap()).unwrap();
+        memory["invalidated"]["web"].as_str().is_some_and(|revision| revision.ends_with("/2"))
+    };
+    edge.cloud.until("an invalidation", is_written_down).await;
+    edge.cloud.world.settle(&edge.cloud.operator).await;
+    let all = edge.invalidations().await;
+    assert_eq!(all.len(), first + 1, "{all:?}");
+    assert!(
+        all.contains(&vec!["/".to_owned(), "/courses/*".to_owned()]),
+        "what another path covers is not paid for: {all:?}"
+    );
+}
