@@ -25,7 +25,8 @@ pub struct Cloud {
     pub world: World,
     pub operator: Arc<Context>,
     account: String,
-    proxy: Proxy,
+    /// What is between the operator and AWS.
+    pub proxy: Proxy,
     _server: Arc<Server>,
 }
 
