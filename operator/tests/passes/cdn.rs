@@ -5,6 +5,7 @@ mod seven_p;
 
 use crate::{
     cloud::{Cloud, item},
+    proxy::Lasting,
     world::{PLATFORM, World, find},
 };
 use ::aws::{
@@ -214,7 +215,7 @@ async fn is_applied_and_left_alone(file: &str) -> Edge {
     assert_eq!(edge.cloud.finalizers(), json!([HELD]));
 
     edge.cloud.world.settle(&edge.cloud.operator).await;
-    let before = edge.all().await;
+    let (before, sent) = (edge.all().await, edge.cloud.proxy.writes());
     edge.cloud.operator = edge.cloud.restarted().await;
     // A new process knows nothing before it has asked.
     let key = StoreKey {
@@ -225,7 +226,7 @@ async fn is_applied_and_left_alone(file: &str) -> Edge {
     edge.cloud.until("asked again", move |_| operator.cloudfront.view(&key).is_some()).await;
     edge.until_synced().await;
     edge.cloud.world.settle(&edge.cloud.operator).await;
-    assert_eq!(edge.all().await, before, "{file}");
+    assert_eq!((edge.all().await, edge.cloud.proxy.writes()), (before, sent), "{file}");
     edge
 }
 
@@ -267,6 +268,29 @@ async fn the_ten_k_platforms_distribution_is_made_and_left_alone() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_ai_skills_platforms_distribution_is_made_and_left_alone() {
     is_applied_and_left_alone("ai-skills.yaml").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_distribution_is_ready_once_it_is_at_all_edges_and_serves_on_while_a_change_is_on_its_way() {
+    let edge = Edge::new(small()).await;
+    let lasting = |operation| Lasting { operation, status: "InProgress", looks: 3 };
+    edge.cloud.proxy.lasting(&["CreateDistributionWithTags", "UpdateDistribution"].map(lasting));
+    let is_on_its_way = |world: &World, ready: &str| {
+        let cdn = cdn(world);
+        let condition = |type_: &str| find(&cdn["conditions"], type_);
+        cdn["deployed"] == false
+            && condition("Deploying")["status"] == "True"
+            && condition("CdnReady")["status"] == ready
+    };
+    edge.cloud.until("a new one is on its way", |world| is_on_its_way(world, "False")).await;
+    assert_eq!(edge.cloud.world.condition("Ready")["status"], "False");
+    edge.cloud.until("no app waits for it", World::is_ready).await;
+    edge.until_synced().await;
+    edge.edit(|spec| spec["cdns"][0]["cloudFront"]["comment"] = json!("academy"));
+    edge.cloud.until("a change is on its way", |world| is_on_its_way(world, "True")).await;
+    edge.until_synced().await;
+    assert_eq!(edge.only().await.config.value("Comment"), Some("academy"));
+    assert_eq!(edge.cloud.proxy.sent("UpdateDistribution").len(), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

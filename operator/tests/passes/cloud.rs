@@ -26,7 +26,8 @@ pub struct Cloud {
     pub operator: Arc<Context>,
     account: String,
     cluster: String,
-    proxy: Proxy,
+    /// What is between the operator and AWS.
+    pub proxy: Proxy,
     server: Arc<Server>,
 }
 

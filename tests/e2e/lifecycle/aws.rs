@@ -1,4 +1,4 @@
-//! A platform with a database and a cache at AWS, on a real API server and a server that speaks AWS's protocol.
+//! A platform with items at AWS, on a real API server and a server that speaks AWS's protocols.
 
 #[expect(dead_code, reason = "accounts are for tests that share a server")]
 #[path = "../../../operator/aws/edge/tests/aws_wire/server.rs"]
@@ -57,5 +57,37 @@ async fn a_platform_is_held_back_until_its_stores_at_aws_are_gone() {
     eventually("ours is gone", GONE, finalizers, |left| *left == ["example.com/theirs"]).await;
     let none = json!({"metadata": {"finalizers": null}});
     platforms.patch("records", &PatchParams::default(), &Patch::Merge(&none)).await.expect("the end");
+    ns.delete().await;
+}
+
+#[tokio::test]
+async fn a_cdn_is_told_of_and_goes_with_its_platform() {
+    let ns = TestNamespace::create("cdn").await;
+    let server = server::Server::shared();
+    let url = format!("http://{}", server.address());
+    let (allowed, cluster) = (format!("--allowed-aws-endpoint={url}"), format!("--cluster-name={}", ns.name));
+    let _operator = Operator::start(&ns, &[FLAGS, &[&allowed, &cluster]].concat()).await;
+    let spec = json!({
+        "aws": {"region": "eu-central-1", "endpoints": {"cloudfront": url}},
+        "cdns": [{"name": "edge", "cloudFront": {
+            "origins": [{"name": "web", "domain": "web.example.com"}],
+            "behaviors": [{"path": "*", "origin": "web", "cachePolicy": {"managed": "CachingOptimized"}}],
+            "deletionPolicy": "Delete",
+        }}],
+    });
+    ns.apply("site", spec).await;
+    let ready = || ns.condition("site", "CdnReady");
+    let is_true =
+        |ready: &Option<(String, String, String)>| ready.as_ref().is_some_and(|(status, ..)| status == "True");
+    eventually("the distribution serves", SOON, ready, is_true).await;
+    let cdn = ns.platform("site").await.status.unwrap_or_default().cdns.remove(0);
+    assert!(cdn.domain_name.is_some_and(|name| name.ends_with(".cloudfront.net")));
+    assert_eq!((cdn.enabled, cdn.deployed), (Some(true), Some(true)));
+    assert_eq!(ns.platform("site").await.finalizers(), ["learningplatform.dev/aws"]);
+
+    let platforms = ns.api::<LearningPlatform>();
+    platforms.delete("site", &DeleteParams::default()).await.expect("the deletion begins");
+    let there = || async { platforms.get_opt("site").await.expect("it answers").is_some() };
+    eventually("the platform is gone", GONE, there, |there| !there).await;
     ns.delete().await;
 }

@@ -41,7 +41,10 @@ use crds::{
 use kube::core::DynamicObject;
 pub use leaving::Leaving;
 pub use orders::orders;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use wish::{Around, Unfit};
 
 /// How the record says who keeps it.
@@ -207,7 +210,7 @@ impl Tier for Cdns {
     }
 
     /// Every record: what is known of a distribution goes when that was seen to, and by name (see [`left`]).
-    fn kept(&self, _: &ValidPlatform, _: &Observed, children: &Children) -> std::collections::BTreeSet<ObjectId> {
+    fn kept(&self, _: &ValidPlatform, _: &Observed, children: &Children) -> BTreeSet<ObjectId> {
         let maps = children.0.keys().filter(|id| id.kind == Kind::ConfigMap && id.name.ends_with(record::SUFFIX));
         maps.filter(|id| is_record(children, id)).cloned().collect()
     }
