@@ -2,8 +2,8 @@
 
 use crate::{
     commands::{
-        backup, check, completion, diff, explain, hold, init, install, plan, promote, psql, redis_cli, render, restore,
-        status, uninstall, version,
+        adopt, backup, check, completion, diff, explain, hold, iam_policy, init, install, plan, promote, psql,
+        redis_cli, render, restore, status, uninstall, version,
     },
     simulate,
 };
@@ -82,6 +82,10 @@ pub enum Command {
     Restore(restore::Args),
     /// Show what the operator is to do at AWS for a database
     Plan(plan::Args),
+    /// Let an item go on with what a former platform of its name left at AWS
+    Adopt(adopt::Args),
+    /// Print what the operator's role has to be allowed at AWS
+    IamPolicy(iam_policy::Args),
     /// Let a database whose primary is lost go on with the data of its most advanced read replica
     Promote(promote::Args),
     /// Replay a recorded trace through the operator's own decisions

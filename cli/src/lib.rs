@@ -16,8 +16,8 @@ pub mod store;
 
 use args::{Cli, Command};
 use commands::{
-    backup, completion, diff, explain, hold, init, install as install_command, plan, promote, psql, redis_cli, render,
-    restore, status, uninstall, version,
+    adopt, backup, completion, diff, explain, hold, iam_policy, init, install as install_command, plan, promote, psql,
+    redis_cli, render, restore, status, uninstall, version,
 };
 use exit::Exit;
 
@@ -38,6 +38,8 @@ pub async fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Explain(args) => explain::run(args, global).await,
         Command::Hold(args) => hold::run(args, global).await,
         Command::Psql(args) => psql::run(args, global).await,
+        Command::Adopt(args) => adopt::run(args, global).await,
+        Command::IamPolicy(args) => iam_policy::run(args),
         Command::Plan(args) => plan::run(args, global).await,
         Command::Promote(args) => promote::run(args, global).await,
         Command::RedisCli(args) => redis_cli::run(args, global).await,

@@ -96,8 +96,8 @@ pub struct Server {
 /// Exactly one way to authenticate.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.bearerToken) != has(self.basic)").message(
-    "auth: set exactly one of bearerToken and basic"
+#[x_kube(validation = Rule::new("[has(self.bearerToken), has(self.basic), has(self.sigV4)].filter(x, x).size() == 1").message(
+    "auth: set exactly one of bearerToken, basic and sigV4"
 ))]
 pub struct Auth {
     /// A bearer token from a Secret.
@@ -106,6 +106,26 @@ pub struct Auth {
     /// User name and password from a Secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub basic: Option<BasicAuth>,
+    /// A role at AWS that queries are signed by (Signature Version 4), as Amazon Managed Service for Prometheus asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sig_v4: Option<SigV4>,
+}
+
+/// A role at AWS that queries are signed by. The operator's own identity signs only what goes to its default server.
+#[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SigV4 {
+    /// Region of the workspace, as `eu-central-1`.
+    #[schemars(length(min = 1, max = 32), regex(pattern = "^[a-z0-9-]+$"))]
+    pub region: String,
+    /// The role that the operator assumes, as `arn:aws:iam::123456789012:role/name`. Its settings (`--allowed-aws-role`) must
+    /// allow it for the namespace.
+    #[schemars(length(min = 1, max = 2048), regex(pattern = "^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$"))]
+    pub role_arn: String,
+    /// What the role's trust policy asks for as `sts:ExternalId`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 2, max = 1224))]
+    pub external_id: Option<String>,
 }
 
 /// HTTP basic authentication.

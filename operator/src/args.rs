@@ -30,6 +30,10 @@ pub struct Args {
     #[arg(long, env = "LP_DEFAULT_PROMETHEUS_AUTH_DIR")]
     pub default_prometheus_auth_dir: Option<PathBuf>,
 
+    /// Region of the default Prometheus where it is Amazon's managed one: queries are signed by the operator's own identity at AWS.
+    #[arg(long, env = "LP_DEFAULT_PROMETHEUS_AWS_REGION", conflicts_with = "default_prometheus_auth_dir")]
+    pub default_prometheus_aws_region: Option<String>,
+
     /// Beginning of addresses that a platform may name as its Prometheus; repeat it for several. None allows every http and
     /// https address.
     #[arg(long = "allowed-prometheus-url", env = "LP_ALLOWED_PROMETHEUS_URL", value_delimiter = ',')]
@@ -165,6 +169,10 @@ impl Args {
             watch_namespaces: self.watch_namespaces.iter().filter(|n| !n.is_empty()).cloned().collect(),
             default_prometheus_url: self.default_prometheus_url.clone().filter(|u| !u.is_empty()),
             default_prometheus_auth_dir: self.default_prometheus_auth_dir.clone(),
+            default_prometheus_aws_region: self
+                .default_prometheus_aws_region
+                .clone()
+                .filter(|region| !region.is_empty()),
             allowed_prometheus_urls: self.allowed_prometheus_urls.iter().filter(|u| !u.is_empty()).cloned().collect(),
             allowed_aws_roles: roles,
             allowed_aws_endpoints: self.allowed_aws_endpoints.iter().filter(|url| !url.is_empty()).cloned().collect(),

@@ -32,6 +32,8 @@ pub struct Settings {
     pub default_prometheus_url: Option<String>,
     /// Directory with its credentials: files `token`, `username`, `password`, `ca.crt`, `tls.crt`, `tls.key`.
     pub default_prometheus_auth_dir: Option<PathBuf>,
+    /// Region of the default server, where it is a managed one at AWS.
+    pub default_prometheus_aws_region: Option<String>,
     /// Beginnings of the addresses that a resource may name; none means any.
     pub allowed_prometheus_urls: Vec<String>,
     /// Roles at AWS that platforms may name.
@@ -65,6 +67,7 @@ impl Default for Settings {
             watch_namespaces: Vec::new(),
             default_prometheus_url: None,
             default_prometheus_auth_dir: None,
+            default_prometheus_aws_region: None,
             allowed_prometheus_urls: Vec::new(),
             allowed_aws_roles: Vec::new(),
             allowed_aws_endpoints: Vec::new(),

@@ -1,13 +1,14 @@
 //! The operator's own metrics, and the guards that record passes and their steps.
 
 use crate::{error::Error, tiers::store::StoreTier};
+use aws_edge::End;
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
     registry::{Registry, Unit},
 };
 use std::{
-    sync::atomic::AtomicI64,
+    sync::atomic::{AtomicI64, AtomicU64},
     time::{Duration, Instant},
 };
 
@@ -106,6 +107,24 @@ pub struct WriteLabel {
     verb: &'static str,
 }
 
+/// To which service of AWS, of whom, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AwsRequestLabel {
+    service: &'static str,
+    account: String,
+    region: String,
+    /// `2xx`, `4xx`, `5xx`; `none` without an answer, `unsent` where too many were before it.
+    end: String,
+}
+
+/// To which service of AWS, and of whom.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct AwsLabel {
+    service: &'static str,
+    account: String,
+    region: String,
+}
+
 /// A pass takes from a few milliseconds (settled) to its deadline.
 fn seconds() -> Histogram {
     Histogram::new([0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
@@ -122,6 +141,8 @@ pub struct Metrics {
     watch_errors: Family<KindLabel, Counter>,
     round_seconds: Family<TierLabel, Histogram, fn() -> Histogram>,
     round_failures: Family<RoundFailureLabel, Counter>,
+    aws_requests: Family<AwsRequestLabel, Counter>,
+    aws_waited: Family<AwsLabel, Counter<f64, AtomicU64>>,
     leader: Gauge<i64, AtomicI64>,
     crd_missing: Gauge<i64, AtomicI64>,
 }
@@ -138,6 +159,8 @@ impl Default for Metrics {
             watch_errors: Family::default(),
             round_seconds: Family::new_with_constructor(seconds),
             round_failures: Family::default(),
+            aws_requests: Family::default(),
+            aws_waited: Family::default(),
             leader: Gauge::default(),
             crd_missing: Gauge::default(),
         };
@@ -157,6 +180,14 @@ impl Default for Metrics {
             r.register_with_unit("store_round_duration", "Time of a look at a store", Unit::Seconds, rounds);
             let failures = metrics.round_failures.clone();
             r.register("store_round_failures", "What failed in looks at stores, by cause", failures);
+            r.register("aws_requests", "Requests to AWS by how they ended", metrics.aws_requests.clone());
+            let waited = metrics.aws_waited.clone();
+            r.register_with_unit(
+                "aws_request_wait",
+                "Time that requests to AWS waited for their turn",
+                Unit::Seconds,
+                waited,
+            );
             r.register("leader", "1 while this replica acts", metrics.leader.clone());
             r.register(
                 "crd_missing",
@@ -192,6 +223,20 @@ impl Metrics {
     /// Begins a step; it ends when the guard is dropped.
     pub fn step(&self, step: &'static str) -> StepGuard<'_> {
         StepGuard { metrics: self, began: Instant::now(), step }
+    }
+
+    /// Counts a request to AWS.
+    pub fn aws(&self, request: &aws_edge::Request<'_>) {
+        let aws::Spot { account, region, service } = request.spot.clone();
+        let end = match request.end {
+            End::Answered(status) => format!("{}xx", status / 100),
+            End::Unanswered => "none".to_owned(),
+            End::Unsent => "unsent".to_owned(),
+        };
+        let service = service.as_str();
+        let of = AwsLabel { service, account: account.clone(), region: region.clone() };
+        self.aws_waited.get_or_create(&of).inc_by(request.waited.as_secs_f64());
+        self.aws_requests.get_or_create(&AwsRequestLabel { service, account, region, end }).inc();
     }
 
     /// Counts an error.

@@ -48,7 +48,8 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
 
     let (stores, writers) = Stores::new();
     let metrics = Arc::new(Metrics::default());
-    let limits = Arc::new(aws_edge::Limits::new(settings.aws_rate));
+    let told = metrics.clone();
+    let limits = Arc::new(aws_edge::Limits::new(settings.aws_rate).telling(move |request| told.aws(&request)));
     let aws = Arc::new(aws_edge::Accounts::new(limits, aws_edge::Windows::default(), None));
     metrics.register(|r| r.register_collector(Box::new(PlatformMetrics::new(stores.clone()))));
     let ctx = Context {

@@ -12,7 +12,10 @@ use learningplatform_operator::{
         batch::{Ask, batches},
         query::Begun,
     },
-    tiers::autoscaling::{Calendars, policy},
+    tiers::{
+        autoscaling::{Calendars, policy},
+        aws::account::AllowedRole,
+    },
 };
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -168,6 +171,7 @@ fn the_server_is_the_resources_or_else_the_operators() {
         default_url: Some("http://default:9090/".into()),
         default_auth_dir: Some(PathBuf::from("/auth")),
         allowed: vec!["http://team".into()],
+        ..ServerSettings::default()
     };
     let server = |prometheus: Value, source: Value, settings: &ServerSettings| {
         planned(prometheus, rate_at(source), settings).unwrap().sources[0].server.clone()
@@ -202,6 +206,20 @@ fn the_server_is_the_resources_or_else_the_operators() {
     assert!(refused.contains("--allowed-prometheus-url"), "{refused}");
     let none = server(json!({}), json!({}), &ServerSettings::default()).unwrap_err();
     assert!(none.contains("spec.prometheus.url") && none.contains("--default-prometheus-url"), "{none}");
+    let managed = ServerSettings { default_region: Some("eu-central-1".into()), ..operators.clone() };
+    let managed = server(json!({}), json!({}), &managed).unwrap();
+    assert_eq!(managed.credentials, CredentialsKey::OperatorAtAws("eu-central-1".into()));
+    let arn = "arn:aws:iam::123456789012:role/metrics";
+    let role = json!({"url": "http://team", "auth": {"sigV4": {"region": "eu-central-1", "roleArn": arn}}});
+    let refused = server(role.clone(), json!({}), &operators).unwrap_err();
+    assert!(refused.contains(&format!("--allowed-aws-role=learning={arn}")), "{refused}");
+    let allowing = ServerSettings {
+        allowed_roles: vec![AllowedRole::parse(&format!("learning={arn}")).unwrap()],
+        ..operators.clone()
+    };
+    let signing = server(role, json!({}), &allowing).unwrap();
+    let CredentialsKey::Secrets(key) = &signing.credentials else { panic!("{signing:?}") };
+    assert_eq!(key.role.as_ref().map(|role| (role.arn.as_str(), role.session.as_str())), Some((arn, "lp-learning")));
     let servers = json!({"servers": [{"name": "thanos", "url": "http://team/thanos", "matchers": {"cluster": "eu"}}]});
     assert_eq!(server(servers, json!({"server": "thanos"}), &operators).unwrap().url, "http://team/thanos");
 }

@@ -39,10 +39,13 @@ fn every_test_that_the_scenarios_name_is_there() {
     for row in rows {
         numbered += usize::from(row.trim_start_matches("| ").starts_with(char::is_numeric));
         for name in row.split('`').skip(1).step_by(2).filter(|word| word.contains("::")) {
-            let (module, test) = name.split_once("::").expect("a module");
+            let (module, test) = name.rsplit_once("::").expect("a module");
+            let mut folders: Vec<&str> = module.split("::").collect();
+            let module = folders.pop().expect("a module");
             let there = modules.get(module).into_iter().flatten().any(|path| {
                 let source = std::fs::read_to_string(path).expect("a source");
-                source.contains(&format!("fn {test}("))
+                let is_below = |folder: &&str| path.iter().any(|part| part.to_str() == Some(*folder));
+                folders.iter().all(is_below) && source.contains(&format!("fn {test}("))
             });
             assert!(there, "there is no test {name}: {row}");
             named += 1;

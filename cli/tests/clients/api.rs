@@ -18,6 +18,7 @@ const CLOSE: u8 = 8;
 struct State {
     answers: HashMap<String, (u16, Value)>,
     asked: Vec<String>,
+    sent: Vec<(String, Value)>,
 }
 
 /// The server; its threads end with the process of the test.
@@ -50,6 +51,11 @@ impl Api {
     /// The paths that were asked for.
     pub fn asked(&self) -> Vec<String> {
         self.state.lock().expect("no panic").asked.clone()
+    }
+
+    /// What was sent in JSON: method and path, and the body.
+    pub fn sent(&self) -> Vec<(String, Value)> {
+        self.state.lock().expect("no panic").sent.clone()
     }
 
     /// A file that leads here.
@@ -89,16 +95,22 @@ fn serve(stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
         }
         let target = head.first().and_then(|line| line.split(' ').nth(1)).unwrap_or_default().to_owned();
         let path = target.split('?').next().unwrap_or_default().to_owned();
-        let answer = {
-            let mut state = state.lock().expect("no panic");
-            state.asked.push(target.clone());
-            state.answers.get(&path).cloned()
-        };
         let header = |name: &str| {
             head.iter().find_map(|line| {
                 let (found, value) = line.split_once(": ")?;
                 found.eq_ignore_ascii_case(name).then(|| value.to_owned())
             })
+        };
+        let mut body = vec![0; header("content-length").and_then(|length| length.parse().ok()).unwrap_or_default()];
+        reader.read_exact(&mut body)?;
+        let answer = {
+            let mut state = state.lock().expect("no panic");
+            state.asked.push(target.clone());
+            if let Ok(body) = serde_json::from_slice(&body) {
+                let method = head.first().and_then(|line| line.split(' ').next()).unwrap_or_default();
+                state.sent.push((format!("{method} {path}"), body));
+            }
+            state.answers.get(&path).cloned()
         };
         match (answer, header("sec-websocket-key")) {
             (None, Some(key)) => {

@@ -236,3 +236,29 @@ fn what_is_in_the_way_is_said_with_what_mends_it() {
     );
     fails(&["psql", "far"], &["Secret far-pg has no key password; there is username"]);
 }
+
+#[test]
+fn what_a_former_platform_left_is_adopted_with_a_word_and_nothing_else_is_changed() {
+    let (api, dir) = (Api::start(), tempfile::tempdir().unwrap());
+    let path = "/apis/learningplatform.dev/v1alpha1/namespaces/learning/learningplatforms";
+    let condition = json!({"type": "Ready", "status": "False", "reason": "Retained", "message": "DB instance lp-1 is there",
+        "lastTransitionTime": "2026-01-01T00:00:00Z"});
+    let story = json!({
+        "apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatform",
+        "metadata": {"name": "story", "namespace": "learning", "resourceVersion": "7"},
+        "spec": {"databases": [{"name": "main", "rds": {"instanceClass": "db.t4g.medium", "later": 1}}]},
+        "status": {"databases": [{"name": "main", "conditions": [condition]}]},
+    });
+    api.set(path, 200, json!({"apiVersion": "learningplatform.dev/v1alpha1", "kind": "LearningPlatformList", "metadata": {}, "items": [story]}));
+    api.set(&format!("{path}/story"), 200, story.clone());
+    let (code, _, err) = run(&api, dir.path(), &["adopt", "main"]);
+    assert!(code == 1 && err.contains("lp-1 is there") && err.contains("--yes"), "{code} {err}");
+    assert_eq!(api.sent(), [], "nobody was asked, and nothing done");
+    let (code, _, err) = run(&api, dir.path(), &["adopt", "main", "--yes"]);
+    assert!(code == 0 && err.contains("spec.databases[main].rds.adopt is true"), "{code} {err}");
+    let mut adopted = story;
+    adopted["spec"]["databases"][0]["rds"]["adopt"] = json!(true);
+    assert_eq!(api.sent(), [(format!("PUT {path}/story"), adopted)], "what this lpctl does not know is kept");
+    let (code, _, err) = run(&api, dir.path(), &["adopt", "cache", "--yes"]);
+    assert!(code == 2 && err.contains("lpctl status"), "{code} {err}");
+}

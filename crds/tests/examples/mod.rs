@@ -209,6 +209,8 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
         case(&[(&at("/matchers"), json!({"not a label": "x"}))], "matchers");
         case(&[(&at("/headers"), json!({"Authorization": "Bearer x"}))], "headers");
         case(&[(&at("/auth"), json!({}))], "auth");
+        let role = json!({"region": "eu-central-1", "roleArn": "arn:aws:iam::123456789012:role/metrics"});
+        case(&[(&at("/auth/sigV4"), role)], "exactly one of bearerToken, basic and sigV4");
     }
     let cache = |path: &str| format!("/spec/caches/0{path}");
     let database = |path: &str| format!("/spec/databases/0{path}");

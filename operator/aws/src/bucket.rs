@@ -16,6 +16,17 @@ pub enum Service {
     CloudFront,
 }
 
+impl Service {
+    /// As AWS's ARNs name it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rds => "rds",
+            Self::ElastiCache => "elasticache",
+            Self::CloudFront => "cloudfront",
+        }
+    }
+}
+
 /// What a limit of AWS's counts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Spot {

@@ -2,7 +2,7 @@
 //! counted until the replica streams and Services may lead to it, those of `pg_basebackup` until the copy is there.
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/postgres/support/mod.rs"]
 mod support;
 
 use learningplatform_postgres::Role;

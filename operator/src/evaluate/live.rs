@@ -31,8 +31,10 @@ pub async fn run(ctx: Arc<Context>, wake: mpsc::Sender<PlatformKey>, stop: Cance
     let secrets: Arc<dyn Secrets> = Arc::new(KubeSecrets(ctx.client.clone()));
     // An answer that comes after the next tick is due helps nobody.
     let patience = interval.mul_f64(0.8);
-    let open =
-        move |key: &SourceKey| -> Arc<dyn PromApi> { Arc::new(Source::new(key.clone(), secrets.clone(), patience)) };
+    let aws = ctx.aws.clone();
+    let open = move |key: &SourceKey| -> Arc<dyn PromApi> {
+        Arc::new(Source::new(key.clone(), secrets.clone(), aws.clone(), patience))
+    };
     let deps = Deps {
         sources: Arc::new(open),
         clock: Arc::new(|| Time::from(jiff::Timestamp::now())),

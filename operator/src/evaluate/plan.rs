@@ -9,7 +9,10 @@ use crate::{
         query::{Begun, Question, Signal, Template, default_metric, latency_signal},
         source::{CredentialsKey, SourceKey},
     },
-    tiers::autoscaling::policy::{scrape_interval, server_of},
+    tiers::{
+        autoscaling::policy::{scrape_interval, server_of},
+        aws::account::{self, AllowedRole},
+    },
     validate::Problem,
 };
 use crds::{
@@ -26,8 +29,12 @@ pub struct ServerSettings {
     pub default_url: Option<String>,
     /// Directory with its credentials.
     pub default_auth_dir: Option<PathBuf>,
+    /// Region of that server, where it is a managed one at AWS.
+    pub default_region: Option<String>,
     /// Beginnings of addresses that a resource may name; none means any.
     pub allowed: Vec<String>,
+    /// Roles at AWS that a resource may name.
+    pub allowed_roles: Vec<AllowedRole>,
 }
 
 /// What a signal's source is for.
@@ -293,6 +300,12 @@ impl Planner<'_> {
     fn server(&self, server: Option<&Server>, named: bool) -> Result<SourceKey, String> {
         let credentials =
             server.map_or(CredentialsKey::Anonymous, |server| CredentialsKey::of(&self.key.namespace, server));
+        if let CredentialsKey::Secrets(key) = &credentials
+            && let Some(role) = &key.role
+            && let Some(why) = account::refused(&self.settings.allowed_roles, &key.namespace, &role.arn)
+        {
+            return Err(format!("spec.prometheus: auth.sigV4.roleArn {why}"));
+        }
         let Some(url) = server.and_then(|server| server.url.as_deref()) else {
             if named {
                 return Err("spec.prometheus.servers[].url is missing: name the address of this server".to_owned());
@@ -302,7 +315,10 @@ impl Planner<'_> {
             })?;
             // Without credentials of its own the resource uses the operator's.
             let credentials = match credentials {
-                CredentialsKey::Anonymous => CredentialsKey::Operator(self.settings.default_auth_dir.clone()),
+                CredentialsKey::Anonymous => match self.settings.default_region.clone() {
+                    Some(region) => CredentialsKey::OperatorAtAws(region),
+                    None => CredentialsKey::Operator(self.settings.default_auth_dir.clone()),
+                },
                 own => own,
             };
             let url = address::checked(url, &[])

@@ -5,10 +5,14 @@ use super::{
     api::{PromApi, QueryError, Vector},
     client::{Client, Credentials},
 };
-use crate::secrets::{Lack, Reader, Secrets};
+use crate::{
+    secrets::{Lack, Reader, Secrets},
+    tiers::aws::account,
+};
+use aws_edge::{Accounts, Signer};
 use crds::{
     SecretKey,
-    prometheus::{Auth, Server, Tls},
+    prometheus::{Auth, Server, SigV4, Tls},
 };
 use decide::{SourceErrorKind, Time};
 use futures::future::BoxFuture;
@@ -19,9 +23,13 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::OnceCell;
 
 /// How often credentials are read again (P); at once when the server refuses them.
 pub const CREDENTIALS_EVERY: Duration = Duration::from_secs(10);
+
+/// How a managed Prometheus is called in signatures.
+const MANAGED: &str = "aps";
 
 /// How long a server that does not tell its start is not asked again (P).
 const NO_START_FOR: Duration = Duration::from_secs(300);
@@ -44,12 +52,27 @@ pub enum CredentialsKey {
     Anonymous,
     /// Those of the operator's default server: files of a directory, where set.
     Operator(Option<PathBuf>),
-    /// Secrets of a namespace.
+    /// The operator's own identity at AWS, for its default server in this region.
+    OperatorAtAws(String),
+    /// What a resource names: Secrets of a namespace, and a role.
     Secrets(Box<SecretsKey>),
 }
 
-/// Which Secrets hold the credentials.
+/// A role at AWS that signs requests.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleKey {
+    /// Region of the workspace.
+    pub region: String,
+    /// Its ARN.
+    pub arn: String,
+    /// What its trust policy asks for.
+    pub external_id: Option<String>,
+    /// Name of the session.
+    pub session: String,
+}
+
+/// Which Secrets hold the credentials, and which role signs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SecretsKey {
     /// The namespace of the resource.
     pub namespace: String,
@@ -61,6 +84,8 @@ pub struct SecretsKey {
     pub ca: Option<KeyOfSecret>,
     /// Name of the Secret of a client certificate.
     pub identity: Option<String>,
+    /// A role at AWS.
+    pub role: Option<RoleKey>,
 }
 
 /// Name of a Secret, and key in it.
@@ -71,18 +96,23 @@ impl CredentialsKey {
     pub fn of(namespace: &str, server: &Server) -> Self {
         let pair = |key: &SecretKey| (key.name.clone(), key.key.clone());
         let (auth, tls) = (server.auth.clone().unwrap_or_default(), server.tls.clone().unwrap_or_default());
-        let Auth { bearer_token, basic } = auth;
+        let Auth { bearer_token, basic, sig_v4 } = auth;
         let Tls { ca, client_certificate } = tls;
-        if bearer_token.is_none() && basic.is_none() && ca.is_none() && client_certificate.is_none() {
-            return Self::Anonymous;
-        }
-        Self::Secrets(Box::new(SecretsKey {
+        let key = SecretsKey {
             namespace: namespace.to_owned(),
             token: bearer_token.as_ref().map(pair),
             basic: basic.as_ref().map(|basic| (pair(&basic.username), pair(&basic.password))),
             ca: ca.as_ref().map(pair),
             identity: client_certificate,
-        }))
+            role: sig_v4.map(|SigV4 { region, role_arn, external_id }| RoleKey {
+                region,
+                arn: role_arn,
+                external_id,
+                session: account::session(&[namespace]),
+            }),
+        };
+        let anonymous = SecretsKey { namespace: namespace.to_owned(), ..SecretsKey::default() };
+        if key == anonymous { Self::Anonymous } else { Self::Secrets(Box::new(key)) }
     }
 }
 
@@ -90,6 +120,8 @@ impl CredentialsKey {
 pub struct Source {
     key: SourceKey,
     secrets: Arc<dyn Secrets>,
+    aws: Arc<Accounts>,
+    signer: OnceCell<Option<Arc<Signer>>>,
     timeout: Duration,
     current: tokio::sync::Mutex<Option<Current>>,
     no_start_until: Mutex<Option<Instant>>,
@@ -103,8 +135,41 @@ struct Current {
 
 impl Source {
     /// A server that gets at most `timeout` for an answer. Nothing is read or connected to yet.
-    pub fn new(key: SourceKey, secrets: Arc<dyn Secrets>, timeout: Duration) -> Self {
-        Self { key, secrets, timeout, current: tokio::sync::Mutex::default(), no_start_until: Mutex::default() }
+    pub fn new(key: SourceKey, secrets: Arc<dyn Secrets>, aws: Arc<Accounts>, timeout: Duration) -> Self {
+        Self {
+            key,
+            secrets,
+            aws,
+            signer: OnceCell::new(),
+            timeout,
+            current: tokio::sync::Mutex::default(),
+            no_start_until: Mutex::default(),
+        }
+    }
+
+    /// Who signs requests, where somebody has to.
+    async fn signer(&self) -> Result<Option<Arc<Signer>>, QueryError> {
+        let made = self.signer.get_or_try_init(async || {
+            let settings = match &self.key.credentials {
+                CredentialsKey::OperatorAtAws(region) => aws_edge::Settings::new(region),
+                CredentialsKey::Secrets(key) => match &key.role {
+                    None => return Ok(None),
+                    Some(RoleKey { region, arn, external_id, session }) => aws_edge::Settings {
+                        role: Some(aws_edge::Role {
+                            arn: arn.clone(),
+                            external_id: external_id.clone(),
+                            session: session.clone(),
+                        }),
+                        ..aws_edge::Settings::new(region)
+                    },
+                },
+                CredentialsKey::Anonymous | CredentialsKey::Operator(_) => return Ok(None),
+            };
+            let signer = self.aws.signer(&settings, MANAGED).await;
+            let signer = signer.map_err(|error| QueryError::new(SourceErrorKind::Setup, error.to_string()))?;
+            Ok(Some(Arc::new(signer)))
+        });
+        made.await.cloned()
     }
 
     /// The client, with credentials no older than `age`.
@@ -132,16 +197,19 @@ impl Source {
             return Ok(current.client.clone());
         }
         let client = Client::new(&self.key.url, &self.key.headers, &credentials, self.timeout)?;
+        let client = client.signed_by(self.signer().await?);
         *current = Some(Current { read: Instant::now(), credentials, client: client.clone() });
         Ok(client)
     }
 
     async fn credentials(&self) -> Result<Credentials, QueryError> {
         match &self.key.credentials {
-            CredentialsKey::Anonymous | CredentialsKey::Operator(None) => Ok(Credentials::default()),
+            CredentialsKey::Anonymous | CredentialsKey::Operator(None) | CredentialsKey::OperatorAtAws(_) => {
+                Ok(Credentials::default())
+            }
             CredentialsKey::Operator(Some(directory)) => from_files(directory).await,
             CredentialsKey::Secrets(key) => {
-                let SecretsKey { namespace, token, basic, ca, identity } = key.as_ref();
+                let SecretsKey { namespace, token, basic, ca, identity, role: _ } = key.as_ref();
                 let mut reader = Reader::new(self.secrets.as_ref(), namespace);
                 let mut credentials = Credentials::default();
                 if let Some(key) = token {

@@ -25,28 +25,57 @@ pub struct Cloud {
     pub world: World,
     pub operator: Arc<Context>,
     account: String,
+    cluster: String,
     /// What is between the operator and AWS.
     pub proxy: Proxy,
-    _server: Arc<Server>,
+    server: Arc<Server>,
 }
 
 impl Cloud {
     /// With a platform whose services are asked at the URL.
     pub async fn new(spec: impl FnOnce(&str) -> Value) -> Self {
-        let (server, account) = (Server::shared(), server::account());
+        Self::of(Server::shared(), server::account(), "blue", spec).await
+    }
+
+    async fn of(server: Arc<Server>, account: String, cluster: &str, spec: impl FnOnce(&str) -> Value) -> Self {
         let proxy = Proxy::start(server.address()).await;
         let url = proxy.url();
         let world = World::new(spec(&url));
         let operator = world.operator().await;
-        let cloud = Self { url, world, operator, account, proxy, _server: server };
+        let cluster = cluster.to_owned();
+        let cloud = Self { url, world, operator, account, cluster, proxy, server };
         let operator = cloud.restarted().await;
         Self { operator, ..cloud }
+    }
+
+    /// The same platform applied again, in a cluster of this name that has nothing of it: all there is of it is at AWS.
+    pub async fn again(&self, cluster: &str, spec: impl FnOnce(&str) -> Value) -> Self {
+        let again = Self::of(Arc::clone(&self.server), self.account.clone(), cluster, spec).await;
+        again.world.api.edit(PLATFORM, |platform| platform["metadata"]["uid"] = json!("uid-2"));
+        again
+    }
+
+    /// Until it says that a former platform left it, and for some passes more: nothing is made for it.
+    pub async fn until_retained(&self, type_: &str) {
+        self.until("retained", |world| world.condition(type_)["reason"] == "Retained").await;
+        for _ in 0..5 {
+            self.world.pass(&self.operator).await;
+        }
+        let made = |path: &str| path.ends_with("/deployments/story-web") || path.ends_with("/story-web-connections");
+        let made: Vec<String> =
+            self.world.api.dump().into_iter().map(|(path, _)| path).filter(|path| made(path)).collect();
+        assert!(made.is_empty(), "no app starts on an empty store: {made:?}");
+    }
+
+    /// The user's word for it.
+    pub fn adopt(&self, room: &str, provider: &str) {
+        self.world.api.edit(PLATFORM, |platform| platform["spec"][room][0][provider]["adopt"] = json!(true));
     }
 
     /// The operator as a new process.
     pub async fn restarted(&self) -> Arc<Context> {
         let settings = Settings {
-            cluster_name: "blue".into(),
+            cluster_name: self.cluster.clone(),
             allowed_aws_endpoints: vec![self.url.clone()],
             ..Settings::default()
         };

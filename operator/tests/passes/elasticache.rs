@@ -199,6 +199,28 @@ async fn a_cache_that_is_renamed_or_given_to_another_provider_waits_for_a_word()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_former_platform_left_is_retained_in_any_cluster_and_goes_on_once_adopted() {
+    let retained = |cache: &mut Value| {
+        single(cache);
+        cache["deletionPolicy"] = json!("Retain");
+    };
+    let former = Cloud::new(with(retained)).await;
+    until_ready(&former).await;
+    former.delete();
+    former.until_let_go().await;
+    let before = truth(&former).await.groups().await.unwrap();
+    former.again("blue", with(retained)).await.until_retained("CacheReady").await;
+    let elsewhere = former.again("green", with(retained)).await;
+    elsewhere.until_retained("CacheReady").await;
+    assert_eq!(truth(&former).await.groups().await.unwrap(), before, "nothing is made, and nothing changed");
+    elsewhere.adopt("caches", "elastiCache");
+    until_ready(&elsewhere).await;
+    let after = truth(&former).await.groups().await.unwrap();
+    assert_eq!((after.len(), &after[0].id), (1, &before[0].id), "it goes on with the data");
+    assert_eq!(after[0].tags["learningplatform.dev/owner-uid"], "uid-2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_deletion_asks_nobody_whom_the_settings_do_not_allow() {
     let mut cloud = Cloud::new(with(single)).await;
     cloud.until("a group", |world| cache(world)["aws"]["identifier"].is_string()).await;

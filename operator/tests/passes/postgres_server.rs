@@ -89,9 +89,18 @@ impl PostgresServer {
             assert!(Instant::now() < end, "{}", fs::read_to_string(self.path("log")).unwrap());
             std::thread::sleep(Duration::from_millis(50));
         }
-        let role = format!("CREATE ROLE lp_operator LOGIN CREATEDB CREATEROLE PASSWORD '{password}'");
-        let port = self.port.to_string();
-        self.run("psql", &["-h", &data, "-p", &port, "-U", "postgres", "-qc", &role]);
+        self.sql(&format!("CREATE ROLE lp_operator LOGIN CREATEDB CREATEROLE PASSWORD '{password}'"));
+    }
+
+    /// Sets the password of the operator's login.
+    pub fn set_password(&self, password: &str) {
+        self.sql(&format!("ALTER ROLE lp_operator PASSWORD '{password}'"));
+    }
+
+    fn sql(&self, statement: &str) {
+        let (data, port) = (self.path("data"), self.port.to_string());
+        let data = data.to_str().unwrap();
+        self.run("psql", &["-h", data, "-p", &port, "-U", "postgres", "-qc", statement]);
     }
 
     /// Asserts that a login works as an app would use it.

@@ -68,14 +68,7 @@ impl Bench {
             spec
         };
         let cloud = Cloud::new(platform).await;
-        cloud.world.api.put(
-            "/api/v1/namespaces/learning/secrets/rds-authorities",
-            json!({
-                "apiVersion": "v1", "kind": "Secret",
-                "metadata": { "name": "rds-authorities", "namespace": "learning" },
-                "data": { "global-bundle.pem": k8s_openapi::ByteString(postgres.authority()) },
-            }),
-        );
+        trust(&cloud, &postgres);
         Self { cloud, postgres }
     }
 
@@ -91,6 +84,18 @@ impl Bench {
         self.postgres.start(&password);
         self.until("ready", |world| is_true(world, "DatabaseReady")).await;
     }
+}
+
+/// Gives a cluster the authority that the server is known by.
+fn trust(cloud: &Cloud, postgres: &PostgresServer) {
+    cloud.world.api.put(
+        "/api/v1/namespaces/learning/secrets/rds-authorities",
+        json!({
+            "apiVersion": "v1", "kind": "Secret",
+            "metadata": { "name": "rds-authorities", "namespace": "learning" },
+            "data": { "global-bundle.pem": k8s_openapi::ByteString(postgres.authority()) },
+        }),
+    );
 }
 
 fn database(world: &World) -> Value {
@@ -145,6 +150,46 @@ async fn a_deleted_platform_waits_for_the_final_snapshot_and_the_end_of_its_inst
     let snapshots = truth.snapshots().await.unwrap();
     assert_eq!(snapshots.len(), 1, "{snapshots:?}");
     assert_eq!(snapshots[0].tags["learningplatform.dev/item"], "main");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_former_platform_left_is_retained_in_any_cluster_and_goes_on_once_adopted() {
+    let retained = |rds: &mut Value| {
+        rds["readReplicas"] = json!(0);
+        rds["deletionPolicy"] = json!("Retain");
+    };
+    let mut former = Bench::new(|spec| retained(&mut spec["databases"][0]["rds"])).await;
+    former.until_ready().await;
+    let (user, password) = (former.secret(AUTH, "username").unwrap(), former.secret(AUTH, "password").unwrap());
+    former.postgres.can_log_in(&user, &password, "app");
+    former.delete();
+    former.until_let_go().await;
+    let before = former.truth().await.instances().await.unwrap();
+    let again = |url: &str| {
+        let mut spec = spec(url, former.postgres.port());
+        retained(&mut spec["databases"][0]["rds"]);
+        spec
+    };
+    for cluster in ["blue", "green"] {
+        let elsewhere = former.again(cluster, again).await;
+        trust(&elsewhere, &former.postgres);
+        elsewhere.until_retained("DatabaseReady").await;
+        assert_eq!(former.truth().await.instances().await.unwrap(), before, "nothing is made, and nothing changed");
+        if cluster == "blue" {
+            continue;
+        }
+        elsewhere.adopt("databases", "rds");
+        elsewhere.until("a password", |world| world.api.get(AUTH).is_some()).await;
+        // As AWS would: the server behind its double does not hear of it.
+        former.postgres.set_password(&elsewhere.secret(AUTH, "operatorPassword").expect("it is made"));
+        elsewhere.until("ready", |world| is_true(world, "DatabaseReady")).await;
+        let after = former.truth().await.instances().await.unwrap();
+        assert_eq!((after.len(), &after[0].id), (1, &before[0].id), "it goes on with the data");
+        assert_eq!(after[0].tags["learningplatform.dev/owner-uid"], "uid-2");
+        elsewhere.until("connections", |world| world.api.get(CONNECTIONS).is_some()).await;
+        let password = elsewhere.secret(AUTH, "password").unwrap();
+        former.postgres.can_log_in(&elsewhere.secret(AUTH, "username").unwrap(), &password, "app");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -188,6 +188,18 @@ impl Drop for Lab {
     }
 }
 
+/// The key of [`accounts`].
+pub const SIGNING_KEY: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
+
+/// AWS, which nobody asks but those who sign.
+pub fn accounts() -> Arc<aws_edge::Accounts> {
+    let rate = aws::Rate { per_second: 1.0, burst: 1.0 };
+    let nobody = aws_credential_types::Credentials::new("AKIDEXAMPLE", SIGNING_KEY, None, None, "tests");
+    let nobody = aws_credential_types::provider::SharedCredentialsProvider::new(nobody);
+    let limits = Arc::new(aws_edge::Limits::new(rate));
+    Arc::new(aws_edge::Accounts::new(limits, aws_edge::Windows::default(), Some(nobody)))
+}
+
 /// Times of the core, shortened.
 pub fn tunables() -> Tunables {
     Tunables {
@@ -212,7 +224,7 @@ impl Lab {
         let settings = Settings { evaluation_interval: interval, tunables, ..Settings::default() };
         let patience = settings.evaluation_interval.mul_f64(0.8);
         let open = move |key: &SourceKey| -> Arc<dyn PromApi> {
-            Arc::new(Source::new(key.clone(), secrets.clone(), patience))
+            Arc::new(Source::new(key.clone(), secrets.clone(), accounts(), patience))
         };
         Self::with(settings, vault, Arc::default(), Arc::new(open), Arc::new(|| Time::from(jiff::Timestamp::now())))
     }

@@ -5,6 +5,7 @@
 pub mod cluster;
 pub mod script;
 pub mod server;
+mod sigv4;
 pub mod web;
 
 use std::{

@@ -1,5 +1,6 @@
 //! Small HTTP servers: a scrape target, and a proxy with faults.
 
+use super::sigv4;
 use reqwest::Url;
 use std::{
     sync::{Arc, Mutex},
@@ -72,6 +73,8 @@ impl Target {
 pub enum Mode {
     /// As the server behind it, if the request carries this Authorization (empty: any).
     Pass(String),
+    /// As the server behind it, if the request is signed with this key, for this `region/service`.
+    Signed { key: String, scope: String },
     /// With this status.
     Status(u16),
     /// Never.
@@ -171,13 +174,19 @@ async fn exchange(mut stream: TcpStream, mode: Mode, behind: u16, seen: Arc<Mute
             body.len()
         )
     };
+    let refused = match &mode {
+        Mode::Pass(wanted) if !wanted.is_empty() && header(&head, "authorization") != Some(wanted.as_str()) => {
+            Some("401 Unauthorized")
+        }
+        Mode::Signed { key, scope } if !sigv4::is_signed(&head, &body, key, scope) => Some("403 Forbidden"),
+        _ => None,
+    };
+    if let Some(status) = refused {
+        let _ = stream.write_all(answer(status, "").as_bytes()).await;
+        return;
+    }
     match mode {
-        Mode::Pass(wanted) => {
-            let authorization = header(&head, "authorization");
-            if !wanted.is_empty() && authorization != Some(wanted.as_str()) {
-                let _ = stream.write_all(answer("401 Unauthorized", "").as_bytes()).await;
-                return;
-            }
+        Mode::Pass(_) | Mode::Signed { .. } => {
             let Ok(mut server) = TcpStream::connect(("127.0.0.1", behind)).await else { return };
             let lines = head.lines().filter(|line| {
                 let line = line.to_ascii_lowercase();
@@ -198,7 +207,7 @@ async fn exchange(mut stream: TcpStream, mode: Mode, behind: u16, seen: Arc<Mute
     }
 }
 
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+pub(super) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines()
         .find_map(|line| line.split_once(':').filter(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v.trim()))
 }

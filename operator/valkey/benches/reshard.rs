@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/valkey/support/mod.rs"]
 mod support;
 
 use learningplatform_valkey::*;

@@ -1,7 +1,7 @@
 //! The clients of a process. Platforms with the same settings share them, with their credentials and their looks.
 
 use crate::{
-    Clients, InvalidSettings, Limits, Settings, Windows,
+    Clients, InvalidSettings, Limits, Settings, Signer, Windows,
     cloudfront::{self, SdkCloudFront},
     elasticache::{self, SdkElastiCache},
     rds::{self, SdkRds},
@@ -59,6 +59,14 @@ impl Accounts {
         used.retain(|_, account| account.strong_count() > 0);
         used.insert(settings.clone(), Arc::downgrade(&account));
         Ok(account)
+    }
+
+    /// Signs requests to another service, by its name in signatures.
+    ///
+    /// # Errors
+    /// A field of the settings is wrong.
+    pub async fn signer(&self, settings: &Settings, service: &'static str) -> Result<Signer, InvalidSettings> {
+        Signer::new(settings, service, self.credentials.clone()).await
     }
 }
 

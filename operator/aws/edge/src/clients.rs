@@ -182,7 +182,7 @@ impl Clients {
     }
 }
 
-async fn config(settings: &Settings, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
+pub(crate) async fn config(settings: &Settings, credentials: Option<SharedCredentialsProvider>) -> SdkConfig {
     let region = Region::new(settings.region.clone());
     let timeouts = TimeoutConfig::builder().connect_timeout(settings.connect).read_timeout(settings.read).build();
     let mut loader = aws_config::defaults(BehaviorVersion::latest())

@@ -9,9 +9,11 @@ mod error;
 mod limits;
 pub mod rds;
 mod shared;
+mod signer;
 
 pub use accounts::{Account, Accounts};
 pub use clients::{Clients, Endpoints, InvalidSettings, Role, Settings};
 pub use error::{NO_CREDENTIALS, told};
-pub use limits::{Limits, PATIENCE};
+pub use limits::{End, Limits, PATIENCE, Request};
 pub use shared::{Seat, Shared, Windows};
+pub use signer::{Signer, Unsigned};

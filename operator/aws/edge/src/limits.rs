@@ -16,24 +16,60 @@ use aws_smithy_runtime_api::{
 };
 use jiff::Timestamp;
 use parking_lot::Mutex;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use tokio::time::{Instant, sleep, timeout};
 
 /// How long a request waits for its token. AWS takes a signature for some minutes, and it is made before the wait.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// A request that has ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Request<'a> {
+    /// To whom.
+    pub spot: &'a Spot,
+    /// How it ended.
+    pub end: End,
+    /// How long it waited for its token.
+    pub waited: Duration,
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// With an answer of this HTTP status.
+    Answered(u16),
+    /// Without one.
+    Unanswered,
+    /// It was not sent: too many were before it.
+    Unsent,
+}
+
+/// Who is told of each request.
+type Told = Box<dyn Fn(Request<'_>) + Send + Sync>;
+
 /// The buckets of a process, shared by all its clients.
-#[derive(Debug)]
 pub struct Limits {
     rate: Rate,
     start: Instant,
     buckets: Mutex<BTreeMap<Spot, Arc<tokio::sync::Mutex<Bucket>>>>,
+    told: Told,
+}
+
+impl fmt::Debug for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Limits").field("rate", &self.rate).finish_non_exhaustive()
+    }
 }
 
 impl Limits {
     /// A bucket of this rate for every account, region and service.
     pub fn new(rate: Rate) -> Self {
-        Self { rate, start: Instant::now(), buckets: Mutex::default() }
+        Self { rate, start: Instant::now(), buckets: Mutex::default(), told: Box::new(|_| {}) }
+    }
+
+    /// Tells of each request that has ended, those that the SDK repeats by itself included.
+    pub fn telling(self, told: impl Fn(Request<'_>) + Send + Sync + 'static) -> Self {
+        Self { told: Box::new(told), ..self }
     }
 
     /// Waits for so many tokens. Who came first is served first.
@@ -86,11 +122,18 @@ impl HttpConnector for LimitedConnector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let this = self.clone();
         HttpConnectorFuture::new(async move {
-            if timeout(PATIENCE, this.limits.wait(&this.spot, 1)).await.is_err() {
+            let began = Instant::now();
+            let turn = timeout(PATIENCE, this.limits.wait(&this.spot, 1)).await;
+            let waited = began.elapsed();
+            let tell = |end| (this.limits.told)(Request { spot: &this.spot, end, waited });
+            if turn.is_err() {
+                tell(End::Unsent);
                 let words = format!("too many requests are queued for {:?}: none was sent", this.spot.service);
                 return Err(ConnectorError::other(words.into(), None));
             }
-            this.connector.call(request).await
+            let answer = this.connector.call(request).await;
+            tell(answer.as_ref().map_or(End::Unanswered, |answer| End::Answered(answer.status().as_u16())));
+            answer
         })
     }
 }

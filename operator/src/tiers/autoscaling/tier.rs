@@ -62,7 +62,9 @@ pub fn validate(
     let servers = ServerSettings {
         default_url: settings.default_prometheus_url.clone(),
         default_auth_dir: settings.default_prometheus_auth_dir.clone(),
+        default_region: settings.default_prometheus_aws_region.clone(),
         allowed: settings.allowed_prometheus_urls.clone(),
+        allowed_roles: settings.allowed_aws_roles.clone(),
     };
     let plan = plan::plan(key, autoscaling, prometheus, &servers, &tunables)?;
     Ok(ValidScaling { plan, tunables })

@@ -40,17 +40,28 @@ pub fn settings(key: &PlatformKey, spec: &Aws) -> aws_edge::Settings {
         role: spec.role_arn.clone().map(|arn| aws_edge::Role {
             arn,
             external_id: spec.external_id.clone(),
-            session: session(key),
+            session: session(&[&key.namespace, &key.name]),
         }),
         ..aws_edge::Settings::new(&spec.region)
     }
 }
 
 /// The session's name in AWS's logs: 2 to 64 of letters, digits and `+=,.@-_`, by the model of STS.
-fn session(key: &PlatformKey) -> String {
-    let mut name = format!("lp-{}-{}", key.namespace, key.name);
+pub fn session(whose: &[&str]) -> String {
+    let mut name = format!("lp-{}", whose.join("-"));
     name.truncate(64);
     name
+}
+
+/// Why a role may not be named in a namespace.
+pub fn refused(allowed: &[AllowedRole], namespace: &str, arn: &str) -> Option<String> {
+    let is_allowed = allowed.iter().any(|role| role.allows(namespace, arn));
+    (!is_allowed).then(|| {
+        format!(
+            "{arn}: the operator's settings do not allow it in namespace {namespace}: start it with \
+             --allowed-aws-role={namespace}={arn}"
+        )
+    })
 }
 
 /// What of it the operator's settings do not allow.
@@ -62,12 +73,8 @@ pub fn check(key: &PlatformKey, spec: &Aws, settings: &Settings) -> Vec<Problem>
         problems.push(Problem::new("spec.aws", problem));
     }
     if let Some(arn) = &spec.role_arn
-        && !settings.allowed_aws_roles.iter().any(|role| role.allows(&key.namespace, arn))
+        && let Some(problem) = refused(&settings.allowed_aws_roles, &key.namespace, arn)
     {
-        let problem = format!(
-            "{arn}: the operator's settings do not allow it in namespace {}: start it with --allowed-aws-role={}={arn}",
-            key.namespace, key.namespace
-        );
         problems.push(Problem::new("spec.aws.roleArn", problem));
     }
     let AwsEndpoints { rds, elasticache, cloudfront, sts } = spec.endpoints.clone().unwrap_or_default();

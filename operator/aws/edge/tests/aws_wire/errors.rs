@@ -7,11 +7,14 @@ use crate::{
     server::account,
 };
 use aws::{
-    Class, Error, Password, Rate, Tags,
+    Class, Error, Password, Rate, Service, Tags,
     rds::{Call, Field, Rds, Settings as Wished},
 };
-use learningplatform_aws_edge::{Clients, Limits, NO_CREDENTIALS, Role, Settings, rds::SdkRds, told};
-use std::time::{Duration, Instant};
+use learningplatform_aws_edge::{Clients, End, Limits, NO_CREDENTIALS, Role, Settings, rds::SdkRds, told};
+use std::{
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 async fn clients(bench: &Bench, change: impl FnOnce(Settings) -> Settings) -> Clients {
     let settings = change(settings(&bench.proxy.url()));
@@ -136,7 +139,12 @@ async fn a_password_is_in_no_error_whatever_aws_says() {
 #[tokio::test]
 async fn what_the_sdk_repeats_takes_tokens_too() {
     let bench = Bench::new().await;
-    let limits = std::sync::Arc::new(Limits::new(Rate { per_second: 0.4, burst: 1.0 }));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let log = told.clone();
+    let limits = Limits::new(Rate { per_second: 0.4, burst: 1.0 }).telling(move |request| {
+        log.lock().unwrap().push((request.spot.service, request.end, request.waited.as_secs()))
+    });
+    let limits = Arc::new(limits);
     let settings = Settings { attempts: 2, ..settings(&bench.proxy.url()) };
     let clients = Clients::new(&settings, &limits, Some(key(&account()))).await.expect("legal");
     bench.proxy.fail("DescribeDBInstances", 1, Fault::Html(503));
@@ -145,6 +153,11 @@ async fn what_the_sdk_repeats_takes_tokens_too() {
     assert_eq!(bench.proxy.log().len(), 2);
     // The SDK itself would have waited for a second at most.
     assert!(start.elapsed() >= Duration::from_millis(2400), "{:?}", start.elapsed());
+    let told = told.lock().unwrap().clone();
+    let [(Service::Rds, End::Answered(503), 0), (Service::Rds, End::Answered(200), waited)] = told[..] else {
+        panic!("{told:?}")
+    };
+    assert!(waited >= 1, "the second waited for its token: {told:?}");
 }
 
 #[tokio::test]

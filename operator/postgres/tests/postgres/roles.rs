@@ -1,13 +1,10 @@
 //! Real servers: passwords, rotation between two logins, and what the operator may do.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{Cluster, said, state};
 use learningplatform_postgres::{
     Act, Collation, Decision, Login, Other, Password, ReplicaState, Role, Step, decide, pair,
 };
 use std::fs;
-use support::{Cluster, said, state};
 
 const PRIMARY: Role = Role::Primary;
 
@@ -97,7 +94,7 @@ async fn the_operator_is_no_superuser_and_its_password_is_the_pods() {
     cluster.settle().await;
     let operator = |password: &'static str| {
         let (ip, port) = cluster.endpoint(PRIMARY);
-        async move { support::connect(ip, port, "lp_operator", password).await }
+        async move { crate::support::connect(ip, port, "lp_operator", password).await }
     };
     let client = operator("operator-secret-1").await.unwrap();
     for denied in [
@@ -130,7 +127,7 @@ async fn the_operator_is_no_superuser_and_its_password_is_the_pods() {
 
     // Verifiers that are missing change nothing, and the server starts.
     fs::remove_file(cluster.path("secrets/operator.verifier")).unwrap();
-    support::put(&cluster.path("secrets/replication.verifier"), "a password in clear");
+    crate::support::put(&cluster.path("secrets/replication.verifier"), "a password in clear");
     cluster.node(PRIMARY).stop();
     let (_, decision) = cluster.until("it is told", |_, decision| said(decision, "SetupFailed")).await;
     assert!(decision.view.accepts_writes && decision.restart.is_none(), "{decision:#?}");

@@ -1,11 +1,8 @@
 //! Real servers: the exporter's role, which is there while there is an exporter.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{Cluster, put};
 use learningplatform_postgres::{Password, Role, verifier};
 use std::fs;
-use support::{Cluster, put};
 use tokio_postgres::{Config, NoTls};
 
 /// Whether the exporter's role may log in to a database.

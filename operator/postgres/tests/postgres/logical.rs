@@ -1,20 +1,17 @@
 //! Real servers: databases are dumped, and others, of newer versions too, are made of that.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
-use learningplatform_postgres::{Decision, Login, Other, Password};
-use std::{
-    fs,
-    process::Command,
-    time::{Duration, Instant},
-};
-use support::{
+use crate::support::{
     Cluster, PATIENCE,
     bucket::{Bucket, Uploader, fetch},
     node::{Node, newer},
     said,
     source::{PRIMARY, Source, counts, rows},
+};
+use learningplatform_postgres::{Decision, Login, Other, Password};
+use std::{
+    fs,
+    process::Command,
+    time::{Duration, Instant},
 };
 
 /// Passwords that must stand nowhere.

@@ -1,14 +1,11 @@
 //! Real servers that speak TLS: who gets in, what is verified, and renewed certificates.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
-use learningplatform_postgres::{Role, config::Encryption};
-use std::time::Duration;
-use support::{
+use crate::support::{
     Cluster,
     certificates::{NAME, give_certificates, issue, trust},
 };
+use learningplatform_postgres::{Role, config::Encryption};
+use std::time::Duration;
 use tls::{AUTHORITIES, CERTIFICATE, Connector, Files, first};
 use tokio_postgres::{Client, Config, NoTls, config::SslMode};
 

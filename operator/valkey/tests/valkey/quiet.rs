@@ -1,12 +1,8 @@
 //! Real servers: rounds over a settled store change nothing in it, by the servers' own count of commands.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
-
-mod support;
-
+use crate::support::Store;
 use learningplatform_valkey::*;
 use std::collections::{BTreeMap, BTreeSet};
-use support::Store;
 
 /// Commands that only look, and those of a client that says who it is.
 const LOOKS: [&str; 11] = [

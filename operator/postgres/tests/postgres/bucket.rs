@@ -1,17 +1,14 @@
 //! Real servers: backups are brought to a bucket, and databases are made of what is there.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
-use learningplatform_postgres::Password;
-use std::{fs, process::Command};
-use support::{
+use crate::support::{
     Cluster,
     bucket::{Bucket, KEY, KEY_ID, Uploader, fetch},
     node::Node,
     said,
     source::{PRIMARY, Source, counts, rows},
 };
+use learningplatform_postgres::Password;
+use std::{fs, process::Command};
 
 /// A new database that is made of what is in the bucket.
 async fn restored(bucket: &Bucket, which: [&str; 2]) -> Cluster {
@@ -114,9 +111,9 @@ async fn an_empty_volume_removes_nothing_and_newer_backups_push_out_older_ones()
     source.archive.kill();
     fs::remove_dir_all(source.volume()).unwrap();
     fs::create_dir(source.volume()).unwrap();
-    support::node::give(&source.volume(), 0o755);
+    crate::support::node::give(&source.volume(), 0o755);
     uploader.start(Uploader::environment(&source, &bucket, 2));
-    let end = std::time::Instant::now() + support::PATIENCE;
+    let end = std::time::Instant::now() + crate::support::PATIENCE;
     while !uploader.node.log().contains("waiting: nothing has been received yet") {
         assert!(std::time::Instant::now() < end, "{}", uploader.node.log());
         std::thread::sleep(std::time::Duration::from_millis(50));

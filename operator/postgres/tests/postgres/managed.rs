@@ -1,11 +1,8 @@
 //! A server that somebody else keeps: what apps need is made by an administrator who is no superuser.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{Cluster, connect};
 use learningplatform_postgres::{Administrator, Database, Login, Other, Password, Role, Step, decide_managed};
 use std::net::SocketAddr;
-use support::{Cluster, connect};
 
 const ADMINISTRATOR: &str = "administrator";
 

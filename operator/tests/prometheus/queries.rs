@@ -1,9 +1,11 @@
 //! The default queries on a real Prometheus: each is one, and finds what it should.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
-
-mod support;
-
+use crate::support::{
+    cluster::{Lab, Vault, accounts, quick},
+    server::Prometheus,
+    until,
+    web::{Mode, Proxy, Target},
+};
 use crds::tiers::autoscaling::{Histogram, Preset};
 use decide::{Duration, SourceErrorKind, Time};
 use learningplatform_operator::prometheus::{
@@ -15,16 +17,10 @@ use learningplatform_operator::prometheus::{
 };
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc};
-use support::{
-    cluster::{Lab, Vault, quick},
-    server::Prometheus,
-    until,
-    web::{Mode, Proxy, Target},
-};
 
 fn open(url: String) -> Source {
     let key = SourceKey { url, headers: BTreeMap::new(), credentials: CredentialsKey::Anonymous };
-    Source::new(key, Arc::new(Vault::default()), std::time::Duration::from_secs(5))
+    Source::new(key, Arc::new(Vault::default()), accounts(), std::time::Duration::from_secs(5))
 }
 
 fn now() -> Time {
@@ -277,7 +273,7 @@ async fn headers_and_matchers_reach_the_server() {
 
     let headers = BTreeMap::from([("X-Scope-OrgID".to_owned(), "two\nlines".to_owned())]);
     let key = SourceKey { url: proxy.url(), headers, credentials: CredentialsKey::Anonymous };
-    let source = Source::new(key, Arc::new(Vault::default()), std::time::Duration::from_secs(5));
+    let source = Source::new(key, Arc::new(Vault::default()), accounts(), std::time::Duration::from_secs(5));
     let refused = source.query("up", now()).await.unwrap_err().error;
     assert_eq!(refused.kind, SourceErrorKind::Setup);
     assert!(refused.message.contains("X-Scope-OrgID") && !refused.message.contains("two"), "{}", refused.message);
@@ -287,7 +283,7 @@ async fn headers_and_matchers_reach_the_server() {
 async fn faults_between_are_classified() {
     let proxy = Proxy::start(1).await;
     let key = SourceKey { url: proxy.url(), headers: BTreeMap::new(), credentials: CredentialsKey::Anonymous };
-    let source = Source::new(key, Arc::new(Vault::default()), std::time::Duration::from_millis(500));
+    let source = Source::new(key, Arc::new(Vault::default()), accounts(), std::time::Duration::from_millis(500));
     let huge = format!("{{\"status\":\"success\",\"data\":\"{}\"}}", "x".repeat(9 << 20));
     let table = [
         (Mode::Status(500), SourceErrorKind::Http(500), false),

@@ -1,16 +1,12 @@
 //! Mode `cluster`, with real servers.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
-
-mod support;
-
-use learningplatform_valkey::*;
-use std::time::{Duration, Instant};
-use support::{
+use crate::support::{
     NODE_TIMEOUT, Store,
     load::{self, Load, fill, filled},
     password, signal, wipe,
 };
+use learningplatform_valkey::*;
+use std::time::{Duration, Instant};
 
 const KEYS: u64 = 6_000;
 
@@ -105,7 +101,7 @@ async fn begin_move(store: &Store, slot: u16, from: &str, to: &str, steps: usize
     let keys: Vec<String> = redis::from_redis_value(listed).unwrap();
     let address = store.pods[store.index(to)].pod.address.unwrap();
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
-    let mut migrate = vec!["MIGRATE", &ip, &port, "", "0", "1000", "AUTH2", "default", support::SECRET, "KEYS"];
+    let mut migrate = vec!["MIGRATE", &ip, &port, "", "0", "1000", "AUTH2", "default", crate::support::SECRET, "KEYS"];
     migrate.extend(keys.iter().map(String::as_str));
     // The keys that are left, for a cut after all of them.
     let commands: [(&str, &[&str]); 4] = [
@@ -146,7 +142,9 @@ async fn a_move_that_was_cut_is_gone_on_with() {
     let key = keys.first().expect("a key in the slot").clone();
     let address = store.pods[store.index(to)].pod.address.unwrap();
     let (ip, port) = (address.ip().to_string(), address.port().to_string());
-    store.text(from, &["MIGRATE", &ip, &port, &key, "0", "1000", "COPY", "AUTH2", "default", support::SECRET]).await;
+    store
+        .text(from, &["MIGRATE", &ip, &port, &key, "0", "1000", "COPY", "AUTH2", "default", crate::support::SECRET])
+        .await;
     // The owner went on writing to its own.
     let number: u64 = key.trim_start_matches("k:").parse().unwrap();
     assert_eq!(store.text(from, &["SET", &key, &number.to_string()]).await, "OK");
@@ -312,7 +310,7 @@ async fn passwords_change_under_load_and_no_login_fails() {
     let old = Load::start(&store, 2, 200).await;
     old.more(100).await;
     let previous = store.wish.passwords.current.clone();
-    store.wish.passwords = Passwords { current: Password::new(support::NEW), previous: Some(previous) };
+    store.wish.passwords = Passwords { current: Password::new(crate::support::NEW), previous: Some(previous) };
     let view = store.until_ready().await;
     assert_eq!(view.rotation, Rotation::Settled);
     // New clients with either, and a server that starts with the file as it was.
@@ -320,26 +318,26 @@ async fn passwords_change_under_load_and_no_login_fails() {
     store.until_ready().await;
     let new = Load::start(&store, 2, 200).await;
     new.more(100).await;
-    let late = load::with_password(&store, support::SECRET).await;
+    let late = load::with_password(&store, crate::support::SECRET).await;
     drop(late);
     old.more(100).await;
     let errors: Vec<String> = old.stop().await.errors;
     assert_eq!(errors, Vec::<String>::new());
 
     store.secret = store.wish.passwords.clone();
-    store.wish.passwords = password(support::NEW);
+    store.wish.passwords = password(crate::support::NEW);
     store.until("settled", |view| view.verdict == Verdict::Ready && view.rotation == Rotation::Settled).await;
     new.more(100).await;
     assert_eq!(new.stop().await.errors, Vec::<String>::new());
     for one in &store.pods {
         let address = one.pod.address.unwrap();
-        let refused = support::ask(address, support::SECRET, &["PING"]).await;
+        let refused = crate::support::ask(address, crate::support::SECRET, &["PING"]).await;
         assert!(refused.is_err(), "{}: the old password is still accepted", one.pod.name);
         let log = one.log();
-        assert!(!log.contains(support::SECRET) && !log.contains(support::NEW), "{}", one.pod.name);
+        assert!(!log.contains(crate::support::SECRET) && !log.contains(crate::support::NEW), "{}", one.pod.name);
     }
     let told = store.done.join("\n");
-    assert!(!told.contains(support::SECRET) && !told.contains(support::NEW));
+    assert!(!told.contains(crate::support::SECRET) && !told.contains(crate::support::NEW));
 }
 
 #[tokio::test]

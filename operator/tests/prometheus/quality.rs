@@ -1,16 +1,12 @@
 //! Absence of data is never zero load: against a real Prometheus.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
-
-mod support;
-
-use serde_json::{Value, json};
-use std::time::{Duration, Instant};
-use support::{
+use crate::support::{
     cluster::{Lab, quick},
     server::Prometheus,
     web::{Mode, Proxy, Target},
 };
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 const POD: &[(&str, &str)] = &[("namespace", "lab"), ("pod", "story-web-7c855ffc44-56nft")];
 const COUNTER: &str = "# TYPE http_requests_total counter\nhttp_requests_total{path=\"/\"} {count}\n";
@@ -53,7 +49,7 @@ async fn what_is_no_number_holds_the_floor() {
     for (value, named) in [("NaN", "NaN"), ("+Inf", "+Inf"), ("-Inf", "-Inf"), ("-1", "below zero")] {
         target.expose(&gauge(value));
         lab.settles("web", "NotANumber").await;
-        support::until(named, Duration::from_secs(20), || async {
+        crate::support::until(named, Duration::from_secs(20), || async {
             let message = lab.view("web")?.live.metrics.as_ref()?.to_string();
             message.contains(named).then_some(())
         })
@@ -133,7 +129,7 @@ async fn one_good_sample_resets_the_count_of_failures() {
         proxy.answer(Mode::Status(503));
         lab.settles("web", "SourceUnavailable").await;
         proxy.answer(Mode::Pass(String::new()));
-        support::until("a value", Duration::from_secs(20), || async {
+        crate::support::until("a value", Duration::from_secs(20), || async {
             lab.view("web")?.live.signals[0].value.map(drop)
         })
         .await;
@@ -203,7 +199,7 @@ async fn a_series_that_never_was_is_told_at_once() {
         at(&prometheus.url()),
         &[("web", quick(20, json!({"requestRate": {"perPod": 10, "metric": "http_request_totals"}})))],
     );
-    support::until("a first decision", Duration::from_secs(20), || async { lab.view("web") }).await;
+    crate::support::until("a first decision", Duration::from_secs(20), || async { lab.view("web") }).await;
     assert_eq!(lab.reason("web"), "SeriesNeverSeen", "at the first evaluation");
     lab.never_below("web", 4, Duration::from_secs(3)).await;
 }
@@ -223,7 +219,7 @@ async fn a_scrape_interval_that_is_too_short_is_told_with_its_remedy() {
     let hasty = json!({"url": prometheus.url(), "scrapeInterval": "250ms"});
     lab.apply(hasty, &[("web", rate()), ("zero", zero)]);
     for app in ["web", "zero"] {
-        support::until("the remedy", Duration::from_secs(20), || async {
+        crate::support::until("the remedy", Duration::from_secs(20), || async {
             let message = lab.view(app)?.live.metrics.as_ref()?.to_string();
             message.contains("fewer than two samples in 1s: if that lasts, set prometheus.scrapeInterval").then_some(())
         })

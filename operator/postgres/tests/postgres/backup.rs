@@ -1,16 +1,13 @@
 //! Real servers: the log is received, base backups are taken and let go of, and databases are made of them.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{
+    Cluster, PATIENCE, said,
+    source::{PRIMARY, Source, counts, rows},
+};
 use learningplatform_postgres::{Act, Archive, ArchiveState};
 use std::{
     fs,
     time::{Duration, Instant},
-};
-use support::{
-    Cluster, PATIENCE, said,
-    source::{PRIMARY, Source, counts, rows},
 };
 
 #[tokio::test]

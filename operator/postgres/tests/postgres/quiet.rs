@@ -1,10 +1,7 @@
 //! Real servers: rounds over a settled database change nothing in it, by the servers' own log of statements.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::Cluster;
 use learningplatform_postgres::{Durability, Role};
-use support::Cluster;
 
 /// The only statement with an effect: a commit that has to reach the volume and the replicas, without a row in any table. A
 /// primary that takes it takes writes.

@@ -1,14 +1,11 @@
 //! Real servers: coming up, following, being cut off, cloned anew, scaled, and refused.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{Cluster, said, state};
 use learningplatform_postgres::{Act, Durability, GateReason, ReplicaState, Role, StaleReads, Write, decide};
 use std::{
     fs,
     time::{Duration, Instant},
 };
-use support::{Cluster, said, state};
 
 const FIRST: Role = Role::Replica(0);
 
@@ -37,7 +34,7 @@ async fn replicas_follow_and_a_second_round_does_nothing() {
     assert_eq!(owner.get::<_, &str>(0), "app_owner");
     for replica in [FIRST, Role::Replica(1)] {
         let reader = cluster.app(replica, "web_a", "web-secret-1").await.unwrap();
-        let end = Instant::now() + support::PATIENCE;
+        let end = Instant::now() + crate::support::PATIENCE;
         while reader.query("SELECT FROM story", &[]).await.is_ok_and(|rows| rows.is_empty()) {
             assert!(Instant::now() < end);
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -71,7 +68,7 @@ async fn a_clone_that_is_killed_is_begun_again() {
     // Killed in the middle it leaves files, but no control file. One that was faster is begun again.
     let data = cluster.node(FIRST).data();
     let half = data.with_extension("new");
-    let end = Instant::now() + support::PATIENCE;
+    let end = Instant::now() + crate::support::PATIENCE;
     loop {
         while cluster.node(FIRST).runs() && !half.join("base").exists() && !data.exists() {
             assert!(Instant::now() < end, "no clone: {}", cluster.node(FIRST).log());
@@ -214,7 +211,7 @@ async fn an_empty_volume_under_a_known_identity_is_refused() {
     // A directory with files and no database is not removed either.
     fs::create_dir(&data).unwrap();
     fs::write(data.join("PG_VERSION"), "15").unwrap();
-    support::node::give(&data, 0o700);
+    crate::support::node::give(&data, 0o700);
     cluster.round().await;
     cluster.until("the gate is seen", |_, decision| said(decision, "DataMissing")).await;
     assert!(data.join("PG_VERSION").exists());
@@ -309,7 +306,7 @@ async fn stale_reads_are_served_or_refused_while_the_primary_is_away() {
     cluster.wish.stale_reads = StaleReads::Serve;
     cluster.node(FIRST).stop();
     cluster.start(FIRST);
-    let end = Instant::now() + support::PATIENCE;
+    let end = Instant::now() + crate::support::PATIENCE;
     while !cluster.node(FIRST).is_ready() {
         assert!(Instant::now() < end, "{}", cluster.node(FIRST).log());
         tokio::time::sleep(Duration::from_millis(100)).await;

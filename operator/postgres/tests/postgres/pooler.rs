@@ -1,8 +1,12 @@
 //! Real servers: PgBouncer before a primary, with the files and the script of its pods.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{
+    Cluster, PATIENCE, POOLER,
+    certificates::{NAME, give_certificates, issue},
+    connect,
+    node::give,
+    put,
+};
 use futures::StreamExt;
 use learningplatform_postgres::{
     Other, Password, Role,
@@ -16,13 +20,6 @@ use std::{
     path::PathBuf,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
-};
-use support::{
-    Cluster, PATIENCE, POOLER,
-    certificates::{NAME, give_certificates, issue},
-    connect,
-    node::give,
-    put,
 };
 use tls::{AUTHORITIES, CERTIFICATE, Connector, Files, KEY, first};
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, config::SslMode, error::SqlState};

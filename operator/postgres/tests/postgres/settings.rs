@@ -1,8 +1,6 @@
 //! Real servers: durability, limits and other settings, extensions.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{Cluster, connect, said};
 use learningplatform_postgres::{
     Durability, DurabilityNow, Role, Seen, Write,
     config::{Limits, Server},
@@ -17,7 +15,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use support::{Cluster, connect, said};
 
 const PRIMARY: Role = Role::Primary;
 const FIRST: Role = Role::Replica(0);
@@ -58,7 +55,7 @@ impl Writer {
     }
 
     async fn reaches(&self, count: usize) {
-        let end = Instant::now() + support::PATIENCE;
+        let end = Instant::now() + crate::support::PATIENCE;
         while self.count() < count {
             assert!(Instant::now() < end, "{} of {count} writes", self.count());
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -91,7 +88,7 @@ async fn required_commits_survive_a_crash_and_wait_for_replicas() {
     // Without its replica commits wait, it is said, and what holds is not weakened.
     cluster.node(FIRST).kill();
     let hangs = |seen: &Seen| seen.primary.as_ref().is_ok_and(|primary| matches!(primary.write, Write::Hangs(_)));
-    let end = Instant::now() + support::PATIENCE;
+    let end = Instant::now() + crate::support::PATIENCE;
     let decision = loop {
         let seen = cluster.observe().await;
         let decision = decide(&cluster.wish, &seen);

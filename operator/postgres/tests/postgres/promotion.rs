@@ -1,9 +1,7 @@
 //! Real servers: a primary is lost under a writer that counts what was acknowledged, and its database goes on with the data of
 //! the replica that is ahead.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{Cluster, said, state};
 use learningplatform_postgres::{
     Durability, Elected, Promise, ReplicaState, Role, Safe, Unelected, candidates, decide, elect,
 };
@@ -17,7 +15,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use support::{Cluster, said, state};
 
 const FIRST: Role = Role::Replica(0);
 const SECOND: Role = Role::Replica(1);
@@ -51,7 +48,7 @@ async fn rows(cluster: &Cluster, role: Role) -> i64 {
 
 /// Asks the replicas, as the keeper does once the old primary is proven to be gone, until one is elected.
 async fn elected(cluster: &mut Cluster, promise: &Promise) -> Elected {
-    let end = Instant::now() + support::PATIENCE;
+    let end = Instant::now() + crate::support::PATIENCE;
     loop {
         let seen = cluster.observe().await;
         match elect(&candidates(&cluster.wish, &seen), &BTreeSet::new(), promise) {
@@ -90,7 +87,7 @@ async fn what_was_acknowledged_outlives_the_primary_which_never_writes_again() {
     cluster.wish.durability = Durability::Required { replicas: 1 };
     cluster.settle().await;
     let (count, task) = writer(&cluster).await;
-    let end = Instant::now() + support::PATIENCE;
+    let end = Instant::now() + crate::support::PATIENCE;
     while count.load(Ordering::Relaxed) < 500 {
         assert!(Instant::now() < end && !task.is_finished());
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -198,7 +195,7 @@ async fn a_promotion_that_is_killed_at_any_point_goes_on() {
     cluster.node(FIRST).stop();
     cluster.start(FIRST);
     let promise = Promise::read(&synchronous.0, &synchronous.1, cluster.wish.durability);
-    let end = Instant::now() + support::PATIENCE;
+    let end = Instant::now() + crate::support::PATIENCE;
     while cluster.observe().await.answer(0).is_none() {
         assert!(Instant::now() < end, "{}", cluster.node(FIRST).log());
         tokio::time::sleep(Duration::from_millis(100)).await;

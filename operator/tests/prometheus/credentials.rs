@@ -1,18 +1,14 @@
 //! Credentials of a real Prometheus: from Secrets, and rotated without a restart.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
-
-mod support;
-
+use crate::support::{
+    cluster::{Lab, SIGNING_KEY, Vault, accounts, quick},
+    server::Prometheus,
+    web::{Mode, Proxy, Target},
+};
 use learningplatform_operator::prometheus::{PromApi, Source, SourceKey, source::CredentialsKey};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use support::{
-    cluster::{Lab, Vault, quick},
-    server::Prometheus,
-    web::{Mode, Proxy, Target},
-};
 
 const POD: &[(&str, &str)] = &[("namespace", "lab"), ("pod", "story-web-7c855ffc44-56nft")];
 const COUNTER: &str = "http_requests_total {count}\n";
@@ -130,7 +126,7 @@ async fn what_is_missing_is_named_and_heals() {
     let missing = message().await;
     assert!(missing.contains("the Secret token does not exist") && missing.contains(&prometheus.url()), "{missing}");
     lab.vault.put("token", &[("other", b"s3cret")]);
-    let keyless = support::until("the key is named", Duration::from_secs(20), || async {
+    let keyless = crate::support::until("the key is named", Duration::from_secs(20), || async {
         let message = lab.view("web")?.live.metrics.as_ref()?.to_string();
         message.contains("no key value").then_some(message)
     })
@@ -152,13 +148,40 @@ async fn the_operators_own_credentials_are_files() {
         headers: BTreeMap::new(),
         credentials: CredentialsKey::Operator(Some(directory.path().to_owned())),
     };
-    let source = Source::new(key, Arc::new(Vault::default()), Duration::from_secs(5));
+    let source = Source::new(key, Arc::new(Vault::default()), accounts(), Duration::from_secs(5));
     let now = || decide::Time::from(jiff::Timestamp::now());
     assert!(source.query("up", now()).await.unwrap_err().unauthorized);
     std::fs::write(directory.path().join("username"), "ana\n").unwrap();
     std::fs::write(directory.path().join("password"), "pw\n").unwrap();
-    support::until("the files are read again", Duration::from_secs(20), || async {
+    crate::support::until("the files are read again", Duration::from_secs(20), || async {
         source.query("up", now()).await.ok()
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_managed_prometheus_gets_signed_queries_and_refuses_others() {
+    let target = Target::start(COUNTER, 75.0).await;
+    let prometheus = Prometheus::start(&[(&target, POD)], None).await;
+    let proxy = Proxy::start(prometheus.port).await;
+    let source = |credentials: CredentialsKey| {
+        let key = SourceKey { url: format!("{}/", proxy.url()), headers: BTreeMap::new(), credentials };
+        Source::new(key, Arc::new(Vault::default()), accounts(), Duration::from_secs(5))
+    };
+    let now = || decide::Time::from(jiff::Timestamp::now());
+    let signed = source(CredentialsKey::OperatorAtAws("eu-central-1".into()));
+    let expression = r#"sum by (pod) (rate(http_requests_total{pod=~"story-.*",path!="/a b+ä"}[1m]))"#;
+    proxy.answer(Mode::Signed { key: SIGNING_KEY.into(), scope: "eu-central-1/aps".into() });
+    signed.query(expression, now()).await.expect("the signature is of what arrives");
+    assert_eq!(signed.started().await, None, "a managed one does not say");
+    assert_eq!(
+        proxy.seen.lock().unwrap().last().and_then(crate::support::web::Request::query).as_deref(),
+        Some(expression)
+    );
+    assert!(source(CredentialsKey::Anonymous).query("up", now()).await.unwrap_err().unauthorized);
+    for (key, scope) in [("another key", "eu-central-1/aps"), (SIGNING_KEY, "eu-west-1/aps")] {
+        proxy.answer(Mode::Signed { key: key.into(), scope: scope.into() });
+        let refused = signed.query("up", now()).await.unwrap_err();
+        assert!(refused.unauthorized && !format!("{refused:?}").contains(SIGNING_KEY), "{refused:?}");
+    }
 }

@@ -1,12 +1,8 @@
 //! Mode `single`, with real servers.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
-
-mod support;
-
+use crate::support::{Store, password, reveal, signal, wipe};
 use learningplatform_valkey::*;
 use std::time::Instant;
-use support::{Store, password, reveal, signal, wipe};
 
 const FIRST: &str = "story-cache-s0-0";
 const SECOND: &str = "story-cache-s0-1";
@@ -211,22 +207,26 @@ async fn a_store_whose_pods_all_get_new_addresses_finds_itself() {
 async fn passwords_change_and_old_clients_stay() {
     let mut store = ready(1).await;
     let old = store.wish.passwords.current.clone();
-    store.wish.passwords = Passwords { current: Password::new(support::NEW), previous: Some(old.clone()) };
+    store.wish.passwords = Passwords { current: Password::new(crate::support::NEW), previous: Some(old.clone()) };
     let view = store.until_ready().await;
     assert_eq!(view.rotation, Rotation::Settled);
     for one in &store.pods {
-        for text in [support::SECRET, support::NEW] {
-            support::ask(one.pod.address.unwrap(), text, &["PING"]).await.unwrap();
+        for text in [crate::support::SECRET, crate::support::NEW] {
+            crate::support::ask(one.pod.address.unwrap(), text, &["PING"]).await.unwrap();
         }
     }
     store.secret = store.wish.passwords.clone();
     store.restart(SECOND);
     store.until_ready().await;
-    store.wish.passwords = password(support::NEW);
+    store.wish.passwords = password(crate::support::NEW);
     store.secret = store.wish.passwords.clone();
     store.until("settled", |view| view.verdict == Verdict::Ready).await;
     for one in &store.pods {
-        assert!(support::ask(one.pod.address.unwrap(), reveal(&old), &["PING"]).await.is_err(), "{}", one.pod.name);
+        assert!(
+            crate::support::ask(one.pod.address.unwrap(), reveal(&old), &["PING"]).await.is_err(),
+            "{}",
+            one.pod.name
+        );
     }
 }
 

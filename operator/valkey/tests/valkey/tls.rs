@@ -1,11 +1,8 @@
 //! Real servers that speak TLS: who gets in, what is verified, and renewed certificates.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{SECRET, Store, ask, authority, certify};
 use learningplatform_valkey::{Answer, Mode, READY};
 use redis::{AsyncCommands, Client, ConnectionAddr, IntoConnectionInfo, RedisConnectionInfo, TlsCertificates};
-use support::{SECRET, Store, ask, authority, certify};
 use tls::{AUTHORITIES, CERTIFICATE, Files, first};
 
 /// A client as apps have it.
@@ -39,7 +36,7 @@ async fn shown(store: &mut Store) -> Vec<Option<i64>> {
 
 /// Until when what each pod has mounted is valid.
 fn mounted(store: &Store) -> Vec<Option<i64>> {
-    let file = |pod: &support::Server| std::fs::read(pod.volume.path().join("tls").join(CERTIFICATE)).unwrap();
+    let file = |pod: &crate::support::Server| std::fs::read(pod.volume.path().join("tls").join(CERTIFICATE)).unwrap();
     store.pods.iter().map(|pod| first(&file(pod)).map(|certificate| certificate.not_after)).collect()
 }
 

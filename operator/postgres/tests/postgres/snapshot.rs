@@ -1,8 +1,6 @@
 //! Real servers: databases made of snapshots of the volumes of others, taken while those are written to.
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
-mod support;
-
+use crate::support::{Cluster, PATIENCE, node::Node, said, source::PRIMARY};
 use learningplatform_postgres::{Durability, Password, Role};
 use std::{
     sync::{
@@ -11,7 +9,6 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use support::{Cluster, PATIENCE, node::Node, said, source::PRIMARY};
 
 /// Rows that were acknowledged, of a client that writes one after the other for as long as the database is there.
 struct Load(Arc<AtomicI64>);

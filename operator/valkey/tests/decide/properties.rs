@@ -1,12 +1,8 @@
 //! Decisions over a simulated cluster: whatever happens to it, no key and no slot is lost, and it ends as wished.
 
-#![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
-
-mod simulation;
-
+use crate::simulation::World;
 use learningplatform_valkey::*;
 use proptest::prelude::*;
-use simulation::World;
 
 /// What may happen between rounds.
 #[derive(Clone, Debug)]
