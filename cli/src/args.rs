@@ -80,7 +80,7 @@ pub enum Command {
     Backup(backup::Args),
     /// Make a database of the backups of another one
     Restore(restore::Args),
-    /// Show what the operator is to do at AWS for a database
+    /// Show what the operator is to do at AWS for an item
     Plan(plan::Args),
     /// Let an item go on with what a former platform of its name left at AWS
     Adopt(adopt::Args),

@@ -28,7 +28,7 @@ const AT_AWS: [(&str, &str); 3] = [("databases", "rds"), ("caches", "elastiCache
 )]
 pub struct Args {
     /// The database, cache or CDN; before it its platform, where several have such a one
-    #[arg(required = true, num_args = 1..=2, value_name = "ITEM", add = ArgValueCompleter::new(complete::databases))]
+    #[arg(required = true, num_args = 1..=2, value_name = "ITEM", add = ArgValueCompleter::new(complete::at_aws))]
     pub names: Vec<String>,
 
     /// Do it without a question

@@ -79,18 +79,16 @@ struct Edge {
 }
 
 impl Edge {
-    async fn new(mut spec: Value) -> Self {
-        let headers = spec["cdns"].as_array().unwrap().iter().flat_map(|cdn| {
-            let origins = cdn["cloudFront"]["origins"].as_array().unwrap().iter();
-            origins.flat_map(|origin| origin["headers"].as_array().cloned().unwrap_or_default())
-        });
-        let secrets: Vec<Value> = headers.map(|header| header["secret"].clone()).collect();
-        let cloud = Cloud::new(|url| {
-            spec["aws"]["endpoints"] = json!({ "cloudfront": url });
-            spec
-        })
-        .await;
-        for secret in secrets {
+    async fn new(spec: Value) -> Self {
+        let cloud = Cloud::new(|url| asked_at(spec.clone(), url)).await;
+        Self::of(cloud, &spec).await
+    }
+
+    /// With the Secrets that it names.
+    async fn of(cloud: Cloud, spec: &Value) -> Self {
+        let origins = spec["cdns"].as_array().unwrap().iter().flat_map(|cdn| cdn["cloudFront"]["origins"].as_array());
+        let headers = origins.flatten().filter_map(|origin| origin["headers"].as_array()).flatten();
+        for secret in headers.map(|header| &header["secret"]) {
             let (name, key) = (secret["name"].as_str().unwrap(), secret["key"].as_str().unwrap());
             put_secret(&cloud.world, name, key, SECRET);
         }
@@ -154,6 +152,12 @@ impl Edge {
         }
         all
     }
+}
+
+/// With AWS at this URL.
+fn asked_at(mut spec: Value, url: &str) -> Value {
+    spec["aws"]["endpoints"] = json!({ "cloudfront": url });
+    spec
 }
 
 fn put_secret(world: &World, name: &str, key: &str, value: &str) {
@@ -306,6 +310,28 @@ async fn a_deleted_platform_leaves_its_distribution_serving_and_is_let_go() {
     assert!(before.0[0].is_enabled());
     let kept = edge.cloud.world.api.get(&record("edge")).expect("what is left is known");
     assert!(kept["metadata"]["finalizers"].as_array().is_none_or(Vec::is_empty), "{kept}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_former_platform_left_is_retained_in_any_cluster_and_goes_on_once_adopted() {
+    let former = Edge::new(small()).await;
+    former.until_synced().await;
+    former.cloud.delete();
+    former.cloud.until_let_go().await;
+    let before = former.all().await;
+    let edge = Edge::of(former.cloud.again("green", |url| asked_at(small(), url)).await, &small()).await;
+    edge.cloud.until("retained", |world| world.condition("CdnReady")["reason"] == "Retained").await;
+    edge.cloud.until("no app waits for it", World::is_ready).await;
+    for _ in 0..5 {
+        edge.cloud.world.pass(&edge.cloud.operator).await;
+    }
+    assert_eq!(edge.all().await, before, "nothing is made, and nothing changed");
+    edge.cloud.adopt("cdns", "cloudFront");
+    edge.until_synced().await;
+    let after = edge.only().await;
+    assert_eq!(after.id, before.0[0].id);
+    let tags = edge.truth.tags(&after.arn).await.unwrap().unwrap();
+    assert_eq!(tags["learningplatform.dev/owner-uid"], "uid-2");
 }
 
 #[tokio::test(flavor = "multi_thread")]
