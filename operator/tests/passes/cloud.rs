@@ -62,8 +62,7 @@ impl Cloud {
             self.world.pass(&self.operator).await;
         }
         let made = |path: &str| path.ends_with("/deployments/story-web") || path.ends_with("/story-web-connections");
-        let made: Vec<String> =
-            self.world.api.dump().into_iter().map(|(path, _)| path).filter(|path| made(path)).collect();
+        let made: Vec<String> = self.world.api.dump().into_keys().filter(|path| made(path)).collect();
         assert!(made.is_empty(), "no app starts on an empty store: {made:?}");
     }
 
