@@ -182,7 +182,6 @@ async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
 /// Observe, plan, apply and prune, room by room, and the status that comes of it.
 async fn carry_out(lp: &ValidPlatform, ctx: &Context) -> Result<(crds::status::LearningPlatformStatus, Outcome)> {
     let ctx = &suspended(ctx, lp);
-    release::admit(ctx, lp)?;
     ctx.registry.sync(lp);
     let step = ctx.metrics.step("observe");
     let (mut children, volumes) = futures::try_join!(children(ctx, &lp.key), Volumes::look(ctx, lp))?;

@@ -5,7 +5,7 @@ use crate::{
     apply::FINALIZER,
     conditions::{State, Verdict, render},
     context::{Context, Settings},
-    error::{Error, Result},
+    error::Result,
     keeper::{aws::AwsView, cloudfront::CloudFrontService, elasticache::ElastiCacheService, rds::RdsService},
     kinds::{Kind, ObjectId},
     metrics::Outcome,
@@ -58,18 +58,6 @@ pub fn owner_of(platform: &Owner, settings: &Settings, item: &str) -> std::resul
     let identity = aws::Identity::new(&settings.cluster_name, &key.namespace, &key.name, item);
     let identity = identity.map_err(|error| error.to_string())?;
     Ok(aws::Owner { identity, uid: uid.clone() })
-}
-
-/// Whether the operator's settings allow what a platform names at AWS.
-///
-/// # Errors
-/// [`Error::InvalidSpec`], with the flag that would allow it.
-pub fn admit(ctx: &Context, lp: &ValidPlatform) -> Result<()> {
-    let Some(spec) = lp.aws.as_ref().filter(|_| has_items(lp)) else { return Ok(()) };
-    match account::check(&lp.key, spec, &ctx.settings).into_iter().next() {
-        Some(problem) => Err(Error::InvalidSpec { field: problem.field, problem: problem.problem }),
-        None => Ok(()),
-    }
 }
 
 fn has_items(lp: &ValidPlatform) -> bool {

@@ -14,9 +14,10 @@ use crds::{
     status::{StoreServer, StoreStatus},
     tiers::{
         cache::{Cache, CacheMode, InClusterCache},
-        database::{ExternalDatabase, InClusterDatabase},
+        database::{Database, ExternalDatabase, InClusterDatabase},
         elasticache::ElastiCacheCache,
         endpoint::{LoginSecret, StoreTls},
+        rds::RdsDatabase,
         server_tls::ServerTls,
     },
 };
@@ -128,14 +129,27 @@ pub fn database(
         let status = status.and_then(|status| status.databases.iter().find(|store| store.name == name));
         return database_by_cloud_native_pg(&item, status, shard, replica);
     }
-    match (&found.in_cluster, &found.external) {
-        (Some(spec), _) => {
+    match (&found.in_cluster, &found.rds, &found.external) {
+        (Some(spec), ..) => {
             let namespace = platform.namespace().unwrap_or_default();
             let item = database_in_cluster::InCluster::new(&platform.name_any(), &namespace, found, spec);
             database_in_cluster(&item, spec, shard, replica)
         }
-        (None, Some(spec)) => database_external(name, spec, shard, replica),
-        (None, None) => bail!("database {name} is neither inCluster, cloudNativePG nor external: see `lpctl status`"),
+        (None, Some(spec), _) => {
+            no_shard(&format!("database {name}"), "is at AWS", shard)?;
+            if replica.is_some() {
+                bail!(
+                    "the read replicas of database {name} are known by names of the cluster alone: leave --replica out"
+                );
+            }
+            let status = platform.status.as_ref();
+            let status = status.and_then(|status| status.databases.iter().find(|store| store.name == name));
+            database_at_aws(platform, found, spec, status)
+        }
+        (None, None, Some(spec)) => database_external(name, spec, shard, replica),
+        (None, None, None) => {
+            bail!("database {name} is none of inCluster, cloudNativePG, rds and external: see `lpctl status`")
+        }
     }
 }
 
@@ -226,7 +240,7 @@ fn database_external(
     shard: Option<u32>,
     replica: Option<u32>,
 ) -> anyhow::Result<Target> {
-    no_shard(&format!("database {name}"), shard)?;
+    no_shard(&format!("database {name}"), "is external", shard)?;
     let (role, text) = match replica {
         None => ("the primary".to_owned(), &spec.address),
         Some(number) => {
@@ -272,7 +286,7 @@ pub fn cache(platform: &LearningPlatform, name: &str, shard: Option<u32>) -> any
             cache_at_aws(platform, found, spec, status)
         }
         (None, None, Some(spec)) => {
-            no_shard(&format!("cache {name}"), shard)?;
+            no_shard(&format!("cache {name}"), "is external", shard)?;
             Ok(Target {
                 what: format!("cache {name}"),
                 place: Place::Address(address(&spec.address, cache::PORT)?),
@@ -286,6 +300,41 @@ pub fn cache(platform: &LearningPlatform, name: &str, shard: Option<u32>) -> any
     }
 }
 
+/// The primary of a database at RDS, by the address that the operator has seen.
+fn database_at_aws(
+    platform: &LearningPlatform,
+    database: &Database,
+    spec: &RdsDatabase,
+    status: Option<&StoreStatus>,
+) -> anyhow::Result<Target> {
+    let name = &database.name;
+    let id = database.renamed_from.as_ref().unwrap_or(name);
+    let object_name = format!("{}-{}", object_name(&platform.name_any(), id), database::rds::RUNNER);
+    Ok(Target {
+        what: format!("the primary of database {name}"),
+        place: place_at_aws(&format!("database {name}"), database::PORT, status)?,
+        login: Some(LoginKeys {
+            secret: auth::name(&object_name),
+            username: Some(database_in_cluster::USERNAME.to_owned()),
+            must_name: true,
+            password: database_in_cluster::PASSWORD.to_owned(),
+        }),
+        tls: Some(Tls { ca: Some(spec.authorities.clone()), name: None }),
+        database: Some(spec.database.clone().unwrap_or_else(|| "app".to_owned())),
+        note: Some("RDS answers where its security groups let it, which is mostly inside of its VPC".to_owned()),
+    })
+}
+
+/// Where a store at AWS listens.
+fn place_at_aws(what: &str, port: u16, status: Option<&StoreStatus>) -> anyhow::Result<Place> {
+    let Some(at) = status.and_then(|status| status.address.as_ref()) else {
+        let said = status.and_then(|status| status.conditions.first());
+        let said = said.map_or_else(String::new, |c| format!(": {}: {}", c.reason, c.message));
+        bail!("the operator knows no address of {what} yet{said}");
+    };
+    Ok(Place::Address(address(at, port)?))
+}
+
 /// A cache at ElastiCache, by the address that the operator has seen.
 fn cache_at_aws(
     platform: &LearningPlatform,
@@ -294,17 +343,13 @@ fn cache_at_aws(
     status: Option<&StoreStatus>,
 ) -> anyhow::Result<Target> {
     let name = &cache.name;
-    let Some(at) = status.and_then(|status| status.address.as_ref()) else {
-        let said = status.and_then(|status| status.conditions.first());
-        let said = said.map_or_else(String::new, |c| format!(": {}: {}", c.reason, c.message));
-        bail!("the operator knows no address of cache {name} yet{said}");
-    };
+    let place = place_at_aws(&format!("cache {name}"), cache::PORT, status)?;
     let is_encrypted = spec.transit_encryption.unwrap_or(true);
     let id = cache.renamed_from.as_ref().unwrap_or(name);
     let object_name = format!("{}-{}", object_name(&platform.name_any(), id), cache::elasticache::RUNNER);
     Ok(Target {
         what: format!("cache {name}"),
-        place: Place::Address(address(at, cache::PORT)?),
+        place,
         login: is_encrypted.then(|| LoginKeys {
             secret: auth::name(&object_name),
             username: spec.user.as_ref().map(|_| database_in_cluster::USERNAME.to_owned()),
@@ -367,9 +412,9 @@ fn first_of(shard: Option<u32>, shards: usize) -> Option<String> {
     (shard.is_none() && shards > 1).then(|| format!("this is shard 0 of {shards}: --shard chooses another"))
 }
 
-fn no_shard(what: &str, shard: Option<u32>) -> anyhow::Result<()> {
+fn no_shard(what: &str, why: &str, shard: Option<u32>) -> anyhow::Result<()> {
     match shard {
-        Some(_) => bail!("{what} is external: its shards are not known here, leave --shard out"),
+        Some(_) => bail!("{what} {why}: its shards are not known here, leave --shard out"),
         None => Ok(()),
     }
 }

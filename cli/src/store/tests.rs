@@ -16,11 +16,16 @@ fn databases() -> LearningPlatform {
         {"name": "grades", "cloudNativePG": {"volume": {"storage": "1Gi"}, "readReplicas": 2}},
         {"name": "far", "external": {"address": "pg.example", "replicas": ["pg-1.example:6432"], "database": "far",
             "secret": {"name": "far-pg", "passwordKey": "pw"}, "tls": {"ca": {"name": "far-pg", "key": "ca.crt"}}}},
+        {"name": "managed", "rds": {"instanceClass": "db.t4g.medium", "allocatedStorage": 20, "engineVersion": "17",
+            "authorities": {"name": "ca", "key": "rds.pem"}}},
+        {"name": "made", "rds": {"instanceClass": "db.t4g.medium", "allocatedStorage": 20, "engineVersion": "17",
+            "authorities": {"name": "ca", "key": "rds.pem"}}},
     ]});
     let of_cluster =
         |number: u32, role: &str| json!({"pod": format!("story-grades-pg-{number}"), "role": role, "state": "Healthy"});
     let servers = json!([of_cluster(1, "Replica"), of_cluster(2, "Primary"), of_cluster(3, "Replica")]);
-    platform(spec, json!({"databases": [{"name": "grades", "servers": servers}]}))
+    let managed = json!({"name": "managed", "address": "lp-1.rds.amazonaws.com:5433"});
+    platform(spec, json!({"databases": [{"name": "grades", "servers": servers}, managed]}))
 }
 
 fn server(pod: &str, role: &str, shard: u32) -> Value {
@@ -105,6 +110,14 @@ fn what_a_database_does_not_have_is_said_with_what_it_has() {
         ("grades", Some(1), None, "database grades has no shards: leave --shard out"),
         ("grades", None, Some(3), "database grades has read replicas 1 to 2"),
         ("tenants", Some(3), None, "database tenants has shards 0 to 2"),
+        ("managed", Some(0), None, "database managed is at AWS: its shards are not known here, leave --shard out"),
+        (
+            "managed",
+            None,
+            Some(1),
+            "the read replicas of database managed are known by names of the cluster alone: leave --replica out",
+        ),
+        ("made", None, None, "the operator knows no address of database made yet"),
         ("far", Some(0), None, "database far is external: its shards are not known here, leave --shard out"),
         ("far", None, Some(2), "database far has read replicas 1 to 1"),
     ] {
@@ -128,6 +141,17 @@ fn a_store_of_somebody_else_is_reached_at_its_own_address_with_the_users_secret(
     assert_eq!(far.tls, Some(Tls { ca: None, name: None }));
     let open = cache(&caches, "open", None).unwrap();
     assert_eq!((open.login, open.tls), (None, None));
+}
+
+#[test]
+fn a_database_at_aws_is_reached_at_the_address_that_the_operator_has_seen() {
+    let managed = database(&databases(), "managed", None, None).unwrap();
+    assert_eq!(managed.place, Place::Address(Address { host: "lp-1.rds.amazonaws.com".into(), port: 5433 }));
+    assert_eq!(managed.database.as_deref(), Some("app"));
+    let login = managed.login.unwrap();
+    assert_eq!((login.secret.as_str(), login.username.as_deref()), ("story-managed-rds-auth", Some("username")));
+    let authorities = SecretKey { name: "ca".into(), key: "rds.pem".into() };
+    assert_eq!(managed.tls, Some(Tls { ca: Some(authorities), name: None }));
 }
 
 #[test]

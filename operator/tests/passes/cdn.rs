@@ -404,11 +404,13 @@ async fn only_what_the_settings_allow_is_asked_and_a_plan_is_not_carried_out() {
     edge.cloud.operator = Arc::new(Context { settings: Arc::new(settings), ..stricter });
     edge.edit(|spec| spec["cdns"][0]["cloudFront"]["mode"] = json!("Apply"));
     let refused = |world: &World| {
-        let ready = world.condition("Ready");
+        let ready = world.condition("CdnReady");
         let words = ready["message"].as_str().unwrap_or_default();
         ready["reason"] == "InvalidSpec" && words.contains("aws.endpoints.cloudfront")
     };
     edge.cloud.until("a refusal", refused).await;
+    let web = "/apis/apps/v1/namespaces/learning/deployments/story-web";
+    assert!(edge.cloud.world.api.get(web).is_some(), "nothing else is held up");
     for _ in 0..5 {
         edge.cloud.world.pass(&edge.cloud.operator).await;
     }

@@ -229,7 +229,8 @@ async fn only_what_the_settings_allow_is_asked_and_a_plan_is_not_carried_out() {
     let strange = World::new(spec(&cloud.url, 5432));
     let operator = strange.operator().await;
     strange.pass(&operator).await;
-    let ready = strange.condition("Ready");
+    let ready = strange.condition("DatabaseReady");
     assert_eq!((ready["reason"].as_str(), ready["status"].as_str()), (Some("InvalidSpec"), Some("False")), "{ready}");
     assert!(ready["message"].as_str().unwrap().contains("--cluster-name"), "{ready}");
+    assert_eq!(strange.condition("Ready")["status"], "False");
 }

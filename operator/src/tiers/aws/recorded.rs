@@ -1,8 +1,11 @@
 //! What is kept of an item at AWS from round to round, in its record: what a call may have done is written down before it is sent.
 //! It is all that its deletion needs, so that neither a changed nor an invalid spec is in its way.
 
+use super::account;
 use crate::{
     apply::FINALIZER,
+    context::Settings,
+    naming::PlatformKey,
     tiers::{
         Children,
         store::{
@@ -10,10 +13,14 @@ use crate::{
             record::{self, Record},
         },
     },
+    validate::Problem,
 };
-use crds::tiers::{
-    aws::{Aws, AwsDeletionPolicy, AwsMode},
-    in_cluster::DeletionPolicy,
+use crds::{
+    status::Reason,
+    tiers::{
+        aws::{Aws, AwsDeletionPolicy, AwsMode},
+        in_cluster::DeletionPolicy,
+    },
 };
 use kube::core::DynamicObject;
 use serde::{Serialize, de::DeserializeOwned};
@@ -76,6 +83,22 @@ pub fn map(
     Ok(map)
 }
 
+/// Why nothing may be made or changed for an item. All else of its platform goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// As conditions name it.
+    pub reason: Reason,
+    /// In words.
+    pub why: String,
+}
+
+impl Held {
+    /// Its data would be left behind, or are elsewhere.
+    pub fn by_data(why: String) -> Self {
+        Self { reason: Reason::DataWouldBeLeftBehind, why }
+    }
+}
+
 /// What is kept of an item, as a pass finds it.
 #[derive(Clone, Debug)]
 pub struct Kept<M> {
@@ -83,19 +106,27 @@ pub struct Kept<M> {
     pub record: Option<Record>,
     /// What is in it for AWS.
     pub recorded: Option<Recorded<M>>,
-    /// Why nothing may be done about the item: what was done is not known, or it is elsewhere.
-    pub held: Option<String>,
+    /// Why nothing may be done about the item: the settings do not allow it, what was done is not known, or it is elsewhere.
+    pub held: Option<Held>,
 }
 
 impl<M: Serialize + DeserializeOwned> Kept<M> {
-    /// What is kept under this name of an item that is looked after in this account, under the name of this cluster.
-    pub fn of(children: &Children, object_name: &str, account: &Aws, cluster: &str) -> Self {
+    /// What is kept under this name of an item of a platform that is to be looked after in this account.
+    pub fn of(
+        children: &Children,
+        object_name: &str,
+        (platform, account): (&PlatformKey, &Aws),
+        settings: &Settings,
+    ) -> Self {
         let record = record::of(children, object_name).filter(|record| !record.contains_key(record::ABANDONED));
         let (recorded, unreadable) = match record.as_ref().map(Recorded::<M>::of).transpose() {
             Ok(recorded) => (recorded, None),
             Err(problem) => (None, Some(format!("ConfigMap {}: {problem}", record::name(object_name)))),
         };
-        let held = unreadable.or_else(|| recorded.as_ref()?.elsewhere(account, cluster));
+        let refused = account::check(platform, account, settings).into_iter().next();
+        let refused = refused.map(|Problem { field, problem }| format!("{field}: {problem}"));
+        let data = unreadable.or_else(|| recorded.as_ref()?.elsewhere(account, &settings.cluster_name));
+        let held = refused.map(|why| Held { reason: Reason::InvalidSpec, why }).or(data.map(Held::by_data));
         Self { record, recorded, held }
     }
 }

@@ -12,7 +12,7 @@ pub mod wish;
 
 use super::{
     Children, Plan, Tier, TierStatus,
-    aws::recorded::{Kept, Recorded},
+    aws::recorded::{Held, Kept, Recorded},
 };
 use crate::{
     context::Context,
@@ -110,7 +110,7 @@ pub struct Observed {
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// Why nothing may be done about it.
-    pub held: Option<String>,
+    pub held: Option<Held>,
     /// What is kept of it; None where nothing was done yet.
     pub record: Option<Record>,
     /// What is in the record for AWS.
@@ -152,8 +152,7 @@ async fn observe(
     cdn: &ValidCdn,
     reader: &mut Reader<'_>,
 ) -> Seen {
-    let cluster = cdn.owner.identity.cluster();
-    let Kept { record, recorded, held } = Kept::of(children, &cdn.object_name, &cdn.account, cluster);
+    let Kept { record, recorded, held } = Kept::of(children, &cdn.object_name, (&lp.key, &cdn.account), &ctx.settings);
     let mut secrets = Vec::new();
     for header in cdn.spec.origins.iter().flat_map(|origin| &origin.headers) {
         let value = reader.text(&header.secret.name, &header.secret.key).await;

@@ -4,7 +4,10 @@ use super::{Seen, ValidCdn, wish::Unfit};
 use crate::{
     conditions::{State, Verdict},
     secrets::Lack,
-    tiers::{ItemStatus, aws::told},
+    tiers::{
+        ItemStatus,
+        aws::{recorded::Held, told},
+    },
 };
 use aws::cloudfront::lint;
 use crds::status::{AwsStatus, BucketPolicy, CdnStatus, ConditionType, Reason};
@@ -54,10 +57,19 @@ fn warnings(spec: &aws::cloudfront::Spec) -> Vec<String> {
     lint(spec).into_iter().map(words).collect()
 }
 
+/// A distribution holds no data.
+fn without_data(reason: Reason) -> Reason {
+    match reason {
+        Reason::DataMissing => Reason::NotFound,
+        Reason::DataWouldBeLeftBehind => Reason::DependencyNotReady,
+        other => other,
+    }
+}
+
 fn verdict(cdn: &ValidCdn, seen: &Seen) -> Verdict {
     let says = |state, reason, message: String| Verdict::new(ConditionType::CdnReady, state, reason, message);
-    if let Some(why) = &seen.held {
-        return says(State::False, Reason::DependencyNotReady, why.clone());
+    if let Some(Held { reason, why }) = &seen.held {
+        return says(State::False, without_data(*reason), why.clone());
     }
     match &seen.spec {
         Ok(_) => {}
@@ -76,9 +88,7 @@ fn verdict(cdn: &ValidCdn, seen: &Seen) -> Verdict {
     };
     let serves = seen.has_served() && view.at.enabled;
     if let Some((state, reason, message)) = told::hindrance(&view.conditions, serves) {
-        // A distribution holds no data.
-        let reason = if reason == Reason::DataMissing { Reason::NotFound } else { reason };
-        return says(state, reason, message);
+        return says(state, without_data(reason), message);
     }
     let next = view.plan.first().map(|call| format!("next: {}", call.call));
     let (Some(id), Some(domain)) = (&view.at.id, &view.at.domain_name) else {
@@ -149,7 +159,13 @@ mod tests {
         let missing = Condition::is(Kind::Missing, "is gone");
         for (enabled, seen, state, reason, words) in [
             (None, seen(|_, _| {}), yes, Reason::Succeeded, "E1 serves at d1.cloudfront.net"),
-            (None, seen(|seen, _| seen.held = Some("elsewhere".into())), no, Reason::DependencyNotReady, "elsewhere"),
+            (
+                None,
+                seen(|seen, _| seen.held = Some(Held::by_data("elsewhere".into()))),
+                no,
+                Reason::DependencyNotReady,
+                "elsewhere",
+            ),
             (
                 None,
                 seen(|seen, _| seen.spec = Err(Unfit::Invalid(vec![Problem::new("origins", "wrong")]))),

@@ -14,7 +14,7 @@ use crate::{
     secrets::{Lack, Reader},
     tiers::{
         Children,
-        aws::recorded::{Kept, Recorded},
+        aws::recorded::{Held, Kept, Recorded},
         binding::{self, Address, Bindings, Bound, CacheBinding, Login, Password, Tls},
         store::{
             Identity, StoreTier,
@@ -104,7 +104,7 @@ impl ElastiCache {
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// Why nothing may be made or changed for it.
-    pub held: Option<String>,
+    pub held: Option<Held>,
     /// What is kept of it; None where nothing was done yet.
     pub record: Option<Record>,
     /// What is in the record for AWS.
@@ -135,7 +135,7 @@ pub async fn observe(
     left: &LeftBehind,
     reader: &mut Reader<'_>,
 ) -> Seen {
-    let kept = Kept::<Memory>::of(children, &cache.object_name, &cache.account, cache.owner.identity.cluster());
+    let kept = Kept::<Memory>::of(children, &cache.object_name, (&lp.key, &cache.account), &ctx.settings);
     let left = left.holds(&cache.identity.id).then(|| left.remedy(StoreTier::Cache));
     let given = match &cache.spec.auth_token {
         Some(key) => reader.text(&key.name, &key.key).await.map(Some),
@@ -155,7 +155,7 @@ pub async fn observe(
     });
     let tls = cache.is_encrypted().then(|| StoreTls { ca: cache.spec.authorities.clone() });
     let mut seen = Seen {
-        held: left.or(kept.held),
+        held: kept.held.or(left.map(Held::by_data)),
         record: kept.record,
         recorded: kept.recorded,
         view: ctx.elasticache.view(&key(lp, cache)),
@@ -226,8 +226,8 @@ impl Seen {
 
     /// How apps reach it. Before AWS took their password they wait.
     pub fn bind(&self, cache: &ElastiCache) -> Bound<CacheBinding> {
-        if let Some(why) = &self.held {
-            return Err(Lack::NotYet(why.clone()));
+        if let Some(held) = &self.held {
+            return Err(Lack::NotYet(held.why.clone()));
         }
         self.bind_with(cache, self.passwords.as_ref().map_err(Clone::clone)?)
     }

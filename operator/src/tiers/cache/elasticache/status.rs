@@ -45,8 +45,8 @@ fn promise(cache: &ElastiCache) -> &'static str {
 
 fn verdict(cache: &ElastiCache, seen: &Seen) -> Verdict {
     let says = |state, reason, message: String| Verdict::new(ConditionType::CacheReady, state, reason, message);
-    if let Some(why) = &seen.held {
-        return says(State::False, Reason::DataWouldBeLeftBehind, why.clone());
+    if let Some(held) = &seen.held {
+        return says(State::False, held.reason, held.why.clone());
     }
     match seen.passwords.as_ref().err().or(seen.tls.as_ref().err()) {
         None => {}

@@ -14,7 +14,7 @@ use crate::{
     secrets::{Lack, Reader},
     tiers::{
         Children,
-        aws::recorded::{Kept, Recorded},
+        aws::recorded::{Held, Kept, Recorded},
         binding::{Address, Bindings, Bound, DatabaseBinding, Login, Password, Tls},
         store::{
             Identity, StoreTier,
@@ -120,7 +120,7 @@ impl Rds {
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// Why nothing may be made or changed for it.
-    pub held: Option<String>,
+    pub held: Option<Held>,
     /// What is kept of it; None where nothing was done yet.
     pub record: Option<Record>,
     /// What is in the record for AWS.
@@ -151,14 +151,13 @@ pub async fn observe(
     left: &LeftBehind,
     reader: &mut Reader<'_>,
 ) -> Seen {
-    let kept =
-        Kept::<Memory>::of(children, &database.object_name, &database.account, database.owner.identity.cluster());
+    let kept = Kept::<Memory>::of(children, &database.object_name, (&lp.key, &database.account), &ctx.settings);
     let left = left.holds(&database.identity.id).then(|| left.remedy(StoreTier::Database));
     let has_data = kept.recorded.as_ref().is_some_and(|recorded| recorded.memory.seen);
     let keys = [PASSWORD, OPERATOR_PASSWORD];
     let passwords = auth::passwords(children, &database.object_name, &keys, has_data, |_| auth::random().ok());
     let mut seen = Seen {
-        held: left.or(kept.held),
+        held: kept.held.or(left.map(Held::by_data)),
         record: kept.record,
         recorded: kept.recorded,
         view: ctx.rds.view(&key(lp, database)),
@@ -236,8 +235,8 @@ impl Seen {
 
     /// How apps reach it. Before the apps can log in they wait.
     pub fn bind(&self, database: &Rds) -> Bound<DatabaseBinding> {
-        if let Some(why) = &self.held {
-            return Err(Lack::NotYet(why.clone()));
+        if let Some(held) = &self.held {
+            return Err(Lack::NotYet(held.why.clone()));
         }
         self.bind_with(database, self.passwords.as_ref().map_err(Clone::clone)?)
     }

@@ -46,8 +46,8 @@ fn promise(database: &Rds) -> String {
 
 fn verdict(database: &Rds, seen: &Seen) -> Verdict {
     let says = |state, reason, message: String| Verdict::new(ConditionType::DatabaseReady, state, reason, message);
-    if let Some(why) = &seen.held {
-        return says(State::False, Reason::DataWouldBeLeftBehind, why.clone());
+    if let Some(held) = &seen.held {
+        return says(State::False, held.reason, held.why.clone());
     }
     let lacks = seen.passwords.as_ref().err().or(seen.authorities.as_ref().err());
     match lacks {
