@@ -83,9 +83,9 @@ pub(crate) fn variable_names(_: &mut SchemaGenerator) -> Schema {
     })
 }
 
-/// A Go duration of whole seconds, as `90s` or `24h`: what AWS takes.
+/// A Go duration of whole seconds, as `90s` or `24h`: what AWS takes. `0ns` is how Kubernetes' own type writes none.
 pub(crate) fn seconds(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "maxLength": 16, "pattern": "^([0-9]+[hms])+$" })
+    json_schema!({ "type": "string", "maxLength": 16, "pattern": "^(0ns|([0-9]+[hms])+)$" })
 }
 
 fn set_of_texts(least: u32, most: u32, longest: u32, pattern: &str) -> Schema {

@@ -52,6 +52,10 @@ pub struct Args {
     #[arg(long, env = "LP_AWS_REQUESTS_PER_SECOND", default_value_t = AWS_RATE.per_second)]
     pub aws_requests_per_second: f64,
 
+    /// Time between two looks at AWS while something changes there.
+    #[arg(long, env = "LP_AWS_RECHECK", default_value = "15s", value_parser = duration)]
+    pub aws_recheck: Duration,
+
     /// Where /healthz, /readyz, /metrics and the read endpoint listen.
     #[arg(long, env = "LP_LISTEN", default_value = "0.0.0.0:8080")]
     pub listen: SocketAddr,
@@ -149,6 +153,7 @@ impl Args {
             ("resync", self.resync),
             ("waiting-requeue", self.waiting_requeue),
             ("pass-timeout", self.pass_timeout),
+            ("aws-recheck", self.aws_recheck),
         ] {
             if value.is_zero() {
                 return Err(format!("--{flag} must be above 0"));
@@ -176,6 +181,7 @@ impl Args {
             allowed_prometheus_urls: self.allowed_prometheus_urls.iter().filter(|u| !u.is_empty()).cloned().collect(),
             allowed_aws_roles: roles,
             allowed_aws_endpoints: self.allowed_aws_endpoints.iter().filter(|url| !url.is_empty()).cloned().collect(),
+            aws_recheck: self.aws_recheck,
             aws_rate: aws::Rate { per_second: self.aws_requests_per_second, ..AWS_RATE },
             evaluation_interval: self.evaluation_interval,
             glance_interval: self.glance_interval,
@@ -332,6 +338,7 @@ mod tests {
             (&["--concurrency", "0"], "concurrency"),
             (&["--allowed-aws-role", "arn:aws:iam::1:role/a"], "NAMESPACE=ARN"),
             (&["--aws-requests-per-second", "0"], "above 0"),
+            (&["--aws-recheck", "0s"], "--aws-recheck"),
         ] {
             let error = parse(args).expect_err(part);
             assert!(error.contains(part), "{args:?}: {error}");

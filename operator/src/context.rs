@@ -42,6 +42,8 @@ pub struct Settings {
     pub allowed_aws_endpoints: Vec<String>,
     /// Requests to AWS per second, and how many at once, for each service of an account in a region.
     pub aws_rate: aws::Rate,
+    /// When AWS is looked at again while something changes there.
+    pub aws_recheck: Duration,
     /// Time between two decisions on an app.
     pub evaluation_interval: Duration,
     /// Time between two glances at demand; 0 for none.
@@ -72,6 +74,7 @@ impl Default for Settings {
             allowed_aws_roles: Vec::new(),
             allowed_aws_endpoints: Vec::new(),
             aws_rate: AWS_RATE,
+            aws_recheck: aws::CHANGING,
             evaluation_interval: Duration::from_secs(5),
             glance_interval: Duration::from_secs(1),
             concurrency: 8,

@@ -50,7 +50,8 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
     let metrics = Arc::new(Metrics::default());
     let told = metrics.clone();
     let limits = Arc::new(aws_edge::Limits::new(settings.aws_rate).telling(move |request| told.aws(&request)));
-    let aws = Arc::new(aws_edge::Accounts::new(limits, aws_edge::Windows::default(), None));
+    let windows = aws_edge::Windows::looking_every(settings.aws_recheck);
+    let aws = Arc::new(aws_edge::Accounts::new(limits, windows, None));
     metrics.register(|r| r.register_collector(Box::new(PlatformMetrics::new(stores.clone()))));
     let ctx = Context {
         writer: Writer::new(client.clone(), Mode::Write),

@@ -125,7 +125,7 @@ const REMEDIES: [(&str, &str); 53] = [
     ("^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", "write the name of an object in lower case, such as backups"),
     ("^([01][0-9]|2[0-3]):[0-5][0-9]$", "write a time of day such as 07:30"),
     ("^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$", "write a time of day such as 18:00, at most 24:00"),
-    ("^([0-9]+[hms])+$", "write a duration of whole seconds in h, m and s, such as 24h or 90s"),
+    ("^(0ns|([0-9]+[hms])+)$", "write a duration of whole seconds in h, m and s, such as 24h or 90s"),
     ("^[!-~]+$", "write it without spaces, such as Authorization"),
     ("^[A-Z]{2}$", "write a country by the two letters of its code, such as DE"),
     (r"^(\*|https?://[^\s/]+)$", "write an origin such as https://learn.example, or * for all"),

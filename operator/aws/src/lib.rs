@@ -32,7 +32,7 @@ pub use owner::{Owner, Standing, TAGS, Tags};
 pub use plan::{Allow, Approved, Call, Consent, Mode, Plan, Planned};
 pub use seen::Endpoint;
 pub use settings::{Setting, Settings, Value, When, major};
-pub use step::{Condition, Kind, Step};
+pub use step::{CHANGING, Condition, Kind, Step};
 pub use trouble::{Trouble, Troubles};
 use wish::own_group;
 pub use wish::{DeletionPolicy, Parameters, Wished};

@@ -4,8 +4,8 @@ use crate::{Allow, Approved, Call, Mode, Plan, Troubles, digest};
 use jiff::Timestamp;
 use std::{collections::BTreeSet, time::Duration};
 
-/// While something changes.
-pub(crate) const CHANGING: Duration = Duration::from_secs(15);
+/// When to look again while something changes (P).
+pub const CHANGING: Duration = Duration::from_secs(15);
 /// When nothing does; spread by a fifth to both sides.
 pub(crate) const STEADY: Duration = Duration::from_secs(450);
 

@@ -230,7 +230,7 @@ impl<S: Service> Keep for AwsKeeper<S> {
         memory.blind = None;
         let step = S::plan(&wish, &seen, &known, now);
         known = step.remember;
-        let mut next = step.requeue;
+        let mut next = if step.requeue == aws::CHANGING { ctx.settings.aws_recheck } else { step.requeue };
         if let Some(call) = step.send.filter(|_| orders.acts) {
             let (wish, remember) = (orders.wish.clone(), known.clone());
             let pending = Pending { call, wish, remember, after: step.after, planned: now };

@@ -16,6 +16,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// AWS takes its time, and the server in its place does not.
+const RECHECK: Duration = Duration::from_secs(2);
 const PATIENCE: Duration = Duration::from_secs(240);
 
 /// An account at AWS, and the operator of a platform that has items there.
@@ -76,9 +78,10 @@ impl Cloud {
         let settings = Settings {
             cluster_name: self.cluster.clone(),
             allowed_aws_endpoints: vec![self.url.clone()],
+            aws_recheck: RECHECK,
             ..Settings::default()
         };
-        let accounts = Accounts::new(fast(), Windows::default(), Some(self.credentials()));
+        let accounts = Accounts::new(fast(), Windows::looking_every(RECHECK), Some(self.credentials()));
         let context = Context::clone(&*self.world.operator().await);
         Arc::new(Context { settings: Arc::new(settings), aws: Arc::new(accounts), ..context })
     }

@@ -17,7 +17,7 @@ async fn a_platform_is_held_back_until_its_stores_at_aws_are_gone() {
     let server = server::Server::shared();
     let url = format!("http://{}", server.address());
     let (allowed, cluster) = (format!("--allowed-aws-endpoint={url}"), format!("--cluster-name={}", ns.name));
-    let _operator = Operator::start(&ns, &[FLAGS, &[&allowed, &cluster]].concat()).await;
+    let _operator = Operator::start(&ns, &[FLAGS, &["--aws-recheck=2s", &allowed, &cluster]].concat()).await;
     let key = rcgen::KeyPair::generate().expect("a key");
     let authority = rcgen::CertificateParams::default().self_signed(&key).expect("a certificate");
     put_secret(&ns, "rds", "ca.crt", &authority.pem()).await;
@@ -66,7 +66,7 @@ async fn a_cdn_is_told_of_and_goes_with_its_platform() {
     let server = server::Server::shared();
     let url = format!("http://{}", server.address());
     let (allowed, cluster) = (format!("--allowed-aws-endpoint={url}"), format!("--cluster-name={}", ns.name));
-    let _operator = Operator::start(&ns, &[FLAGS, &[&allowed, &cluster]].concat()).await;
+    let _operator = Operator::start(&ns, &[FLAGS, &["--aws-recheck=2s", &allowed, &cluster]].concat()).await;
     let spec = json!({
         "aws": {"region": "eu-central-1", "endpoints": {"cloudfront": url}},
         "cdns": [{"name": "edge", "cloudFront": {

@@ -54,7 +54,8 @@ impl Accounts {
         let caches = SdkElastiCache::new(clients.elasticache.clone(), Timestamp::now);
         let elasticache = elasticache::Shared::new(caches, self.windows, Timestamp::now);
         let distributions = SdkCloudFront::new(clients.cloudfront.clone());
-        let cloudfront = cloudfront::Shared::new(distributions, cloudfront::Windows::default(), Timestamp::now);
+        let windows = cloudfront::Windows { listed: self.windows.listed, ..cloudfront::Windows::default() };
+        let cloudfront = cloudfront::Shared::new(distributions, windows, Timestamp::now);
         let account = Arc::new(Account { clients, rds, elasticache, cloudfront });
         used.retain(|_, account| account.strong_count() > 0);
         used.insert(settings.clone(), Arc::downgrade(&account));

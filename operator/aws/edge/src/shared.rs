@@ -9,6 +9,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
     },
+    time::Duration,
 };
 use tokio::sync::Mutex;
 
@@ -28,6 +29,15 @@ pub struct Windows {
     pub calm: SignedDuration,
     /// Of what is asked for by name, and changed by nobody but us, if all is well: parameter groups.
     pub named: SignedDuration,
+}
+
+impl Windows {
+    /// For those who look again after so long while something changes: what they see is not much older.
+    pub fn looking_every(time: Duration) -> Self {
+        let default = Self::default();
+        let listed = SignedDuration::try_from(time.mul_f64(5.0 / 3.0)).unwrap_or(default.listed);
+        Self { listed: listed.min(default.listed), ..default }
+    }
 }
 
 impl Default for Windows {

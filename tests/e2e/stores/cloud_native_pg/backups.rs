@@ -128,7 +128,8 @@ async fn cloud_native_pg_backs_a_database_up_by_its_plugin_and_restores_it() {
     let plugins =
         || async { clusters(&ns).get("school-main-pg").await.expect("a Cluster").data["spec"]["plugins"].clone() };
     eventually("the Cluster names no plugin", MADE, plugins, Value::is_null).await;
-    assert!(told(&ns, "main").await.backup_window.is_none());
+    let window = || async { told(&ns, "main").await.backup_window };
+    eventually("no backups are told of", MADE, window, Option::is_none).await;
 
     plugin::remove(&ns).await;
     operator::remove(&ns).await;
