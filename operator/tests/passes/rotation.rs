@@ -99,7 +99,9 @@ async fn no_change_begins_on_a_suspended_platform_or_in_a_freeze() {
 async fn the_former_password_stays_until_the_rollout_of_every_app_is_done() {
     let world = served().await;
     let operator = world.operator().await;
-    let (former, now) = (value(&world, AUTH, "password"), Timestamp::now());
+    // In whole seconds, as passes write it.
+    let now = Timestamp::from_second(Timestamp::now().as_second()).unwrap();
+    let former = value(&world, AUTH, "password");
     let template = || world.api.get(DEPLOYMENT).unwrap()["spec"]["template"]["metadata"]["annotations"].clone();
     let before = template();
     let changed = now.to_string();
