@@ -7,8 +7,13 @@ use crate::{
     evaluate::{Registry, ScalingStore},
     events::Events,
     keeper::{
-        Keepers, cache::CacheKeeper, cloudfront::CloudFrontKeeper, database::DatabaseKeeper,
-        elasticache::ElastiCacheKeeper, rds::RdsKeeper,
+        Keepers, StoreKey,
+        cache::CacheKeeper,
+        cloudfront::CloudFrontKeeper,
+        database::{self, DatabaseKeeper},
+        elasticache::ElastiCacheKeeper,
+        rds::RdsKeeper,
+        rds_servers::RdsServers,
     },
     metrics::Metrics,
     naming::PlatformKey,
@@ -114,6 +119,8 @@ pub struct Context {
     pub databases: Arc<Keepers<DatabaseKeeper>>,
     /// The keepers of databases at RDS.
     pub rds: Arc<Keepers<RdsKeeper>>,
+    /// Those of what is inside of their servers.
+    pub rds_servers: Arc<Keepers<RdsServers>>,
     /// The keepers of caches at ElastiCache.
     pub elasticache: Arc<Keepers<ElastiCacheKeeper>>,
     /// The keepers of distributions at CloudFront.
@@ -125,9 +132,15 @@ pub struct Context {
 }
 
 impl Context {
+    /// The figures of a server of a database, whoever runs it; None before its first look, and where nobody of ours looks.
+    pub fn database_figures(&self, key: &StoreKey) -> Option<Arc<database::Figures>> {
+        self.databases.figures(key).or_else(|| self.rds_servers.figures(key))
+    }
+
     /// Ends the keepers of what a platform that is gone had at AWS.
     pub fn end_keepers_at_aws(&self, platform: &PlatformKey) {
         self.rds.remove(platform);
+        self.rds_servers.remove(platform);
         self.elasticache.remove(platform);
         self.cloudfront.remove(platform);
     }

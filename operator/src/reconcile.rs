@@ -314,7 +314,9 @@ fn order(
     // Nothing is made at AWS that a deletion of the platform would pass over.
     let acts = acts && lp.held_back;
     let answered = ctx.rds.order(ctx, &lp.key, database::rds_orders(lp, databases, after, acts));
-    database::rds_answered(lp, databases, &answered);
+    let orders = database::rds_servers_orders(lp, databases, after, acts);
+    let servers = ctx.rds_servers.order(ctx, &lp.key, orders);
+    database::rds_answered(lp, databases, &answered, &servers);
     let answered = ctx.elasticache.order(ctx, &lp.key, cache::elasticache_orders(lp, caches, after, acts));
     cache::elasticache_answered(lp, caches, &answered);
 }

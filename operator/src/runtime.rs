@@ -65,13 +65,14 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         caches: Arc::default(),
         databases: Arc::default(),
         rds: Arc::default(),
+        rds_servers: Arc::default(),
         elasticache: Arc::default(),
         cloudfront: Arc::default(),
         aws,
         backoff: Arc::new(Backoff::default()),
         client: client.clone(),
     };
-    let of_stores = StoreMetrics::new(ctx.caches.clone(), ctx.databases.clone());
+    let of_stores = StoreMetrics::new(ctx.caches.clone(), ctx.databases.clone(), ctx.rds_servers.clone());
     metrics.register(|r| r.register_collector(Box::new(of_stores)));
     let (readiness, ready) = watch::channel(Readiness::WaitingForCrd);
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -163,6 +164,7 @@ async fn act(
     ctx.caches.lead(wake.sender());
     ctx.databases.lead(wake.sender());
     ctx.rds.lead(wake.sender());
+    ctx.rds_servers.lead(wake.sender());
     ctx.elasticache.lead(wake.sender());
     ctx.cloudfront.lead(wake.sender());
     let _keepers = Keeping(ctx.clone());
@@ -179,6 +181,7 @@ impl Drop for Keeping {
         self.0.caches.stop();
         self.0.databases.stop();
         self.0.rds.stop();
+        self.0.rds_servers.stop();
         self.0.elasticache.stop();
         self.0.cloudfront.stop();
     }

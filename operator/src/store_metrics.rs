@@ -6,6 +6,7 @@ use crate::{
         Keepers, StoreKey,
         cache::{self, CacheKeeper},
         database::{self, DatabaseKeeper},
+        rds_servers::RdsServers,
     },
     tiers::store::{StoreTier, pods::DATA},
 };
@@ -26,12 +27,17 @@ const FRESH: decide::Duration = decide::Duration::from_mins(2);
 pub struct StoreMetrics {
     caches: Arc<Keepers<CacheKeeper>>,
     databases: Arc<Keepers<DatabaseKeeper>>,
+    rds: Arc<Keepers<RdsServers>>,
 }
 
 impl StoreMetrics {
     /// Reads from these keepers.
-    pub fn new(caches: Arc<Keepers<CacheKeeper>>, databases: Arc<Keepers<DatabaseKeeper>>) -> Self {
-        Self { caches, databases }
+    pub fn new(
+        caches: Arc<Keepers<CacheKeeper>>,
+        databases: Arc<Keepers<DatabaseKeeper>>,
+        rds: Arc<Keepers<RdsServers>>,
+    ) -> Self {
+        Self { caches, databases, rds }
     }
 }
 
@@ -51,6 +57,11 @@ impl Collector for StoreMetrics {
         stores.extend(self.databases.each(|key, orders, _, figures| {
             let store = Store::new(key, StoreTier::Database, &orders.item, Some(orders.shard));
             of_database(store, &key.object_name, orders.wish.server.volume, figures)
+        }));
+        stores.extend(self.rds.each(|key, orders, _, figures| {
+            let store = Store::new(key, StoreTier::Database, &orders.item, None);
+            // Its volumes are no claims of this cluster.
+            Seen { claims: Vec::new(), ..of_database(store, &key.object_name, 0, figures) }
         }));
         encode(&stores, Time::from(jiff::Timestamp::now()), encoder)
     }
@@ -453,7 +464,7 @@ mod tests {
     #[test]
     fn a_store_that_no_keeper_keeps_has_no_series() {
         let metrics = Metrics::default();
-        let of_keepers = StoreMetrics::new(Arc::default(), Arc::default());
+        let of_keepers = StoreMetrics::new(Arc::default(), Arc::default(), Arc::default());
         metrics.register(|r| r.register_collector(Box::new(of_keepers)));
         assert_eq!(lines(&metrics), Vec::<String>::new());
     }

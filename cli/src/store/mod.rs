@@ -1,5 +1,6 @@
 //! How a store is reached from the user's machine: where it listens, and which Secret has its password.
 
+mod at_aws;
 mod client;
 mod forward;
 mod open;
@@ -13,23 +14,18 @@ use crds::{
     LearningPlatform, SecretKey,
     status::{StoreServer, StoreStatus},
     tiers::{
-        cache::{Cache, CacheMode, InClusterCache},
-        database::{Database, ExternalDatabase, InClusterDatabase},
-        elasticache::ElastiCacheCache,
+        cache::{CacheMode, InClusterCache},
+        database::{ExternalDatabase, InClusterDatabase},
         endpoint::{LoginSecret, StoreTls},
-        rds::RdsDatabase,
         server_tls::ServerTls,
     },
 };
 use kube::ResourceExt;
-use operator::{
-    naming::object_name,
-    tiers::{
-        binding::Address,
-        cache::{self, in_cluster as cache_in_cluster},
-        database::{self, cloud_native_pg::CloudNativePg, in_cluster as database_in_cluster},
-        store::{auth, tls},
-    },
+use operator::tiers::{
+    binding::Address,
+    cache::{self, in_cluster as cache_in_cluster},
+    database::{self, cloud_native_pg::CloudNativePg, in_cluster as database_in_cluster},
+    store::{auth, tls},
 };
 
 /// How a store is reached.
@@ -137,14 +133,9 @@ pub fn database(
         }
         (None, Some(spec), _) => {
             no_shard(&format!("database {name}"), "is at AWS", shard)?;
-            if replica.is_some() {
-                bail!(
-                    "the read replicas of database {name} are known by names of the cluster alone: leave --replica out"
-                );
-            }
             let status = platform.status.as_ref();
             let status = status.and_then(|status| status.databases.iter().find(|store| store.name == name));
-            database_at_aws(platform, found, spec, status)
+            at_aws::database(platform, (found, spec), status, replica)
         }
         (None, None, Some(spec)) => database_external(name, spec, shard, replica),
         (None, None, None) => {
@@ -214,9 +205,7 @@ fn database_by_cloud_native_pg(
         }
     };
     let Some(server) = server else {
-        let said = status.and_then(|status| status.conditions.first());
-        let said = said.map_or_else(String::new, |c| format!(": {}: {}", c.reason, c.message));
-        bail!("CloudNativePG tells of no such server of database {name} now{said}");
+        bail!("CloudNativePG tells of no such server of database {name} now{}", said(status));
     };
     Ok(Target {
         what: format!("{role} of database {name}"),
@@ -283,7 +272,7 @@ pub fn cache(platform: &LearningPlatform, name: &str, shard: Option<u32>) -> any
             }
             let status = platform.status.as_ref();
             let status = status.and_then(|status| status.caches.iter().find(|store| store.name == name));
-            cache_at_aws(platform, found, spec, status)
+            at_aws::cache(platform, (found, spec), status)
         }
         (None, None, Some(spec)) => {
             no_shard(&format!("cache {name}"), "is external", shard)?;
@@ -298,68 +287,6 @@ pub fn cache(platform: &LearningPlatform, name: &str, shard: Option<u32>) -> any
         }
         (None, None, None) => bail!("cache {name} is none of inCluster, elastiCache and external: see `lpctl status`"),
     }
-}
-
-/// The primary of a database at RDS, by the address that the operator has seen.
-fn database_at_aws(
-    platform: &LearningPlatform,
-    database: &Database,
-    spec: &RdsDatabase,
-    status: Option<&StoreStatus>,
-) -> anyhow::Result<Target> {
-    let name = &database.name;
-    let id = database.renamed_from.as_ref().unwrap_or(name);
-    let object_name = format!("{}-{}", object_name(&platform.name_any(), id), database::rds::RUNNER);
-    Ok(Target {
-        what: format!("the primary of database {name}"),
-        place: place_at_aws(&format!("database {name}"), database::PORT, status)?,
-        login: Some(LoginKeys {
-            secret: auth::name(&object_name),
-            username: Some(database_in_cluster::USERNAME.to_owned()),
-            must_name: true,
-            password: database_in_cluster::PASSWORD.to_owned(),
-        }),
-        tls: Some(Tls { ca: Some(spec.authorities.clone()), name: None }),
-        database: Some(spec.database.clone().unwrap_or_else(|| "app".to_owned())),
-        note: Some("RDS answers where its security groups let it, which is mostly inside of its VPC".to_owned()),
-    })
-}
-
-/// Where a store at AWS listens.
-fn place_at_aws(what: &str, port: u16, status: Option<&StoreStatus>) -> anyhow::Result<Place> {
-    let Some(at) = status.and_then(|status| status.address.as_ref()) else {
-        let said = status.and_then(|status| status.conditions.first());
-        let said = said.map_or_else(String::new, |c| format!(": {}: {}", c.reason, c.message));
-        bail!("the operator knows no address of {what} yet{said}");
-    };
-    Ok(Place::Address(address(at, port)?))
-}
-
-/// A cache at ElastiCache, by the address that the operator has seen.
-fn cache_at_aws(
-    platform: &LearningPlatform,
-    cache: &Cache,
-    spec: &ElastiCacheCache,
-    status: Option<&StoreStatus>,
-) -> anyhow::Result<Target> {
-    let name = &cache.name;
-    let place = place_at_aws(&format!("cache {name}"), cache::PORT, status)?;
-    let is_encrypted = spec.transit_encryption.unwrap_or(true);
-    let id = cache.renamed_from.as_ref().unwrap_or(name);
-    let object_name = format!("{}-{}", object_name(&platform.name_any(), id), cache::elasticache::RUNNER);
-    Ok(Target {
-        what: format!("cache {name}"),
-        place,
-        login: is_encrypted.then(|| LoginKeys {
-            secret: auth::name(&object_name),
-            username: spec.user.as_ref().map(|_| database_in_cluster::USERNAME.to_owned()),
-            must_name: spec.user.is_some(),
-            password: cache_in_cluster::PASSWORD.to_owned(),
-        }),
-        tls: is_encrypted.then(|| Tls { ca: spec.authorities.clone(), name: None }),
-        database: None,
-        note: Some("ElastiCache answers inside of its VPC alone".to_owned()),
-    })
 }
 
 fn cache_in_cluster(
@@ -378,8 +305,7 @@ fn cache_in_cluster(
     let of_shard = |server: &&StoreServer| server.shard.unwrap_or_default() == wanted;
     let primary = servers.iter().filter(of_shard).find(|server| server.role == "Primary");
     let Some(primary) = primary else {
-        let said = status.and_then(|status| status.conditions.first());
-        let said = said.map_or_else(String::new, |c| format!(": {}: {}", c.reason, c.message));
+        let said = said(status);
         if servers.is_empty() {
             bail!("the operator knows of no server of cache {name} yet{said}");
         }
@@ -405,6 +331,12 @@ fn cache_in_cluster(
         database: None,
         note: first_of(shard, if sharded { shards } else { 1 }),
     })
+}
+
+/// What the operator says first of a store, after what is said of it here.
+fn said(status: Option<&StoreStatus>) -> String {
+    let said = status.and_then(|status| status.conditions.first());
+    said.map_or_else(String::new, |condition| format!(": {}: {}", condition.reason, condition.message))
 }
 
 /// That only one shard of several is reached.

@@ -24,7 +24,10 @@ fn databases() -> LearningPlatform {
     let of_cluster =
         |number: u32, role: &str| json!({"pod": format!("story-grades-pg-{number}"), "role": role, "state": "Healthy"});
     let servers = json!([of_cluster(1, "Replica"), of_cluster(2, "Primary"), of_cluster(3, "Replica")]);
-    let managed = json!({"name": "managed", "address": "lp-1.rds.amazonaws.com:5433"});
+    let at_aws = |pod: &str, role: &str| json!({"pod": pod, "role": role, "state": "Serving"});
+    let managed = json!({"name": "managed", "address": "lp-1.rds.amazonaws.com:5433",
+        "aws": {"identifier": "lp-1", "region": "eu-central-1"},
+        "servers": [at_aws("lp-1", "Primary"), at_aws("lp-1-r0", "Replica"), at_aws("lp-1-r1", "Replica")]});
     platform(spec, json!({"databases": [{"name": "grades", "servers": servers}, managed]}))
 }
 
@@ -111,12 +114,7 @@ fn what_a_database_does_not_have_is_said_with_what_it_has() {
         ("grades", None, Some(3), "database grades has read replicas 1 to 2"),
         ("tenants", Some(3), None, "database tenants has shards 0 to 2"),
         ("managed", Some(0), None, "database managed is at AWS: its shards are not known here, leave --shard out"),
-        (
-            "managed",
-            None,
-            Some(1),
-            "the read replicas of database managed are known by names of the cluster alone: leave --replica out",
-        ),
+        ("managed", None, Some(3), "database managed has read replicas 1 to 2"),
         ("made", None, None, "the operator knows no address of database made yet"),
         ("far", Some(0), None, "database far is external: its shards are not known here, leave --shard out"),
         ("far", None, Some(2), "database far has read replicas 1 to 1"),
@@ -152,6 +150,9 @@ fn a_database_at_aws_is_reached_at_the_address_that_the_operator_has_seen() {
     assert_eq!((login.secret.as_str(), login.username.as_deref()), ("story-managed-rds-auth", Some("username")));
     let authorities = SecretKey { name: "ca".into(), key: "rds.pem".into() };
     assert_eq!(managed.tls, Some(Tls { ca: Some(authorities), name: None }));
+    let second = database(&databases(), "managed", None, Some(2)).unwrap();
+    assert_eq!(second.what, "read replica 2 of database managed");
+    assert_eq!(second.place, Place::Address(Address { host: "lp-1-r1.rds.amazonaws.com".into(), port: 5433 }));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Connections to a PostgreSQL server that apps do not have, and pods that have them beside the app's own. Admission, the
 //! operator and `lpctl check` take them from here, so that all three come to the same sum.
 
-use super::{app::App, cloud_native_pg::CloudNativePgDatabase, database::InClusterDatabase};
+use super::{app::App, cloud_native_pg::CloudNativePgDatabase, database::InClusterDatabase, rds::RdsDatabase};
 use std::{collections::BTreeMap, fmt};
 
 /// PostgreSQL's `max_connections` where nobody sets it.
@@ -91,6 +91,14 @@ impl CloudNativePgDatabase {
     /// What one of its servers accepts: CloudNativePG looks after them by superusers' connections.
     pub fn accepted(&self) -> Accepted {
         Accepted::of(&self.parameters, 0, 0)
+    }
+}
+
+impl RdsDatabase {
+    /// Connections of those that one of its servers accepts from clients that are not the apps'. How many it accepts the server says:
+    /// AWS computes it from the class.
+    pub fn kept(&self) -> u32 {
+        OPERATOR + MONITORING + SESSIONS
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     aws::{AwsControl, AwsDeletionPolicy},
+    database::ReadReplicaScaling,
     in_cluster::PasswordRotation,
 };
 use crate::{SecretKey, schema};
@@ -14,11 +15,14 @@ use std::collections::BTreeMap;
 /// stays as AWS, or somebody else, has it. Storage is encrypted, deletion is protected, and connections are encrypted.
 #[derive(KubeSchema, Serialize, Deserialize, Clone, Debug, PartialEq, Default)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!has(self.readReplicas) || self.readReplicas == 0 || !has(self.backupRetentionDays) || self.backupRetentionDays > 0").message(
-    "rds.backupRetentionDays: 0 turns backups off, and AWS makes replicas from backups: set it to 1 or more, or readReplicas to 0"
+#[x_kube(validation = Rule::new("!has(self.backupRetentionDays) || self.backupRetentionDays > 0 || (!has(self.readReplicas) || self.readReplicas == 0) && !has(self.readReplicaScaling)").message(
+    "rds.backupRetentionDays: 0 turns backups off, and AWS makes replicas from backups: set it to 1 or more, or remove readReplicas and readReplicaScaling"
 ))]
 #[x_kube(validation = Rule::new("!has(self.maxReadReplicas) || !has(self.readReplicas) || self.readReplicas <= self.maxReadReplicas").message(
     "rds.readReplicas must not be above maxReadReplicas: raise maxReadReplicas"
+))]
+#[x_kube(validation = Rule::new("!has(self.readReplicaScaling) || (has(self.maxReadReplicas) && self.maxReadReplicas > (has(self.readReplicas) ? self.readReplicas : 0))").message(
+    "rds.readReplicaScaling scales between readReplicas and maxReadReplicas: set maxReadReplicas above readReplicas"
 ))]
 #[x_kube(validation = Rule::new("!has(self.maxAllocatedStorage) || self.maxAllocatedStorage > self.allocatedStorage").message(
     "rds.maxAllocatedStorage must be above allocatedStorage: raise it, or remove it"
@@ -70,7 +74,8 @@ pub struct RdsDatabase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub multi_az: Option<bool>,
 
-    /// Read replicas. Default 0. May be changed at any time without a change of any app's pods.
+    /// Read replicas; with `readReplicaScaling` the fewest. Default 0. May be changed at any time without a change of any
+    /// app's pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 15))]
     pub read_replicas: Option<i32>,
@@ -80,6 +85,10 @@ pub struct RdsDatabase {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 15))]
     pub max_read_replicas: Option<i32>,
+
+    /// Scales the read replicas between `readReplicas` and `maxReadReplicas`, as in the cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_replica_scaling: Option<ReadReplicaScaling>,
 
     /// Settings of the server, by their names at AWS, in a parameter group of the platform's own. Static ones take effect with the
     /// next reboot, which the status says.

@@ -227,6 +227,16 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&records("/backupRetentionDays"), json!(0))], "rds.backupRetentionDays");
     case(&[(&records("/passwordRotation/every"), json!("30m"))], "passwordRotation.every");
     case(&[(&records("/readReplicas"), json!(3))], "rds.readReplicas must not be above");
+    let statements = json!({ "statementsPerReplica": 4 });
+    case(&[(&records("/readReplicaScaling"), statements.clone())], "rds.readReplicaScaling scales between");
+    case(
+        &[
+            (&records("/readReplicas"), none.clone()),
+            (&records("/readReplicaScaling"), statements),
+            (&records("/backupRetentionDays"), json!(0)),
+        ],
+        "rds.backupRetentionDays",
+    );
     case(&[(&records("/maxAllocatedStorage"), json!(100))], "rds.maxAllocatedStorage");
     case(&[(&records("/parameterGroup"), json!("theirs"))], "rds.parameters");
     case(

@@ -21,7 +21,7 @@ mod seen;
 pub use decide::{
     Act, ArchiveState, Candidate, Decision, DurabilityNow, Elected, LoginView, Managed, Promise, Reason, Record,
     ReplicaState, ReplicaView, Restart, Safe, Standing, Unelected, Verdict, View, candidates, decide, decide_managed,
-    elect,
+    elect, view_managed,
 };
 pub use edge::{Access, Administrator, Ask, carry_out, observe};
 pub use error::{Class, Error};
@@ -32,8 +32,8 @@ pub use model::{
 pub use roles::{Step, pair, verifier};
 pub use scripts::SCRIPTS;
 pub use seen::{
-    Collation, ConfigSeen, LoginProbe, PrimarySeen, ReplicaSeen, RoleSeen, Seen, Settings, Silence, Slot, WalSender,
-    WalStatus, Write,
+    Collation, ConfigSeen, Follower, FollowerSeen, LoadSeen, LoginProbe, PrimarySeen, ReplicaSeen, RoleSeen, Seen,
+    Settings, Silence, Slot, WalSender, WalStatus, Write,
 };
 pub use tls::Trust;
 

@@ -198,6 +198,43 @@ pub enum LoginProbe {
     Unknown,
 }
 
+/// How much a primary that somebody else keeps has to do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LoadSeen {
+    /// It is no replica.
+    pub accepts_writes: bool,
+    /// Its major version.
+    pub major: u32,
+    /// Client connections, and the most that clients may have.
+    pub connections: (u32, u32),
+    /// Further receivers of the log that it takes.
+    pub senders_left: u32,
+    /// Until when its certificate is valid, in seconds since 1970.
+    pub certificate_ends: Option<i64>,
+}
+
+/// A replica of such a primary.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Follower {
+    /// It is being made.
+    Making,
+    /// It does not answer.
+    Silent,
+    /// It answers.
+    Answers(FollowerSeen),
+}
+
+/// How a replica follows, and how busy it is.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct FollowerSeen {
+    /// Its WAL receiver is streaming.
+    pub streaming: bool,
+    /// As [`ReplicaSeen::lag`].
+    pub lag: Option<Duration>,
+    /// As [`ReplicaSeen::busy`].
+    pub busy: Option<Duration>,
+}
+
 /// A replica's answer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ReplicaSeen {

@@ -73,7 +73,7 @@ impl Cluster for KubeCluster {
     }
 
     fn database(&self, key: &StoreKey) -> Option<Arc<Figures>> {
-        self.0.databases.figures(key)
+        self.0.database_figures(key)
     }
 
     fn cache(&self, key: &StoreKey) -> Option<Arc<cache::Figures>> {

@@ -8,7 +8,7 @@ use crate::{
     tiers::{
         autoscaling::hpa::bounds_of,
         cache::{self as caches, ValidCache},
-        database::{Provider, ValidDatabase, in_cluster},
+        database::{Provider, ValidDatabase, in_cluster, rds},
     },
     validate::{ValidApp, ValidPlatform},
 };
@@ -170,8 +170,9 @@ fn servers(platform: &ValidPlatform, database: &ValidDatabase) -> Vec<Server> {
             let budget = Some(database.connection_budget.map_or(accepts, |budget| count(budget).min(accepts)));
             vec![Server { budget, ..server(database.name.clone(), None, 0, item.addresses) }]
         }
-        // What it accepts is AWS's business, by its class: only a budget of the user's is known.
-        Provider::Rds(item) => vec![server(database.name.clone(), None, 0, item.addresses)],
+        Provider::Rds(item) => {
+            vec![server(database.name.clone(), Some(rds::key(platform, item)), item.spec.kept(), item.addresses)]
+        }
         Provider::InCluster(item) => {
             // What the server reserves its keeper does not count.
             let reserved = item.spec.accepted().kept();

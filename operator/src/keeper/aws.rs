@@ -36,10 +36,6 @@ pub trait Service: Clone + Debug + Default + PartialEq + Send + Sync + 'static {
     type Memory: Clone + Debug + Default + PartialEq + Serialize + DeserializeOwned + Send + Sync + 'static;
     /// What others may know.
     type View: Clone + Debug + Default + PartialEq + Send + Sync + 'static;
-    /// What is wished beyond AWS's own calls, as inside of a server; `()` where nothing is.
-    type Inside: Clone + Debug + PartialEq + Send + Sync + 'static;
-    /// What was found there.
-    type InsideView: Clone + Debug + Default + PartialEq + Send + Sync + 'static;
     /// What a look shows.
     type Seen: Send + Sync;
     /// Through which one item is looked at and changed.
@@ -70,18 +66,6 @@ pub trait Service: Clone + Debug + Default + PartialEq + Send + Sync + 'static {
         generation: i64,
         now: Timestamp,
     );
-
-    /// Makes what is wished beyond AWS's own calls. `view` is what was found last, and then what is. Returns whether there is
-    /// nothing left to do.
-    fn inside(
-        _ctx: &Context,
-        _key: &StoreKey,
-        _orders: &Orders<Self>,
-        _at: &Self::View,
-        _view: &mut Self::InsideView,
-    ) -> impl Future<Output = bool> + Send {
-        std::future::ready(true)
-    }
 }
 
 /// Keeps the items of a service.
@@ -98,8 +82,6 @@ pub struct Orders<S: Service> {
     pub account: Settings,
     /// What is written down by now; None where nothing is.
     pub stored: Option<S::Memory>,
-    /// What is wished beyond AWS's own calls; None where that cannot be had.
-    pub inside: Option<S::Inside>,
     /// Whether anything may be done: not to a suspended platform.
     pub acts: bool,
 }
@@ -119,8 +101,6 @@ pub struct AwsView<S: Service> {
     pub at: S::View,
     /// It is gone, or left as its policy says.
     pub finished: bool,
-    /// What was found beyond AWS's own calls.
-    pub inside: S::InsideView,
 }
 
 /// What a keeper remembers.
@@ -243,19 +223,14 @@ impl<S: Service> Keep for AwsKeeper<S> {
             next = next.min(WORKING);
         }
         memory.known = Some(known.clone());
-        let mut view = AwsView {
+        let view = AwsView {
             memory: known,
             conditions: step.conditions,
             plan: told::calls(&step.plan),
             plan_hash: step.plan.hash(),
             at: step.view,
             finished: step.finished,
-            inside: before.inside,
         };
-        if !orders.wish.is_deleted() {
-            let settled = S::inside(ctx, key, orders, &view.at, &mut view.inside).await;
-            next = if settled { next } else { next.min(WORKING) };
-        }
         Round { view, figures: (), next }
     }
 }

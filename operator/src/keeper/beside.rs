@@ -27,7 +27,7 @@ pub struct Moving {
 pub struct Beside {
     /// The apps that use it.
     pub apps: Vec<AppKey>,
-    /// The databases in this cluster that they use beside it, by their names.
+    /// The databases that they use beside it and that a keeper of ours looks at, by their names.
     pub databases: Vec<(String, StoreKey)>,
     /// The caches in this cluster that they use beside it.
     pub caches: Vec<(String, StoreKey)>,
@@ -48,9 +48,8 @@ impl Beside {
                 .iter()
                 .map(|server| (item.server_name(server), in_cluster_databases::key(lp, server)))
                 .collect(),
-            databases::Provider::External(..) | databases::Provider::CloudNativePg(_) | databases::Provider::Rds(_) => {
-                Vec::new()
-            }
+            databases::Provider::Rds(item) => vec![(item.name.clone(), databases::rds::key(lp, item))],
+            databases::Provider::External(..) | databases::Provider::CloudNativePg(_) => Vec::new(),
         });
         let caches = lp.caches.iter().filter(|cache| shared(&cache.name)).filter_map(|cache| match &cache.provider {
             caches::Provider::InCluster(item) => Some((item.name.clone(), in_cluster_caches::key(lp, item))),
@@ -69,7 +68,7 @@ impl Beside {
             moving.map(|Moving { grows, since }| Proposal { tier: name.into(), kind, grows, since })
         };
         let databases = self.databases.iter().filter_map(|(name, key)| {
-            store(name, TierKind::ReadReplicas, ctx.databases.figures(key).and_then(|figures| figures.moving))
+            store(name, TierKind::ReadReplicas, ctx.database_figures(key).and_then(|figures| figures.moving))
         });
         let caches = self.caches.iter().filter_map(|(name, key)| {
             store(name, TierKind::Cache, ctx.caches.figures(key).and_then(|figures| figures.moving))

@@ -159,7 +159,7 @@ pub fn input(
             .databases
             .iter()
             .map(|(name, key)| {
-                let sample = tiers::in_use(ctx.databases.figures(key).as_deref());
+                let sample = tiers::in_use(ctx.database_figures(key).as_deref());
                 Symptom::new(name.as_str(), Figure::ConnectionWait, sample, tunables)
             })
             .collect(),

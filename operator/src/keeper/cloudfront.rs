@@ -29,8 +29,6 @@ impl Service for CloudFrontService {
     type Wish = Wish;
     type Memory = Memory;
     type View = View;
-    type Inside = ();
-    type InsideView = ();
     type Seen = Seen;
     type Seat = Seat<SdkCloudFront>;
 

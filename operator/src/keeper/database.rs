@@ -1,7 +1,11 @@
 //! The keeper of a PostgreSQL primary with its replicas.
 
-pub use super::read_replicas::{Scaled, Scaling};
-use super::{Keep, Round, StoreKey, beside::Moving, pods, read_replicas};
+use super::{
+    Keep, Round, StoreKey,
+    beside::Moving,
+    pods,
+    read_replicas::{self, Scaled, Scaling},
+};
 use crate::{
     context::Context,
     metrics::RoundFailure,

@@ -26,8 +26,6 @@ impl Service for ElastiCacheService {
     type Wish = Wish;
     type Memory = Memory;
     type View = View;
-    type Inside = ();
-    type InsideView = ();
     type Seen = Seen;
     type Seat = Seat;
 

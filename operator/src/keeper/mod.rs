@@ -11,7 +11,8 @@ pub mod elasticache;
 mod looks;
 mod pods;
 pub mod rds;
-mod read_replicas;
+pub mod rds_servers;
+pub mod read_replicas;
 mod waiting;
 
 use crate::{context::Context, metrics::RoundFailure, naming::PlatformKey, tiers::store::StoreTier};

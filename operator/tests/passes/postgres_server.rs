@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write,
     net::{Ipv4Addr, TcpListener, TcpStream},
     os::unix::{
         fs::{PermissionsExt, chown},
@@ -77,11 +78,49 @@ impl PostgresServer {
             fs::write(&path, &self.files[key]).unwrap();
             give(&path, 0o600);
         }
-        let hba = "local all all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
+        let hba = "local all all trust\nlocal replication all trust\nhostssl all all 127.0.0.1/32 scram-sha-256\n";
         fs::write(Path::new(&data).join("pg_hba.conf"), hba).unwrap();
+        self.run_server(&data);
+        self.sql(&format!("CREATE ROLE lp_operator LOGIN CREATEDB CREATEROLE PASSWORD '{password}'"));
+        // As the administrator at RDS, who is no superuser.
+        self.sql("GRANT pg_monitor TO lp_operator");
+    }
+
+    /// A read replica of it, with the same certificate and a port of its own.
+    pub fn replica(&self) -> Self {
+        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
+        let mut replica =
+            Self { directory: tempfile::tempdir().unwrap(), port, files: self.files.clone(), child: None };
+        give(replica.directory.path(), 0o755);
+        let (from, data) = (self.path("data"), replica.path("data"));
+        let (from, data) = (from.to_str().unwrap(), data.to_str().unwrap().to_owned());
+        fs::create_dir(&data).unwrap();
+        give(Path::new(&data), 0o700);
+        let primary = ["-h", from, "-p", &self.port.to_string(), "-U", "postgres"].map(str::to_owned);
+        let primary: Vec<&str> = primary.iter().map(String::as_str).collect();
+        self.run(
+            "pg_basebackup",
+            &[&primary[..], &["-D", &data, "-R", "-X", "stream", "-c", "fast", "--no-sync"]].concat(),
+        );
+        replica.run_server(&data);
+        replica
+    }
+
+    /// Runs statements on a connection of its own, until it is ended.
+    pub fn keep_busy(&self, database: &str, statements: &str) -> Busy {
+        let (data, port) = (self.path("data"), self.port.to_string());
+        let mut psql = self.command("psql");
+        psql.args(["-h", data.to_str().unwrap(), "-p", &port, "-U", "postgres", "-d", database, "-qAt"]);
+        let mut child = psql.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(statements.as_bytes()).unwrap();
+        Busy(child)
+    }
+
+    fn run_server(&mut self, data: &str) {
         let log = fs::File::create(self.path("log")).unwrap();
         let mut server = self.command("postgres");
-        server.args(["-D", &data, "-p", &self.port.to_string(), "-k", &data, "-c", "ssl=on", "-c", "fsync=off"]);
+        server.args(["-D", data, "-p", &self.port.to_string(), "-k", data, "-c", "ssl=on", "-c", "fsync=off"]);
         server.args(["-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=16MB"]);
         self.child = Some(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         let end = Instant::now() + PATIENCE;
@@ -89,7 +128,6 @@ impl PostgresServer {
             assert!(Instant::now() < end, "{}", fs::read_to_string(self.path("log")).unwrap());
             std::thread::sleep(Duration::from_millis(50));
         }
-        self.sql(&format!("CREATE ROLE lp_operator LOGIN CREATEDB CREATEROLE PASSWORD '{password}'"));
     }
 
     /// Sets the password of the operator's login.
@@ -113,6 +151,16 @@ impl PostgresServer {
         psql.args(["-h", "localhost", "-p", &self.port.to_string(), "-U", user, "-d", database]);
         let done = psql.args(["-qc", "CREATE TABLE IF NOT EXISTS kept (id int)"]).output().unwrap();
         assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    }
+}
+
+/// A client that runs statements.
+pub struct Busy(Child);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

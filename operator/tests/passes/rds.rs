@@ -138,6 +138,66 @@ async fn an_app_logs_in_to_a_database_at_rds_and_a_settled_platform_is_left_alon
     }
 }
 
+/// What AWS says of the instances, with the replicas at a server of their own, and by another spelling of its name.
+fn replicas_at(port: u16) -> impl Fn(&str, String) -> String {
+    move |operation, body| {
+        if operation != "DescribeDBInstances" {
+            return body;
+        }
+        let instances = body.split_inclusive("</DBInstance>").map(|instance| {
+            if instance.contains("<ReadReplicaSourceDBInstanceIdentifier></") {
+                return instance.to_owned();
+            }
+            let (before, rest) = instance.split_once("<Address>localhost</Address>").unwrap_or((instance, ""));
+            let (_, after) = rest.split_once("</Port>").unwrap_or_default();
+            match after {
+                "" => instance.to_owned(),
+                after => format!("{before}<Address>Localhost</Address><Port>{port}</Port>{after}"),
+            }
+        });
+        instances.collect()
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn read_replicas_follow_the_load_and_readers_leave_one_before_it_goes() {
+    const SECOND: &str = "/api/v1/namespaces/learning/services/story-main-rds-ro-2";
+    let mut cloud = Bench::new(|spec| {
+        spec["databases"][0]["rds"]["readReplicaScaling"] = json!({ "statementsPerReplica": 1 });
+    })
+    .await;
+    cloud.until("a password", |world| world.api.get(AUTH).is_some()).await;
+    let password = cloud.secret(AUTH, "operatorPassword").expect("it is made");
+    cloud.postgres.start(&password);
+    let replica = cloud.postgres.replica();
+    cloud.proxy.rewrite(replicas_at(replica.port()));
+    cloud.until("ready", |world| is_true(world, "DatabaseReady")).await;
+    let leads = |world: &World| world.api.get(SECOND).map(|service| service["spec"]["externalName"].clone());
+    assert_eq!(leads(&cloud.world), Some(json!("localhost")), "there is one replica, and two addresses");
+
+    let statements = "SELECT pg_sleep(1);\n".repeat(600);
+    let busy: Vec<_> = (0..3).map(|_| replica.keep_busy("app", &statements)).collect();
+    cloud.until("another replica", |world| leads(world) == Some(json!("Localhost"))).await;
+    let told = database(&cloud.world)["scaling"].as_str().unwrap_or_default().to_owned();
+    assert!(told.starts_with("2 read replicas since "), "{told}");
+    assert_eq!(cloud.proxy.done("CreateDBInstanceReadReplica").len(), 2);
+    drop(busy);
+
+    // The load is no longer what decides.
+    cloud.world.api.edit(PLATFORM, |platform| {
+        platform["spec"]["databases"][0]["rds"].as_object_mut().unwrap().remove("readReplicaScaling");
+    });
+    cloud.until("readers elsewhere", |world| leads(world) == Some(json!("localhost"))).await;
+    assert_eq!(
+        cloud.proxy.done("DeleteDBInstance"),
+        Vec::<String>::new(),
+        "it is there for those that it still answers"
+    );
+    cloud.until("one replica less", |_| !cloud.proxy.done("DeleteDBInstance").is_empty()).await;
+    let gone = cloud.proxy.done("DeleteDBInstance");
+    assert!(gone[0].ends_with("-r1"), "{gone:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_platform_waits_for_the_final_snapshot_and_the_end_of_its_instances() {
     // The server goes on to list a replica that is gone: without one.

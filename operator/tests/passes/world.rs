@@ -115,6 +115,7 @@ impl World {
             caches: Arc::default(),
             databases: Arc::default(),
             rds: Arc::default(),
+            rds_servers: Arc::default(),
             elasticache: Arc::default(),
             cloudfront: Arc::default(),
             aws: Arc::new(aws_edge::Accounts::new(

@@ -16,7 +16,7 @@ use crate::{
 };
 pub use durability::DurabilityNow;
 pub use election::{Candidate, Elected, Promise, Safe, Standing, Unelected, candidates, elect};
-pub use managed::{Managed, decide_managed};
+pub use managed::{Managed, decide_managed, view_managed};
 pub use replicas::{ReplicaState, ReplicaView};
 pub use restarts::Restart;
 pub use slots::ArchiveState;

@@ -1,7 +1,7 @@
 //! A server that somebody else keeps, and whose administrator the operator is.
 
 use super::{
-    act, primary,
+    act, primary, replica,
     session::{Endpoint, HOME, Session},
 };
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     decide::Act,
     error::Error,
     model::{Database, Login, Password},
-    seen::PrimarySeen,
+    seen::{FollowerSeen, LoadSeen, PrimarySeen},
 };
 use std::net::SocketAddr;
 use tls::Trust;
@@ -46,6 +46,41 @@ impl Administrator<'_> {
         primary::extensions((endpoint, self.user, self.password), databases, &mut seen, &session).await?;
         seen.logins = primary::logins(endpoint, databases, logins).await;
         Ok(seen)
+    }
+
+    /// How much the primary has to do.
+    ///
+    /// # Errors
+    /// As of [`Self::observe`].
+    pub async fn load(&self) -> Result<LoadSeen, Error> {
+        let session = self.open(HOME).await?;
+        let row = session
+            .row(
+                "read connections and receivers",
+                "SELECT NOT pg_is_in_recovery(), current_setting('server_version_num')::int8,
+                   (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+                   (SELECT sum(CASE name WHEN 'max_connections' THEN setting::int8 ELSE -setting::int8 END)::int8 FROM pg_settings
+                    WHERE name IN ('max_connections', 'superuser_reserved_connections', 'reserved_connections',
+                      'rds.rds_superuser_reserved_connections')),
+                   greatest(current_setting('max_wal_senders')::int8 - (SELECT count(*) FROM pg_stat_replication), 0)",
+            )
+            .await?;
+        let count = |at: usize| u32::try_from(row.get::<_, Option<i64>>(at).unwrap_or_default()).unwrap_or_default();
+        Ok(LoadSeen {
+            accepts_writes: row.get(0),
+            major: count(1) / 10_000,
+            connections: (count(2), count(3)),
+            senders_left: count(4),
+            certificate_ends: session.certificate_ends,
+        })
+    }
+
+    /// How far a replica is, and how busy.
+    ///
+    /// # Errors
+    /// As of [`Self::observe`].
+    pub async fn follower(&self) -> Result<FollowerSeen, Error> {
+        replica::follower(&self.open(HOME).await?).await
     }
 
     /// Carries out one act.

@@ -117,7 +117,6 @@ pub fn of_record<S: Item>(
         wish,
         account: account::settings(platform, &recorded.account),
         stored: Some(recorded.memory.clone()),
-        inside: None,
         acts: true,
     };
     Ok((orders, recorded))

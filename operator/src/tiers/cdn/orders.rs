@@ -43,7 +43,6 @@ pub fn orders(
         wish: wish::wish(&cdn.spec, spec, cdn.owner.clone(), lp.generation, false, rollouts),
         account: account::settings(&lp.key, &cdn.account),
         stored: recorded::stored(children, &cdn.object_name),
-        inside: None,
         acts,
     })
 }

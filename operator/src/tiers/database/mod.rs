@@ -5,6 +5,7 @@ mod external;
 pub mod in_cluster;
 mod login;
 pub mod rds;
+pub mod scaling;
 
 use super::{
     Children, ItemStatus, Plan, Tier, TierStatus,
@@ -19,7 +20,7 @@ use crate::{
     capabilities::Served,
     context::Context,
     error::Result,
-    keeper::{StoreKey, database::Orders, rds::RdsOrders},
+    keeper::{StoreKey, database::Orders, rds::RdsOrders, rds_servers},
     kinds::{Belongs, Kind, ObjectId, belongs},
     secrets::{KubeSecrets, Lack, Reader},
     validate::ValidPlatform,
@@ -148,7 +149,7 @@ impl Tier for Databases {
         let mut reader = Reader::new(&secrets, &lp.key.namespace);
         let left = left_behind(lp, children);
         let mut found = Observed { left, served: ctx.capabilities.now(), ..Observed::default() };
-        found.exceeded = ctx.registry.exceeded(&lp.key, &ctx.settings.tunables, &|key| ctx.databases.figures(key));
+        found.exceeded = ctx.registry.exceeded(&lp.key, &ctx.settings.tunables, &|key| ctx.database_figures(key));
         for database in &lp.databases {
             let bound = match &database.provider {
                 Provider::External(_) if found.left.waiting.contains(&database.name) => {
@@ -172,7 +173,10 @@ impl Tier for Databases {
                     bound
                 }
                 Provider::Rds(item) => {
-                    let seen = rds::observe(ctx, lp, children, item, &found.left, &mut reader).await;
+                    let mut seen = rds::observe(ctx, lp, children, item, &found.left, &mut reader).await;
+                    if found.exceeded.contains_key(&database.name) {
+                        seen.note_exceeded();
+                    }
                     let bound = seen.bind(item);
                     found.rds.insert(database.name.clone(), seen);
                     bound
@@ -363,11 +367,26 @@ pub fn rds_orders(lp: &ValidPlatform, seen: &Observed, children: &Children, acts
     orders.collect()
 }
 
+/// What is wanted of the keepers of the servers at RDS.
+pub fn rds_servers_orders(
+    lp: &ValidPlatform,
+    seen: &Observed,
+    children: &Children,
+    acts: bool,
+) -> Vec<(StoreKey, rds_servers::Orders)> {
+    let orders = rds_items(lp).filter_map(|item| {
+        let orders = rds::servers_orders(item, seen.rds.get(&item.name)?, children, acts)?;
+        Some((rds::key(lp, item), orders))
+    });
+    orders.collect()
+}
+
 /// Notes whose keepers have looked at AWS and at the servers as they are wanted now.
-pub fn rds_answered(lp: &ValidPlatform, seen: &mut Observed, answered: &BTreeSet<StoreKey>) {
+pub fn rds_answered(lp: &ValidPlatform, seen: &mut Observed, aws: &BTreeSet<StoreKey>, servers: &BTreeSet<StoreKey>) {
     for item in rds_items(lp) {
         if let Some(seen) = seen.rds.get_mut(&item.name) {
-            seen.answered = answered.contains(&rds::key(lp, item));
+            let key = rds::key(lp, item);
+            seen.answered = aws.contains(&key) && servers.contains(&key);
         }
     }
 }

@@ -48,7 +48,6 @@ pub fn orders(
         wish: wish::wish(cache, generation, passwords.as_ref(), has_served),
         account: account::settings(&key, &cache.account),
         stored: recorded::stored(children, &cache.object_name),
-        inside: None,
         acts,
     })
 }

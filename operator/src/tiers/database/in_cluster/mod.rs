@@ -113,11 +113,8 @@ impl InCluster {
 
     /// Read replicas that are wanted of a server, by what is recorded of it.
     pub fn wanted(&self, record: Option<&Record>) -> u32 {
-        let scaled = record
-            .filter(|_| self.spec.read_replica_scaling.is_some())
-            .and_then(|record| record.get(scaling::REPLICAS));
-        let scaled = scaled.and_then(|replicas| replicas.parse().ok());
-        scaled.map_or(self.replicas, |replicas: u32| replicas.clamp(self.replicas, self.addresses))
+        let record = record.filter(|_| self.spec.read_replica_scaling.is_some());
+        super::scaling::wanted(record, (self.replicas, self.addresses))
     }
 
     /// What exports its figures; None unless it was asked for.

@@ -6,10 +6,10 @@ mod orders;
 pub mod status;
 mod wish;
 
-use super::{PORT, login::login};
+use super::{PORT, login::login, scaling};
 use crate::{
     context::Context,
-    keeper::{StoreKey, rds::RdsView},
+    keeper::{StoreKey, beside::Beside, rds::RdsView, rds_servers::ServersView, read_replicas::Scaling},
     naming::object_name,
     secrets::{Lack, Reader},
     tiers::{
@@ -17,7 +17,7 @@ use crate::{
         aws::recorded::{Held, Kept, Recorded},
         binding::{Address, Bindings, Bound, DatabaseBinding, Login, Password, Tls},
         store::{
-            Identity, StoreTier,
+            self, Identity, StoreTier,
             auth::{self, Passwords},
             left_behind::LeftBehind,
             record::Record,
@@ -28,7 +28,8 @@ use crate::{
 };
 use aws::rds::Memory;
 use crds::tiers::{aws::Aws, database::Database, rds::RdsDatabase};
-pub use orders::orders;
+use decide::{budget::Fit, read_replicas::Policy};
+pub use orders::{orders, servers_orders};
 use std::sync::Arc;
 
 /// How the record says who runs the servers.
@@ -55,7 +56,7 @@ pub struct Rds {
     pub owner: aws::Owner,
     /// Account and region, as written.
     pub account: Aws,
-    /// Read replicas.
+    /// Read replicas; with scaling the fewest.
     pub replicas: u32,
     /// Numbered addresses of replicas.
     pub addresses: u32,
@@ -86,6 +87,12 @@ impl Rds {
     /// Name of the database on the server, and of the role that owns it.
     pub fn database(&self) -> &str {
         self.spec.database.as_deref().unwrap_or("app")
+    }
+
+    /// Read replicas that are wanted, by what is recorded.
+    pub fn wanted(&self, record: Option<&Record>) -> u32 {
+        let record = record.filter(|_| self.spec.read_replica_scaling.is_some());
+        scaling::wanted(record, (self.replicas, self.addresses))
     }
 
     /// Name of the Service of all replicas.
@@ -125,9 +132,11 @@ pub struct Seen {
     pub record: Option<Record>,
     /// What is in the record for AWS.
     pub recorded: Option<Recorded<Memory>>,
-    /// What its keeper has seen.
+    /// What its keeper has seen at AWS.
     pub view: Option<Arc<RdsView>>,
-    /// The keeper has looked at it as it is wanted now.
+    /// What was seen of its servers.
+    pub servers: Option<Arc<ServersView>>,
+    /// AWS and the servers were looked at as they are wanted now.
     pub answered: bool,
     /// The passwords, or what is lacking.
     pub passwords: Result<Passwords, Lack>,
@@ -135,6 +144,8 @@ pub struct Seen {
     pub authorities: Result<Vec<u8>, Lack>,
     /// How far a change of the password is.
     pub rotation: Option<String>,
+    /// How its replicas are scaled; None where their number is fixed.
+    pub scaling: Option<Scaling>,
 }
 
 /// Which keeper keeps it.
@@ -161,16 +172,36 @@ pub async fn observe(
         record: kept.record,
         recorded: kept.recorded,
         view: ctx.rds.view(&key(lp, database)),
+        servers: ctx.rds_servers.view(&key(lp, database)),
         answered: false,
         passwords,
         authorities: authorities(reader, database).await,
         rotation: None,
+        scaling: None,
     };
+    seen.scaling = scaling_of(ctx, lp, database, seen.record.as_ref());
     if let (Ok(passwords), None) = (&seen.passwords, &seen.held) {
         let (passwords, told) = rotate(ctx, lp, children, database, &seen, completed(database, passwords.clone()));
         (seen.passwords, seen.rotation) = (Ok(passwords), told);
     }
     seen
+}
+
+/// How its replicas are scaled; None where their number is fixed.
+fn scaling_of(ctx: &Context, lp: &ValidPlatform, database: &Rds, record: Option<&Record>) -> Option<Scaling> {
+    let spec = database.spec.read_replica_scaling.as_ref()?;
+    Some(Scaling {
+        policy: Policy {
+            min: database.replicas,
+            max: database.addresses,
+            per_replica: Some(f64::from(spec.statements_per_replica)),
+            sync: 0,
+        },
+        last_move: scaling::last_move(record),
+        connections: Fit::Fits,
+        asked: store::asked(ctx, lp, &database.name),
+        beside: Beside::of(lp, &database.name),
+    })
 }
 
 async fn authorities(reader: &mut Reader<'_>, database: &Rds) -> Result<Vec<u8>, Lack> {
@@ -201,9 +232,10 @@ fn rotate(
     passwords: Passwords,
 ) -> (Passwords, Option<String>) {
     let wished = login(database.database(), &passwords);
-    let works = ctx.rds.answer(&key(lp, database)).is_some_and(|(view, orders)| {
-        orders.inside.as_ref().is_some_and(|inside| inside.login == wished) && view.inside.next_works
-    });
+    let works = ctx
+        .rds_servers
+        .answer(&key(lp, database))
+        .is_some_and(|(view, orders)| orders.login == wished && view.next_works);
     let mut binding = Bindings::default();
     if let Ok(bound) = seen.bind_with(database, &passwords) {
         binding.databases.insert(database.name.clone(), Ok(bound));
@@ -221,9 +253,17 @@ fn rotate(
 }
 
 impl Seen {
+    /// Takes note that the servers accept fewer connections than the apps open at their fewest pods.
+    pub fn note_exceeded(&mut self) {
+        if let Some(scaling) = &mut self.scaling {
+            scaling.connections = Fit::BudgetExceededByMinimums;
+        }
+    }
+
     /// Where the primary answers, once the apps could log in there: what was recorded, or what its keeper sees now.
     pub fn endpoint(&self) -> Option<Address> {
-        let now = self.view.as_ref().filter(|view| view.inside.login_works).and_then(|view| view.at.endpoint.clone());
+        let works = self.servers.as_ref().is_some_and(|servers| servers.login_works);
+        let now = self.view.as_ref().filter(|_| works).and_then(|view| view.at.endpoint.clone());
         let now = now.and_then(|at| Some(Address { host: at.address, port: u16::try_from(at.port).ok()? }));
         now.or_else(|| Address::parse(self.record.as_ref()?.get(ENDPOINT)?, PORT).ok())
     }

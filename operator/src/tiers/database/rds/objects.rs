@@ -1,6 +1,6 @@
 //! The Kubernetes objects of a database at RDS: its passwords, what is kept of it, and the stable names of its replicas.
 
-use super::{ENDPOINT, RUNNER, Rds, Seen};
+use super::{super::scaling, ENDPOINT, RUNNER, Rds, Seen};
 use crate::{
     kinds::Kind,
     tiers::{
@@ -47,6 +47,8 @@ fn record(database: &Rds, seen: &Seen) -> Option<Built> {
     if let Some(endpoint) = seen.endpoint() {
         record.insert(ENDPOINT.to_owned(), endpoint.to_string());
     }
+    let scaled = seen.servers.as_ref().and_then(|servers| servers.scaled.as_ref());
+    scaling::keep(&mut record, database.spec.read_replica_scaling.is_some(), scaled);
     Some(recorded::map(&database.identity, &database.object_name, &record, true))
 }
 
@@ -55,7 +57,9 @@ fn services(database: &Rds, seen: &Seen) -> Vec<Built> {
     let (Some(primary), Some(view)) = (seen.endpoint(), seen.view.as_ref().filter(|_| seen.is_found())) else {
         return Vec::new();
     };
-    let replicas = view.at.replicas.as_slice();
+    // Readers leave a replica before it goes.
+    let wanted = database.wanted(seen.record.as_ref());
+    let replicas: Vec<_> = view.at.replicas.iter().filter(|(number, _)| *number < wanted).collect();
     let target = |number: u32| {
         let of_replica = replicas.iter().find(|(index, _)| *index == number).and_then(|(_, at)| at.as_ref());
         of_replica.map_or_else(|| primary.host.clone(), |at| at.address.clone())

@@ -6,8 +6,10 @@ use crate::{
     keeper::{
         Keepers,
         aws::AwsKeeper,
-        rds::{Inside, RdsOrders, RdsService},
+        rds::{RdsOrders, RdsService},
+        rds_servers::Orders,
     },
+    kinds::Kind,
     naming::PlatformKey,
     tiers::{
         Children,
@@ -16,7 +18,10 @@ use crate::{
             released::{Item, Words},
         },
         database::login::login,
-        store::auth,
+        store::{
+            auth::{self, Passwords},
+            record,
+        },
     },
 };
 use aws::rds::{Spec, Wish};
@@ -28,33 +33,68 @@ use crds::{
     },
 };
 
-/// What is wanted; None while nothing may be done for it.
+/// What is wanted of AWS; None while nothing may be done for it.
 pub fn orders(database: &Rds, generation: i64, seen: &Seen, children: &Children, acts: bool) -> Option<RdsOrders> {
     if seen.held.is_some() {
         return None;
     }
-    // None that is not kept in the Secret: the servers must not know what the next pass does not.
-    let passwords = auth::live(children, &database.object_name).filter(|_| seen.passwords.is_ok());
+    let passwords = kept(database, seen, children);
     let administrator = passwords.as_ref().and_then(|passwords| passwords.text(OPERATOR_PASSWORD));
-    let inside = administrator.zip(passwords.as_ref()).zip(seen.authorities.as_ref().ok());
     let key = PlatformKey { namespace: database.namespace.clone(), name: database.identity.platform.clone() };
+    let replicas = wanted(database, children).max(routed(database, seen, children));
     Some(RdsOrders {
         item: database.name.clone(),
-        wish: wish::wish(database, generation, administrator),
+        wish: wish::wish(database, replicas, generation, administrator),
         account: account::settings(&key, &database.account),
         stored: recorded::stored(children, &database.object_name),
-        inside: inside.map(|((administrator, passwords), authorities)| Inside {
-            database: postgres::Database {
-                name: database.database().to_owned(),
-                owner: database.database().to_owned(),
-                extensions: database.spec.extensions.clone(),
-            },
-            login: login(database.database(), passwords),
-            administrator: postgres::Password::new(administrator),
-            authorities: authorities.clone(),
-        }),
         acts,
     })
+}
+
+/// What is wanted of its servers; None before AWS says that they serve, with the administrator's password.
+pub fn servers_orders(database: &Rds, seen: &Seen, children: &Children, acts: bool) -> Option<Orders> {
+    let at = seen.view.as_ref().map(|view| &view.at).filter(|at| at.serves && at.password_set)?;
+    if seen.held.is_some() {
+        return None;
+    }
+    let passwords = kept(database, seen, children)?;
+    Some(Orders {
+        item: database.name.clone(),
+        primary: at.endpoint.clone()?,
+        replicas: at.replicas.iter().cloned().collect(),
+        wanted: wanted(database, children),
+        database: postgres::Database {
+            name: database.database().to_owned(),
+            owner: database.database().to_owned(),
+            extensions: database.spec.extensions.clone(),
+        },
+        login: login(database.database(), &passwords),
+        user: at.username.clone().unwrap_or_else(|| postgres::OPERATOR.to_owned()),
+        administrator: postgres::Password::new(passwords.text(OPERATOR_PASSWORD)?),
+        authorities: seen.authorities.clone().ok()?,
+        scaling: seen.scaling.clone(),
+        acts,
+    })
+}
+
+/// The passwords, none that are not kept in the Secret: the servers must not know what the next pass does not.
+fn kept(database: &Rds, seen: &Seen, children: &Children) -> Option<Passwords> {
+    auth::live(children, &database.object_name).filter(|_| seen.passwords.is_ok())
+}
+
+/// Read replicas that are wanted by what is recorded now.
+fn wanted(database: &Rds, children: &Children) -> u32 {
+    database.wanted(record::of(children, &database.object_name).as_ref())
+}
+
+/// Up to which replica a name leads readers to one of its own: it goes only after they were led elsewhere.
+fn routed(database: &Rds, seen: &Seen, children: &Children) -> u32 {
+    let led = seen.view.iter().flat_map(|view| &view.at.replicas).filter(|(number, at)| {
+        let service = children.get(Kind::Service, &database.numbered_service(*number));
+        let leads = service.and_then(|service| service.data.pointer("/spec/externalName")?.as_str());
+        leads.is_some() && leads == at.as_ref().map(|at| at.address.as_str())
+    });
+    led.map(|(number, _)| number + 1).max().unwrap_or_default()
 }
 
 impl Item for RdsService {

@@ -1,6 +1,6 @@
 //! What is told of a database at RDS.
 
-use super::{Rds, Seen};
+use super::{super::scaling, Rds, Seen};
 use crate::{
     conditions::{State, Verdict},
     secrets::Lack,
@@ -18,6 +18,7 @@ pub fn status(database: &Rds, seen: &Seen) -> ItemStatus {
         deletion: told::deletion(conditions),
         passwords_changed: passwords.and_then(rotation::changed).map(rotation::rfc3339),
         rotation: seen.rotation.clone(),
+        scaling: told_scaling(database, seen),
         servers: servers(seen),
         aws: Some(AwsStatus {
             identifier: seen.view.as_ref().and_then(|view| view.at.identifier.clone()),
@@ -33,6 +34,12 @@ pub fn status(database: &Rds, seen: &Seen) -> ItemStatus {
         store: Some(Box::new(details)),
         ..ItemStatus::default()
     }
+}
+
+fn told_scaling(database: &Rds, seen: &Seen) -> Option<String> {
+    database.spec.read_replica_scaling.as_ref()?;
+    let (record, waits) = (seen.record.as_ref(), seen.servers.as_ref().and_then(|servers| servers.waits.clone()));
+    scaling::told(record, database.wanted(record), waits)
 }
 
 /// What an acknowledged commit survives.
@@ -59,7 +66,9 @@ fn verdict(database: &Rds, seen: &Seen) -> Verdict {
     let Some(view) = &seen.view else {
         return says(State::Unknown, Reason::Progressing, "AWS has not been asked yet".to_owned());
     };
-    let serves = view.at.serves && view.inside.login_works;
+    let inside = seen.servers.as_deref();
+    let login_works = inside.is_some_and(|servers| servers.login_works);
+    let serves = view.at.serves && login_works;
     if let Some((state, reason, message)) = told::hindrance(&view.conditions, serves) {
         return says(state, reason, message);
     }
@@ -68,14 +77,18 @@ fn verdict(database: &Rds, seen: &Seen) -> Verdict {
             view.plan.first().map_or_else(|| "it is being made".to_owned(), |call| format!("next: {}", call.call));
         return says(State::False, Reason::Progressing, format!("at AWS: {why}"));
     }
-    if let Some(problem) = &view.inside.problem {
-        return says(State::False, Reason::DependencyNotReady, problem.clone());
+    if !view.at.password_set {
+        let why = "AWS is setting the administrator's password".to_owned();
+        return says(State::False, Reason::DependencyNotReady, why);
     }
-    if !view.inside.login_works || !seen.answered {
+    if let Some(problem) = inside.and_then(|servers| servers.problem.clone()) {
+        return says(State::False, Reason::DependencyNotReady, problem);
+    }
+    if !login_works || !seen.answered {
         return says(State::False, Reason::Progressing, CHANGED.to_owned());
     }
     let serving = view.at.replicas.iter().filter(|(_, at)| at.is_some()).count();
-    let wanted = database.replicas as usize;
+    let wanted = database.wanted(seen.record.as_ref()) as usize;
     if serving < wanted {
         return says(State::False, Reason::Progressing, format!("{serving} of {wanted} replicas serve"));
     }

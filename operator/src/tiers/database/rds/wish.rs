@@ -9,8 +9,8 @@ use aws::{
 use crds::tiers::rds::RdsField;
 use std::collections::BTreeMap;
 
-/// What is wished. Without a password nothing is done about that.
-pub(super) fn wish(database: &Rds, generation: i64, password: Option<&str>) -> Wish {
+/// What is wished, with this many replicas. Without a password nothing is done about that.
+pub(super) fn wish(database: &Rds, replicas: u32, generation: i64, password: Option<&str>) -> Wish {
     let control = &database.spec.control;
     Wish {
         owner: database.owner.clone(),
@@ -21,7 +21,7 @@ pub(super) fn wish(database: &Rds, generation: i64, password: Option<&str>) -> W
         adopt: control.adopt == Some(true),
         deleted: false,
         deletion_policy: control::deletion(database.spec.deletion_policy.unwrap_or_default()),
-        spec: spec(database, password),
+        spec: Spec { replicas, ..spec(database, password) },
     }
 }
 
@@ -54,12 +54,12 @@ fn spec(database: &Rds, password: Option<&str>) -> Spec {
         extended_support: spec.extended_support.unwrap_or_default(),
         kms_key: spec.kms_key.clone(),
         apply,
-        replicas: database.replicas,
         restore_from: spec.restore_from.as_ref().map(|restore| restore.snapshot.clone()),
         // Made by the operator, as in the cluster, and closed to other roles.
         database: None,
         username: postgres::OPERATOR.to_owned(),
         password: password.map(Password::new),
+        ..Spec::default()
     }
 }
 

@@ -1,0 +1,209 @@
+//! The servers of a database at RDS, beside what AWS says of them: what apps need is made inside the primary, and primary and
+//! replicas are watched. AWS is asked far less often than this.
+
+use super::{
+    Keep, Round, StoreKey,
+    database::Figures,
+    read_replicas::{self, Scaled, Scaling},
+};
+use crate::{context::Context, metrics::RoundFailure, tiers::store::StoreTier};
+use aws::Endpoint;
+use decide::Time;
+use futures::future::join_all;
+use postgres::{Administrator, Follower};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+/// Time between two looks at servers that are as wished (P).
+const SETTLED: Duration = Duration::from_secs(5);
+/// Time between two looks while something is under way (P).
+const WORKING: Duration = Duration::from_secs(2);
+/// Time after which it is seen again whether passwords work and nothing is missing, where nothing has changed (P).
+const THOROUGH: Duration = Duration::from_secs(60);
+
+/// Keeps what is inside of databases at RDS.
+pub struct RdsServers;
+
+/// What a pass wants of the servers of a database that serves.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Orders {
+    /// Name of the item.
+    pub item: String,
+    /// Where the primary answers.
+    pub primary: Endpoint,
+    /// The replicas that there are, by number, and where each answers, where it serves.
+    pub replicas: BTreeMap<u32, Option<Endpoint>>,
+    /// How many replicas are wanted.
+    pub wanted: u32,
+    /// The database of the apps.
+    pub database: postgres::Database,
+    /// The login of the apps.
+    pub login: postgres::Login,
+    /// The administrator.
+    pub user: String,
+    /// The administrator's password.
+    pub administrator: postgres::Password,
+    /// By whom the servers are known, PEM.
+    pub authorities: Vec<u8>,
+    /// How its replicas are scaled; None where their number is fixed.
+    pub scaling: Option<Scaling>,
+    /// Whether anything may be done: not to a suspended platform.
+    pub acts: bool,
+}
+
+/// What a keeper tells passes of the servers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServersView {
+    /// The apps can log in.
+    pub login_works: bool,
+    /// The apps' next password works.
+    pub next_works: bool,
+    /// What is wrong there.
+    pub problem: Option<String>,
+    /// Another number of replicas that is wanted from now on.
+    pub scaled: Option<Scaled>,
+    /// Another number of replicas that would be right, and what it waits for: a sentence.
+    pub waits: Option<String>,
+}
+
+/// What is remembered from look to look.
+#[derive(Debug, Default)]
+pub struct Memory {
+    scaling: read_replicas::Memory,
+    /// When all was found as wished, and of which database and login.
+    made: Option<(Instant, postgres::Database, postgres::Login)>,
+}
+
+impl Memory {
+    /// Whether nothing has to be looked for inside the server.
+    fn is_made(&self, orders: &Orders) -> bool {
+        self.made.as_ref().is_some_and(|(at, database, login)| {
+            at.elapsed() < THOROUGH && *database == orders.database && *login == orders.login
+        })
+    }
+}
+
+impl Keep for RdsServers {
+    const TIER: StoreTier = StoreTier::Database;
+    type Orders = Orders;
+    type View = ServersView;
+    type Figures = Figures;
+    type Memory = Memory;
+
+    async fn round(
+        ctx: &Context,
+        key: &StoreKey,
+        orders: &Orders,
+        before: Option<&ServersView>,
+        memory: &mut Memory,
+    ) -> Round<ServersView, Figures> {
+        let at = Time::from(jiff::Timestamp::now());
+        let mut view = before.cloned().unwrap_or_default();
+        if !memory.is_made(orders) {
+            view = ServersView { login_works: view.login_works, ..ServersView::default() };
+            let settled = make(ctx, key, orders, &mut view).await;
+            memory.made = settled.then(|| (Instant::now(), orders.database.clone(), orders.login.clone()));
+        }
+        let seen = look(key, orders).await;
+        let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
+        (view.scaled, view.waits) = scaling.map_or((None, None), |scaling| {
+            let beside = scaling.beside.moving(ctx, at);
+            memory.scaling.decide(&ctx.settings.tunables, scaling, at, (orders.wanted, false), &seen, beside)
+        });
+        let moving =
+            scaling.and_then(|scaling| read_replicas::moving(scaling, orders.wanted, &seen, view.scaled.as_ref()));
+        let next = if memory.made.is_some() { SETTLED } else { WORKING };
+        Round { view, figures: Figures { at, view: seen, moving, last: None }, next }
+    }
+}
+
+/// How busy the servers are, and how far the replicas are.
+async fn look(key: &StoreKey, orders: &Orders) -> postgres::View {
+    let load = match Server::find(orders, &orders.primary).await {
+        Ok(server) => server.administrator().load().await.map_err(|error| error.to_string()),
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = &load {
+        tracing::info!(store = %key, problem, "the primary cannot be looked at");
+    }
+    let leaving = orders.replicas.keys().copied().filter(|number| *number >= orders.wanted);
+    let followers = (0..orders.wanted).chain(leaving).map(|number| async move {
+        let Some(Some(endpoint)) = orders.replicas.get(&number) else { return (number, Follower::Making) };
+        let seen = match Server::find(orders, endpoint).await {
+            Ok(server) => server.administrator().follower().await.map_err(|error| error.to_string()),
+            Err(problem) => Err(problem),
+        };
+        let follower = seen.map(Follower::Answers).unwrap_or_else(|problem| {
+            tracing::info!(store = %key, number, problem, "a replica cannot be looked at");
+            Follower::Silent
+        });
+        (number, follower)
+    });
+    let followers = join_all(followers).await.into_iter().collect();
+    postgres::view_managed(load.as_ref().ok(), &followers)
+}
+
+/// Makes what apps need inside the primary. Returns whether there is nothing left to do.
+async fn make(ctx: &Context, key: &StoreKey, orders: &Orders, view: &mut ServersView) -> bool {
+    let (databases, logins) = (std::slice::from_ref(&orders.database), std::slice::from_ref(&orders.login));
+    let seen = match Server::find(orders, &orders.primary).await {
+        Ok(server) => match server.administrator().observe(databases, logins).await {
+            Ok(seen) => Ok((server, seen)),
+            Err(error) => Err(error.to_string()),
+        },
+        Err(problem) => Err(problem),
+    };
+    let (server, seen) = match seen {
+        Ok(seen) => seen,
+        Err(problem) => {
+            tracing::info!(store = %key, problem, "the server cannot be looked at");
+            view.problem = Some(problem);
+            return false;
+        }
+    };
+    let decision = postgres::decide_managed(databases, logins, &seen);
+    view.login_works = decision.logins.iter().all(|login| login.works == Some(true));
+    view.next_works = decision.logins.iter().any(|login| login.step == postgres::Step::Publish);
+    if !decision.unavailable.is_empty() {
+        view.problem = Some(format!("RDS has no extension {}", decision.unavailable.join(", ")));
+    }
+    if !orders.acts {
+        return true;
+    }
+    for act in &decision.acts {
+        tracing::info!(store = %key, act = act.sentence(), "at the server");
+        if let Err(error) = server.administrator().carry_out(act).await {
+            ctx.metrics.round_failed(StoreTier::Database, RoundFailure::Act);
+            tracing::info!(store = %key, ?act, %error, "an act at the server failed");
+            view.problem = Some(error.to_string());
+            return false;
+        }
+    }
+    decision.acts.is_empty()
+}
+
+/// A server whose address is known.
+struct Server<'a> {
+    orders: &'a Orders,
+    address: SocketAddr,
+    trust: tls::Trust,
+}
+
+impl<'a> Server<'a> {
+    async fn find(orders: &'a Orders, endpoint: &Endpoint) -> Result<Self, String> {
+        let port = u16::try_from(endpoint.port).unwrap_or(crate::tiers::database::PORT);
+        let found = tokio::net::lookup_host((endpoint.address.as_str(), port)).await;
+        let address = found.ok().and_then(|mut found| found.next());
+        let address = address.ok_or_else(|| format!("{} has no address that this cluster knows", endpoint.address))?;
+        let trust = tls::Trust { authorities: orders.authorities.clone(), name: endpoint.address.clone() };
+        Ok(Self { orders, address, trust })
+    }
+
+    fn administrator(&self) -> Administrator<'_> {
+        let Orders { user, administrator, .. } = self.orders;
+        Administrator { address: self.address, user, password: administrator, trust: Some(&self.trust) }
+    }
+}
