@@ -2,6 +2,8 @@
 //! has done most of it, but a stored resource may be older than a rule, and references inside the spec are not the
 //! schema's to check.
 
+mod items;
+
 use crate::{
     context::Settings,
     error::{Error, Result},
@@ -11,9 +13,9 @@ use crate::{
     tiers::{
         app::{self, variables::Authority},
         autoscaling, aws,
-        binding::{Address, Bindings},
-        cache::{self, ValidCache},
-        cdn::{self, ValidCdn},
+        binding::Bindings,
+        cache::ValidCache,
+        cdn::ValidCdn,
         database::{self, ValidDatabase},
     },
 };
@@ -24,9 +26,6 @@ use crds::{
     tiers::{
         app::{App, AppPort, Protocol},
         aws::Aws,
-        cache::Cache,
-        cdn::Cdn,
-        database::{Database, ExternalDatabase},
     },
 };
 use std::collections::{BTreeMap, BTreeSet};
@@ -152,7 +151,7 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         for former in cache.renamed_from.iter().filter(|former| **former != cache.name) {
             take(&format!("{path}.renamedFrom"), former, &mut problems);
         }
-        caches.extend(validate_cache(platform, settings, &path, cache, &mut problems));
+        caches.extend(items::cache(platform, settings, &path, cache, &mut problems));
     }
     for database in &spec.databases {
         let path = format!("spec.databases[{}]", database.name);
@@ -160,9 +159,9 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
         for former in database.renamed_from.iter().filter(|former| **former != database.name) {
             take(&format!("{path}.renamedFrom"), former, &mut problems);
         }
-        databases.extend(validate_database(platform, settings, &path, database, &mut problems));
+        databases.extend(items::database(platform, settings, &path, database, &mut problems));
     }
-    check_names(&caches, &databases, &mut problems);
+    items::check_names(&caches, &databases, &mut problems);
     if let Some(Err(wrong)) = spec.aws.as_ref().map(|account| aws::account::settings(&key, account).check()) {
         problems.push(Problem::new(format!("spec.aws.{}", wrong.field), wrong.to_string()));
     }
@@ -177,9 +176,9 @@ pub fn validate(platform: &LearningPlatform, settings: &Settings) -> Result<Vali
     for item in &spec.cdns {
         let path = format!("spec.cdns[{}]", item.name);
         take(&path, &item.name, &mut problems);
-        cdns.extend(validate_cdn(platform, settings, &path, item, &mut problems));
+        cdns.extend(items::cdn(platform, settings, &path, item, &mut problems));
     }
-    check_records(&cdns, &names, &mut problems);
+    items::check_records(&cdns, &names, &mut problems);
     let annotations = platform.metadata.annotations.clone().unwrap_or_default();
     let mut freezes = Vec::new();
     for freeze in &spec.freezes {
@@ -284,186 +283,6 @@ fn check_schedules(apps: &[ValidApp], databases: &[ValidDatabase], problems: &mu
             }
         }
     }
-}
-
-/// The account of an item at AWS, and whose it is there.
-fn at_aws<'a>(
-    resource: &'a LearningPlatform,
-    settings: &Settings,
-    field: &str,
-    id: &str,
-    problems: &mut Vec<Problem>,
-) -> Option<(&'a Aws, ::aws::Owner)> {
-    let Some(account) = &resource.spec.aws else {
-        problems.push(Problem::new(field, "set spec.aws, which says the region"));
-        return None;
-    };
-    let owner = release::owner(resource, settings, id);
-    Some((account, owner.map_err(|problem| problems.push(Problem::new(field, problem))).ok()?))
-}
-
-fn validate_cache(
-    resource: &LearningPlatform,
-    settings: &Settings,
-    path: &str,
-    cache: &Cache,
-    problems: &mut Vec<Problem>,
-) -> Option<ValidCache> {
-    let platform = &PlatformKey::of(resource);
-    let provider = match (&cache.in_cluster, &cache.elasti_cache, &cache.external) {
-        (None, Some(spec), None) => {
-            let id = cache.renamed_from.as_deref().unwrap_or(&cache.name);
-            let (account, owner) = at_aws(resource, settings, &format!("{path}.elastiCache"), id, problems)?;
-            let of = (platform.name.as_str(), platform.namespace.as_str(), &owner);
-            cache::Provider::ElastiCache(Box::new(cache::elasticache::ElastiCache::new(of, account, cache, spec)))
-        }
-        (Some(spec), None, None) => {
-            problems.extend(forbidden(&format!("{path}.inCluster.parameters"), &spec.parameters, valkey::refused));
-            let cache = cache::in_cluster::InCluster::new(&platform.name, &platform.namespace, cache, spec);
-            cache::Provider::InCluster(Box::new(cache))
-        }
-        (None, None, Some(external)) => {
-            let address = address(&format!("{path}.external.address"), &external.address, cache::PORT, problems)?;
-            cache::Provider::External(address, external.clone())
-        }
-        _ => {
-            let problem = "say where the cache runs: set exactly one of inCluster, elastiCache and external";
-            problems.push(Problem::new(path, problem));
-            return None;
-        }
-    };
-    Some(ValidCache { name: cache.name.clone(), provider })
-}
-
-/// Settings of a server that would break what the operator promises of it.
-fn forbidden<'a>(
-    field: &'a str,
-    parameters: &'a BTreeMap<String, String>,
-    why: fn(&str) -> Option<&'static str>,
-) -> impl Iterator<Item = Problem> + 'a {
-    parameters.keys().filter_map(move |name| Some(Problem::new(format!("{field}[{name}]"), why(name)?)))
-}
-
-fn validate_database(
-    resource: &LearningPlatform,
-    settings: &Settings,
-    path: &str,
-    database: &Database,
-    problems: &mut Vec<Problem>,
-) -> Option<ValidDatabase> {
-    let platform = &PlatformKey::of(resource);
-    let provider = match (&database.in_cluster, &database.cloud_native_pg, &database.rds, &database.external) {
-        (None, None, Some(spec), None) => {
-            let id = database.renamed_from.as_deref().unwrap_or(&database.name);
-            let (account, owner) = at_aws(resource, settings, &format!("{path}.rds"), id, problems)?;
-            let of = (platform.name.as_str(), platform.namespace.as_str(), &owner);
-            database::Provider::Rds(Box::new(database::rds::Rds::new(of, account, database, spec)))
-        }
-        (None, Some(spec), None, None) => {
-            problems.extend(forbidden(
-                &format!("{path}.cloudNativePG.parameters"),
-                &spec.parameters,
-                postgres::config::forbidden_parameter,
-            ));
-            let database =
-                database::cloud_native_pg::CloudNativePg::new(&platform.name, &platform.namespace, database, spec);
-            problems.extend(database::cloud_native_pg::backup::check(&format!("{path}.cloudNativePG"), &database));
-            database::Provider::CloudNativePg(Box::new(database))
-        }
-        (Some(spec), None, None, None) => {
-            problems.extend(forbidden(
-                &format!("{path}.inCluster.parameters"),
-                &spec.parameters,
-                postgres::config::forbidden_parameter,
-            ));
-            let database = database::in_cluster::InCluster::new(&platform.name, &platform.namespace, database, spec);
-            problems.extend(database::in_cluster::backup::check(&format!("{path}.inCluster"), &database));
-            database::Provider::InCluster(Box::new(database))
-        }
-        (None, None, None, Some(external)) => {
-            database::Provider::External(Box::new(validate_external(path, external, problems)?))
-        }
-        _ => {
-            let problem = "say where the database runs: set exactly one of inCluster, cloudNativePG, rds and external";
-            problems.push(Problem::new(path, problem));
-            return None;
-        }
-    };
-    let connection_budget = database.connection_budget;
-    Some(ValidDatabase { name: database.name.clone(), connection_budget, provider })
-}
-
-fn validate_cdn(
-    resource: &LearningPlatform,
-    settings: &Settings,
-    path: &str,
-    item: &Cdn,
-    problems: &mut Vec<Problem>,
-) -> Option<ValidCdn> {
-    let Some(spec) = &item.cloud_front else {
-        problems.push(Problem::new(path, "say where the CDN runs: set cloudFront"));
-        return None;
-    };
-    let Some(account) = &resource.spec.aws else {
-        let problem = "set spec.aws, which says as whom the operator goes to AWS";
-        problems.push(Problem::new(format!("{path}.cloudFront"), problem));
-        return None;
-    };
-    if let Err(cdn::wish::Unfit::Invalid(found)) = cdn::wish::offline(&item.name, spec, &resource.spec.apps) {
-        problems.extend(found);
-        return None;
-    }
-    let owner = release::owner(resource, settings, &item.name);
-    let owner = owner.map_err(|problem| problems.push(Problem::new(format!("{path}.cloudFront"), problem))).ok()?;
-    Some(ValidCdn::new(&PlatformKey::of(resource).name, &owner, account, &item.name, spec))
-}
-
-/// What is kept of a CDN `a` would be called as what is kept of a store `a-cloudfront`.
-fn check_records(cdns: &[ValidCdn], names: &BTreeSet<String>, problems: &mut Vec<Problem>) {
-    for cdn in cdns {
-        let taken = format!("{}-{}", cdn.name, cdn::RUNNER);
-        if names.contains(&taken) {
-            let problem = format!("what is kept of it would be called like that of {taken}: rename one of them");
-            problems.push(Problem::new(format!("spec.cdns[{}].name", cdn.name), problem));
-        }
-    }
-}
-
-/// What CloudNativePG makes for a database `a` would be called as what is made for a store `a-pg`, and what is made for one at AWS as
-/// that of `a-rds` or `a-elasticache`.
-fn check_names(caches: &[ValidCache], databases: &[ValidDatabase], problems: &mut Vec<Problem>) {
-    let ids = databases.iter().filter_map(ValidDatabase::id).chain(caches.iter().filter_map(ValidCache::id));
-    let ids: BTreeSet<&str> = ids.collect();
-    let of_caches = caches.iter().filter_map(|cache| match &cache.provider {
-        cache::Provider::ElastiCache(item) => {
-            Some(("caches", &cache.name, &item.identity.id, cache::elasticache::RUNNER))
-        }
-        cache::Provider::InCluster(_) | cache::Provider::External(..) => None,
-    });
-    let of_databases = databases.iter().filter_map(|database| match &database.provider {
-        database::Provider::CloudNativePg(item) => Some(("databases", &database.name, &item.identity.id, "pg")),
-        database::Provider::Rds(item) => Some(("databases", &database.name, &item.identity.id, database::rds::RUNNER)),
-        database::Provider::InCluster(_) | database::Provider::External(_) => None,
-    });
-    for (room, name, id, runner) in of_caches.chain(of_databases) {
-        let taken = format!("{id}-{runner}");
-        if ids.contains(&*taken) {
-            let problem = format!("what is made for it would be called like that of {taken}: rename one of them");
-            problems.push(Problem::new(format!("spec.{room}[{name}].name"), problem));
-        }
-    }
-}
-
-fn validate_external(path: &str, spec: &ExternalDatabase, problems: &mut Vec<Problem>) -> Option<database::External> {
-    let primary = address(&format!("{path}.external.address"), &spec.address, database::PORT, problems)?;
-    let field = format!("{path}.external.replicas");
-    let replicas = spec.replicas.iter().map(|replica| address(&field, replica, database::PORT, problems));
-    let replicas = replicas.collect::<Option<Vec<_>>>()?;
-    Some(database::External { primary, replicas, spec: spec.clone() })
-}
-
-fn address(field: &str, text: &str, port: u16, problems: &mut Vec<Problem>) -> Option<Address> {
-    Address::parse(text, port).map_err(|problem| problems.push(Problem::new(field, format!("{text}: {problem}")))).ok()
 }
 
 fn join(prefix: &str, field: &str) -> String {
