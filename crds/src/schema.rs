@@ -255,6 +255,9 @@ pub(crate) static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
         .unwrap_or_default()
 });
 
+/// Its rules.
+static COMPILED: LazyLock<kube_cel::CompiledSchema> = LazyLock::new(|| kube_cel::compile_schema(&SCHEMA));
+
 /// A broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
@@ -278,7 +281,7 @@ impl std::error::Error for Violation {}
 /// # Errors
 /// One entry per broken rule.
 pub fn validate(platform: &Value) -> Result<(), Vec<Violation>> {
-    let errors = match kube_cel::Validator::new().validate(&SCHEMA, platform, None) {
+    let errors = match kube_cel::Validator::new().validate_compiled(&COMPILED, platform, None) {
         Ok(()) => return Ok(()),
         Err(errors) => errors.into_vec(),
     };

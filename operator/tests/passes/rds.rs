@@ -175,7 +175,8 @@ async fn read_replicas_follow_the_load_and_readers_leave_one_before_it_goes() {
     let leads = |world: &World| world.api.get(SECOND).map(|service| service["spec"]["externalName"].clone());
     assert_eq!(leads(&cloud.world), Some(json!("localhost")), "there is one replica, and two addresses");
 
-    let statements = "SELECT pg_sleep(1);\n".repeat(600);
+    // Of what touches no table a server counts no time.
+    let statements = "SELECT pg_sleep(1) FROM pg_class LIMIT 1;\n".repeat(600);
     let busy: Vec<_> = (0..3).map(|_| replica.keep_busy("app", &statements)).collect();
     cloud.until("another replica", |world| leads(world) == Some(json!("Localhost"))).await;
     let told = database(&cloud.world)["scaling"].as_str().unwrap_or_default().to_owned();
