@@ -228,7 +228,10 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&records("/passwordRotation/every"), json!("30m"))], "passwordRotation.every");
     case(&[(&records("/readReplicas"), json!(3))], "rds.readReplicas must not be above");
     let statements = json!({ "statementsPerReplica": 4 });
-    case(&[(&records("/readReplicaScaling"), statements.clone())], "rds.readReplicaScaling scales between");
+    case(
+        &[(&records("/maxReadReplicas"), none.clone()), (&records("/readReplicaScaling"), statements.clone())],
+        "rds.readReplicaScaling scales between",
+    );
     case(
         &[
             (&records("/readReplicas"), none.clone()),
