@@ -8,6 +8,12 @@ use std::{
 
 const POLL: Duration = Duration::from_millis(250);
 
+/// Until the next look, after so long: what comes soon is seen soon, and what takes long is not asked for at every turn, which
+/// the API server would feel.
+fn pause(waited: Duration) -> Duration {
+    (waited / 8).clamp(Duration::from_millis(100), Duration::from_secs(1))
+}
+
 /// Polls `look` until `good` holds of what it returns, and returns that.
 ///
 /// # Panics
@@ -29,7 +35,7 @@ where
             return value;
         }
         assert!(start.elapsed() < deadline, "not within {deadline:?}: {what}; last seen: {value:#?}");
-        tokio::time::sleep(POLL).await;
+        tokio::time::sleep(pause(start.elapsed())).await;
     }
 }
 
