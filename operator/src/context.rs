@@ -7,8 +7,13 @@ use crate::{
     evaluate::{Registry, ScalingStore},
     events::Events,
     keeper::{
-        Keepers, cache::CacheKeeper, cloudfront::CloudFrontKeeper, database::DatabaseKeeper,
-        elasticache::ElastiCacheKeeper, rds::RdsKeeper,
+        Keepers, StoreKey,
+        cache::{self, CacheKeeper},
+        cloudfront::CloudFrontKeeper,
+        database::DatabaseKeeper,
+        elasticache::ElastiCacheKeeper,
+        elasticache_servers::ElastiCacheServers,
+        rds::RdsKeeper,
     },
     metrics::Metrics,
     naming::PlatformKey,
@@ -116,6 +121,8 @@ pub struct Context {
     pub rds: Arc<Keepers<RdsKeeper>>,
     /// The keepers of caches at ElastiCache.
     pub elasticache: Arc<Keepers<ElastiCacheKeeper>>,
+    /// Who looks at the servers of caches at ElastiCache.
+    pub elasticache_servers: Arc<Keepers<ElastiCacheServers>>,
     /// The keepers of distributions at CloudFront.
     pub cloudfront: Arc<Keepers<CloudFrontKeeper>>,
     /// Clients of AWS.
@@ -125,10 +132,17 @@ pub struct Context {
 }
 
 impl Context {
+    /// The figures of a cache, by whoever looks at its servers; None before the first look.
+    pub fn cache_figures(&self, key: &StoreKey) -> Option<Arc<cache::Figures>> {
+        let at_aws = || self.elasticache_servers.figures(key).map(|figures| Arc::clone(&figures.cache));
+        self.caches.figures(key).or_else(at_aws)
+    }
+
     /// Ends the keepers of what a platform that is gone had at AWS.
     pub fn end_keepers_at_aws(&self, platform: &PlatformKey) {
         self.rds.remove(platform);
         self.elasticache.remove(platform);
+        self.elasticache_servers.remove(platform);
         self.cloudfront.remove(platform);
     }
 }

@@ -66,6 +66,7 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         databases: Arc::default(),
         rds: Arc::default(),
         elasticache: Arc::default(),
+        elasticache_servers: Arc::default(),
         cloudfront: Arc::default(),
         aws,
         backoff: Arc::new(Backoff::default()),
@@ -164,6 +165,7 @@ async fn act(
     ctx.databases.lead(wake.sender());
     ctx.rds.lead(wake.sender());
     ctx.elasticache.lead(wake.sender());
+    ctx.elasticache_servers.lead(wake.sender());
     ctx.cloudfront.lead(wake.sender());
     let _keepers = Keeping(ctx.clone());
     let evaluation = evaluate::run(ctx.clone(), wake.sender(), stop.clone());
@@ -180,6 +182,7 @@ impl Drop for Keeping {
         self.0.databases.stop();
         self.0.rds.stop();
         self.0.elasticache.stop();
+        self.0.elasticache_servers.stop();
         self.0.cloudfront.stop();
     }
 }

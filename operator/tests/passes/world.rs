@@ -116,6 +116,7 @@ impl World {
             databases: Arc::default(),
             rds: Arc::default(),
             elasticache: Arc::default(),
+            elasticache_servers: Arc::default(),
             cloudfront: Arc::default(),
             aws: Arc::new(aws_edge::Accounts::new(
                 Arc::new(aws_edge::Limits::new(AWS_RATE)),
