@@ -24,11 +24,8 @@ use std::collections::BTreeMap;
 #[x_kube(validation = Rule::new("!(has(self.automaticFailover) && self.automaticFailover || has(self.multiAz) && self.multiAz) || !has(self.replicasPerShard) || self.replicasPerShard > 0").message(
     "elastiCache.replicasPerShard: automaticFailover and multiAz need a replica that takes over: set it to 1 or more"
 ))]
-#[x_kube(validation = Rule::new("!has(self.scaling) || has(self.scaling.maxShards) || has(self.scaling.maxReplicasPerShard)").message(
-    "elastiCache.scaling says nothing: set maxShards or maxReplicasPerShard"
-))]
-#[x_kube(validation = Rule::new("!has(self.scaling) || !has(self.scaling.maxShards) || (!has(self.clusterMode) || self.clusterMode) && self.scaling.maxShards > (has(self.shards) ? self.shards : 1)").message(
-    "elastiCache.scaling.maxShards must be above shards, with clusterMode: raise it, or remove it"
+#[x_kube(validation = Rule::new("!has(self.scaling) || (has(self.scaling.maxShards) ? (!has(self.clusterMode) || self.clusterMode) && self.scaling.maxShards > (has(self.shards) ? self.shards : 1) : has(self.scaling.maxReplicasPerShard))").message(
+    "elastiCache.scaling: set maxShards above shards, in clusterMode alone, or maxReplicasPerShard"
 ))]
 #[x_kube(validation = Rule::new("!has(self.scaling) || !has(self.scaling.maxReplicasPerShard) || self.scaling.maxReplicasPerShard > (has(self.replicasPerShard) ? self.replicasPerShard : 1)").message(
     "elastiCache.scaling.maxReplicasPerShard must be above replicasPerShard: raise it, or remove it"

@@ -243,8 +243,8 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&answers("/replicasPerShard"), json!(0))], "need a replica that takes over");
     case(&[(&answers("/automaticFailover"), json!(false))], "elastiCache.multiAz needs automaticFailover");
     case(&[(&answers("/parameterGroup"), json!("theirs"))], "elastiCache.parameters");
-    case(&[(&answers("/scaling"), json!({}))], "elastiCache.scaling says nothing");
-    case(&[(&answers("/scaling"), json!({"maxShards": 5}))], "elastiCache.scaling.maxShards must be above shards");
+    case(&[(&answers("/scaling"), json!({}))], "elastiCache.scaling: set maxShards above shards");
+    case(&[(&answers("/scaling"), json!({"maxShards": 5}))], "elastiCache.scaling: set maxShards above shards");
     case(&[(&answers("/scaling"), json!({"maxReplicasPerShard": 1}))], "elastiCache.scaling.maxReplicasPerShard must");
     case(&[(&answers("/transitEncryption"), json!(false))], "AWS takes tokens and users over TLS alone");
     case(&[(&answers("/passwordRotation/every"), json!("30m"))], "passwordRotation.every");

@@ -80,14 +80,16 @@ impl Keep for ElastiCacheServers {
         ctx: &Context,
         key: &StoreKey,
         orders: &Orders,
-        _before: Option<&ServersView>,
+        before: Option<&ServersView>,
         memory: &mut cache_size::Memory,
     ) -> Round<ServersView, ServersFigures> {
         let at = Time::from(jiff::Timestamp::now());
         let (seen, problem) = match look(orders).await {
             Ok(seen) => (seen, None),
             Err(problem) => {
-                tracing::info!(store = %key, problem, "its servers cannot be looked at");
+                if before.is_none_or(|before| before.problem.as_ref() != Some(&problem)) {
+                    tracing::info!(store = %key, problem, "its servers cannot be looked at");
+                }
                 (Managed::default(), Some(problem))
             }
         };
@@ -136,15 +138,18 @@ fn connector(tls: &Tls, name: &str) -> Result<Connector, String> {
     connector.map_err(|error| error.to_string())
 }
 
-/// Addresses of all hosts: in mode `Single` one of each, for each is a server.
+/// Addresses of all hosts: in mode `Single` one of each, for each is a server. One that is being made has none yet.
 async fn resolved(hosts: &[Address], mode: Mode) -> Result<Vec<SocketAddr>, String> {
     let mut addresses = Vec::new();
+    let mut unknown = None;
     for Address { host, port } in hosts {
         let found = tokio::net::lookup_host((host.as_str(), *port)).await;
-        let found = found.map_err(|error| format!("{host} has no address that this cluster knows: {error}"))?;
-        addresses.extend(found.take(if mode == Mode::Single { 1 } else { usize::MAX }));
+        match found {
+            Ok(found) => addresses.extend(found.take(if mode == Mode::Single { 1 } else { usize::MAX })),
+            Err(error) => unknown = Some(format!("{host} has no address that this cluster knows: {error}")),
+        }
     }
-    Ok(addresses)
+    unknown.filter(|_| addresses.is_empty()).map_or(Ok(addresses), Err)
 }
 
 /// How full a shard's primary is.

@@ -76,6 +76,7 @@ impl CacheServer {
         let directory = tempfile::tempdir().unwrap();
         let mut command = Command::new(server());
         command.current_dir(directory.path()).args(["--bind", "127.0.0.1", "--save", "", "--cluster-enabled", "yes"]);
+        command.args(["--cluster-announce-ip", "127.0.0.1"]);
         command.args(["--port", &port.to_string(), "--cluster-port", &(port + 1).to_string()]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let started = Self { port, slots, child, _directory: directory };

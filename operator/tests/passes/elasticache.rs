@@ -5,7 +5,7 @@
 use crate::{
     cache_servers::CacheServers,
     cloud::{Cloud, is_synced, is_true, item},
-    proxy::{each, within},
+    proxy::{each, field},
     world::{PLATFORM, World},
 };
 use ::aws::elasticache::{ElastiCache as _, Field};
@@ -306,7 +306,7 @@ fn edit(cloud: &Cloud, change: impl Fn(&mut Value)) {
 /// What was asked of shards: how many there shall be, as it is on the wire.
 fn asked(cloud: &Cloud) -> Vec<String> {
     let log = cloud.proxy.log().into_iter().filter(|one| one.operation == RESHARD);
-    log.map(|one| crate::proxy::field(&one.form, "NodeGroupCount").unwrap_or_default()).collect()
+    log.map(|one| field(&one.form, "NodeGroupCount").unwrap_or_default()).collect()
 }
 
 fn planned(world: &World) -> bool {
@@ -371,10 +371,16 @@ async fn a_shard_goes_without_a_word_when_its_servers_say_that_the_others_have_r
 #[tokio::test(flavor = "multi_thread")]
 async fn a_shard_does_not_go_without_a_word_while_nobody_knows_how_full_it_is() {
     let servers = CacheServers::start(4);
+    servers.fill(20);
     let cloud = served(&servers, 4, |_| {}).await;
     until_ready(&cloud).await;
     cloud.until("synced", |world| is_synced(world, "caches")).await;
+    let platform = PlatformKey { namespace: "learning".into(), name: "story".into() };
+    let store = StoreKey { platform, object_name: "story-cache-elasticache".to_owned() };
+    let known = |cloud: &Cloud| cloud.operator.elasticache_servers.figures(&store).map(|it| it.usage.len());
+    cloud.until("all is known", |_| known(&cloud) == Some(4)).await;
     drop(servers);
+    cloud.until("nothing is known", |_| known(&cloud) == Some(0)).await;
     edit(&cloud, |cache| cache["shards"] = json!(3));
     cloud.until("a plan", planned).await;
     cloud.until("a question", needs_consent).await;

@@ -143,7 +143,12 @@ impl Guest {
     async fn listed(&self, address: SocketAddr) -> Result<Vec<Peer>> {
         let mut link = self.connect(address).await?;
         let nodes = link.text("CLUSTER NODES", &command(&["CLUSTER", "NODES"])).await?;
-        Ok(parse::peers(&nodes))
+        let mut peers = parse::peers(&nodes);
+        // Before others have told it, a node does not know where it is.
+        for myself in peers.iter_mut().filter(|peer| peer.myself) {
+            myself.address = myself.address.or(Some(address));
+        }
+        Ok(peers)
     }
 
     async fn node(&self, address: SocketAddr) -> ManagedNode {
