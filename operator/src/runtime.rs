@@ -72,7 +72,7 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         backoff: Arc::new(Backoff::default()),
         client: client.clone(),
     };
-    let of_stores = StoreMetrics::new(ctx.caches.clone(), ctx.databases.clone());
+    let of_stores = StoreMetrics::new(ctx.caches.clone(), ctx.databases.clone(), ctx.elasticache_servers.clone());
     metrics.register(|r| r.register_collector(Box::new(of_stores)));
     let (readiness, ready) = watch::channel(Readiness::WaitingForCrd);
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;

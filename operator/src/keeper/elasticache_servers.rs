@@ -67,6 +67,8 @@ pub struct ServersFigures {
     pub cache: Arc<cache::Figures>,
     /// How full each shard's primary is, by the slots that it owns; none of one that may use what it likes.
     pub usage: Vec<(Slots, Usage)>,
+    /// Whether keys are evicted at the memory limit: then it is normal that it is reached. None where no primary answers.
+    pub evicts: Option<bool>,
 }
 
 impl Keep for ElastiCacheServers {
@@ -106,8 +108,12 @@ impl Keep for ElastiCacheServers {
         });
         let moving = scaling.and_then(|it| cache_size::moving(it, &orders.wanted, &servers, scaled.as_ref()));
         let shown = cache::Figures { at, shown: servers.figures, rates, moving };
-        let figures =
-            ServersFigures { cache: Arc::new(shown), usage: seen.shards.iter().filter_map(usage_of).collect() };
+        let primaries = seen.shards.iter().filter_map(|shard| shard.primary.said.as_ref().ok());
+        let figures = ServersFigures {
+            cache: Arc::new(shown),
+            usage: seen.shards.iter().filter_map(usage_of).collect(),
+            evicts: primaries.map(|said| said.store.memory.evicts).reduce(|all, evicts| all && evicts),
+        };
         Round { view: ServersView { scaled, waits, problem }, figures, next: LOOKS }
     }
 }
@@ -202,7 +208,7 @@ mod tests {
             let (first, last) = (Slots::range(*first, *last), Slots::range(16000, 16000));
             (first.or(&last), Usage { used: *used, most: 100 })
         });
-        ServersFigures { cache: Arc::new(cache), usage: usage.collect() }
+        ServersFigures { cache: Arc::new(cache), usage: usage.collect(), evicts: None }
     }
 
     fn group(shards: &[(&str, Option<&str>)]) -> Group {
