@@ -8,10 +8,11 @@ use crate::{
     events::Events,
     keeper::{
         Keepers, StoreKey,
-        cache::CacheKeeper,
+        cache::{self, CacheKeeper},
         cloudfront::CloudFrontKeeper,
         database::{self, DatabaseKeeper},
         elasticache::ElastiCacheKeeper,
+        elasticache_servers::ElastiCacheServers,
         rds::RdsKeeper,
         rds_servers::RdsServers,
     },
@@ -123,6 +124,8 @@ pub struct Context {
     pub rds_servers: Arc<Keepers<RdsServers>>,
     /// The keepers of caches at ElastiCache.
     pub elasticache: Arc<Keepers<ElastiCacheKeeper>>,
+    /// Who looks at the servers of caches at ElastiCache.
+    pub elasticache_servers: Arc<Keepers<ElastiCacheServers>>,
     /// The keepers of distributions at CloudFront.
     pub cloudfront: Arc<Keepers<CloudFrontKeeper>>,
     /// Clients of AWS.
@@ -137,11 +140,18 @@ impl Context {
         self.databases.figures(key).or_else(|| self.rds_servers.figures(key))
     }
 
+    /// The figures of a cache, by whoever looks at its servers; None before the first look.
+    pub fn cache_figures(&self, key: &StoreKey) -> Option<Arc<cache::Figures>> {
+        let at_aws = || self.elasticache_servers.figures(key).map(|figures| Arc::clone(&figures.cache));
+        self.caches.figures(key).or_else(at_aws)
+    }
+
     /// Ends the keepers of what a platform that is gone had at AWS.
     pub fn end_keepers_at_aws(&self, platform: &PlatformKey) {
         self.rds.remove(platform);
         self.rds_servers.remove(platform);
         self.elasticache.remove(platform);
+        self.elasticache_servers.remove(platform);
         self.cloudfront.remove(platform);
     }
 }

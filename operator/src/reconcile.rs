@@ -142,6 +142,7 @@ async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
         // Its children go with it, by their owner references; what is at AWS has to be seen to before.
         ctx.registry.remove(&key);
         ctx.caches.remove(&key);
+        ctx.elasticache_servers.remove(&key);
         ctx.databases.remove(&key);
         return release::release(platform, ctx).await;
     }
@@ -309,6 +310,7 @@ fn order(
     let acts = !lp.suspended();
     let answered = ctx.caches.order(ctx, &lp.key, cache::orders(lp, caches, after, acts));
     cache::answered(lp, caches, after, &answered);
+    ctx.elasticache_servers.order(ctx, &lp.key, cache::elasticache_servers(lp, caches, after, acts));
     let answered = ctx.databases.order(ctx, &lp.key, database::orders(lp, databases, after, acts));
     database::answered(lp, databases, after, &answered);
     // Nothing is made at AWS that a deletion of the platform would pass over.

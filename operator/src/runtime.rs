@@ -67,12 +67,16 @@ pub async fn run(args: Args, settings: Settings, log: LogControl) -> anyhow::Res
         rds: Arc::default(),
         rds_servers: Arc::default(),
         elasticache: Arc::default(),
+        elasticache_servers: Arc::default(),
         cloudfront: Arc::default(),
         aws,
         backoff: Arc::new(Backoff::default()),
         client: client.clone(),
     };
-    let of_stores = StoreMetrics::new(ctx.caches.clone(), ctx.databases.clone(), ctx.rds_servers.clone());
+    let of_stores = StoreMetrics::new(
+        (ctx.caches.clone(), ctx.elasticache_servers.clone()),
+        (ctx.databases.clone(), ctx.rds_servers.clone()),
+    );
     metrics.register(|r| r.register_collector(Box::new(of_stores)));
     let (readiness, ready) = watch::channel(Readiness::WaitingForCrd);
     let listener = TcpListener::bind(args.listen).await.with_context(|| format!("cannot listen on {}", args.listen))?;
@@ -166,6 +170,7 @@ async fn act(
     ctx.rds.lead(wake.sender());
     ctx.rds_servers.lead(wake.sender());
     ctx.elasticache.lead(wake.sender());
+    ctx.elasticache_servers.lead(wake.sender());
     ctx.cloudfront.lead(wake.sender());
     let _keepers = Keeping(ctx.clone());
     let evaluation = evaluate::run(ctx.clone(), wake.sender(), stop.clone());
@@ -183,6 +188,7 @@ impl Drop for Keeping {
         self.0.rds.stop();
         self.0.rds_servers.stop();
         self.0.elasticache.stop();
+        self.0.elasticache_servers.stop();
         self.0.cloudfront.stop();
     }
 }

@@ -1,4 +1,4 @@
-//! What the keepers see of the stores in the cluster, as metrics: read from their last look at each scrape, so that a store that
+//! What the keepers see of the servers of stores, as metrics: read from their last look at each scrape, so that a store that
 //! is gone leaves nothing behind. Only the replica that acts has keepers.
 
 use crate::{
@@ -6,6 +6,7 @@ use crate::{
         Keepers, StoreKey,
         cache::{self, CacheKeeper},
         database::{self, DatabaseKeeper},
+        elasticache_servers::{ElastiCacheServers, ServersFigures},
         rds_servers::RdsServers,
     },
     tiers::store::{StoreTier, pods::DATA},
@@ -27,17 +28,17 @@ const FRESH: decide::Duration = decide::Duration::from_mins(2);
 pub struct StoreMetrics {
     caches: Arc<Keepers<CacheKeeper>>,
     databases: Arc<Keepers<DatabaseKeeper>>,
+    elasticache: Arc<Keepers<ElastiCacheServers>>,
     rds: Arc<Keepers<RdsServers>>,
 }
 
 impl StoreMetrics {
-    /// Reads from these keepers.
+    /// Reads from these keepers: of caches and of databases, in the cluster and at AWS.
     pub fn new(
-        caches: Arc<Keepers<CacheKeeper>>,
-        databases: Arc<Keepers<DatabaseKeeper>>,
-        rds: Arc<Keepers<RdsServers>>,
+        (caches, elasticache): (Arc<Keepers<CacheKeeper>>, Arc<Keepers<ElastiCacheServers>>),
+        (databases, rds): (Arc<Keepers<DatabaseKeeper>>, Arc<Keepers<RdsServers>>),
     ) -> Self {
-        Self { caches, databases, rds }
+        Self { caches, databases, elasticache, rds }
     }
 }
 
@@ -54,6 +55,9 @@ impl Collector for StoreMetrics {
             let seen = of_cache(store, orders.evicts, &view.store, figures);
             Seen { certificate_ends: view.certificate_ends, ..seen }
         });
+        stores.extend(self.elasticache.each(|key, orders, _, figures| {
+            of_elasticache(Store::new(key, StoreTier::Cache, &orders.item, None), figures)
+        }));
         stores.extend(self.databases.each(|key, orders, _, figures| {
             let store = Store::new(key, StoreTier::Database, &orders.item, Some(orders.shard));
             of_database(store, &key.object_name, orders.wish.server.volume, figures)
@@ -139,19 +143,39 @@ struct Shard {
     volume: Option<u64>,
 }
 
+fn of_shard(shown: &valkey::ShardFigures) -> Shard {
+    Shard {
+        primary_up: true,
+        lag_bytes: shown.lag,
+        slots: Some(shown.slots),
+        keys: Some(shown.keys),
+        memory: Some(shown.memory),
+        // 0 is without bound.
+        memory_max: Some(shown.memory_max).filter(|max| *max > 0),
+        ..Shard::default()
+    }
+}
+
+/// What AWS says of it, and of servers that do not answer, is told elsewhere.
+fn of_elasticache(store: Store, figures: &ServersFigures) -> Seen {
+    let shown = figures.cache.shown.shards.iter();
+    Seen {
+        at: figures.cache.at,
+        verdicts: Vec::new(),
+        agreed: None,
+        evicts: figures.evicts,
+        to_move: None,
+        shards: shown.map(|(number, shown)| (store.of(*number), of_shard(shown))).collect(),
+        claims: Vec::new(),
+        certificate_ends: None,
+        store,
+    }
+}
+
 fn of_cache(store: Store, evicts: bool, view: &valkey::View, figures: &cache::Figures) -> Seen {
     let shards = view.shards.iter().map(|(number, shard)| {
         let shown = figures.shown.shards.get(number);
-        let shard = Shard {
-            primary_up: shard.primary.is_some(),
-            lag_bytes: shown.and_then(|shown| shown.lag),
-            slots: shown.map(|shown| shown.slots),
-            keys: shown.map(|shown| shown.keys),
-            memory: shown.map(|shown| shown.memory),
-            // 0 is without bound.
-            memory_max: shown.map(|shown| shown.memory_max).filter(|max| *max > 0),
-            ..Shard::default()
-        };
+        let shard = Shard { primary_up: shard.primary.is_some(), ..shown.map(of_shard).unwrap_or_default() };
         (store.of(*number), shard)
     });
     let pods = view
@@ -464,7 +488,7 @@ mod tests {
     #[test]
     fn a_store_that_no_keeper_keeps_has_no_series() {
         let metrics = Metrics::default();
-        let of_keepers = StoreMetrics::new(Arc::default(), Arc::default(), Arc::default());
+        let of_keepers = StoreMetrics::new(Default::default(), Default::default());
         metrics.register(|r| r.register_collector(Box::new(of_keepers)));
         assert_eq!(lines(&metrics), Vec::<String>::new());
     }

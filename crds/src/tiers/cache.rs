@@ -165,14 +165,14 @@ pub struct InClusterCache {
 #[derive(Serialize, Deserialize, Clone, Debug, PartialEq, Eq, Default, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct CacheScaling {
-    /// Most shards. One is added when 85 % of `maxMemory` is used or more than 100 keys are evicted per second, and one goes when
-    /// at most 70 % would be used without it. Without it the shards stay as many as `shards`.
+    /// Most shards. One comes when 85 % of the memory is used or over 100 keys are evicted per second, and goes when at most 70 %
+    /// would be used without it. Default: `shards`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 3, max = 64))]
+    #[schemars(range(min = 2, max = 64))]
     pub max_shards: Option<i32>,
 
-    /// Most replicas of each primary, for clients that read from replicas. One is added when the servers are busier than
-    /// `cpuPercent`. Without it they stay as many as `replicasPerShard`.
+    /// Most replicas of each primary, for clients that read from them. One comes when the servers are busier than `cpuPercent`.
+    /// Default: `replicasPerShard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 5))]
     pub max_replicas_per_shard: Option<i32>,

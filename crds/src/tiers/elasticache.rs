@@ -2,6 +2,7 @@
 
 use super::{
     aws::{AwsControl, AwsDeletionPolicy},
+    cache::CacheScaling,
     in_cluster::PasswordRotation,
 };
 use crate::{SecretKey, schema};
@@ -22,6 +23,12 @@ use std::collections::BTreeMap;
 ))]
 #[x_kube(validation = Rule::new("!(has(self.automaticFailover) && self.automaticFailover || has(self.multiAz) && self.multiAz) || !has(self.replicasPerShard) || self.replicasPerShard > 0").message(
     "elastiCache.replicasPerShard: automaticFailover and multiAz need a replica that takes over: set it to 1 or more"
+))]
+#[x_kube(validation = Rule::new("!has(self.scaling) || (has(self.scaling.maxShards) ? (!has(self.clusterMode) || self.clusterMode) && self.scaling.maxShards > (has(self.shards) ? self.shards : 1) : has(self.scaling.maxReplicasPerShard))").message(
+    "elastiCache.scaling: set maxShards above shards, in clusterMode alone, or maxReplicasPerShard"
+))]
+#[x_kube(validation = Rule::new("!has(self.scaling) || !has(self.scaling.maxReplicasPerShard) || self.scaling.maxReplicasPerShard > (has(self.replicasPerShard) ? self.replicasPerShard : 1)").message(
+    "elastiCache.scaling.maxReplicasPerShard must be above replicasPerShard: raise it, or remove it"
 ))]
 #[x_kube(validation = Rule::new("!has(self.multiAz) || !self.multiAz || !has(self.automaticFailover) || self.automaticFailover").message(
     "elastiCache.multiAz needs automaticFailover: set that to true, or remove it"
@@ -71,6 +78,10 @@ pub struct ElastiCacheCache {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 5))]
     pub replicas_per_shard: Option<i32>,
+
+    /// Scales the cache from `shards` and `replicasPerShard` up to the limits named here. Without it both stay as written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<CacheScaling>,
 
     /// Whether a replica takes over from a lost primary. Default: where there are replicas; with `clusterMode` always.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -44,7 +44,8 @@ pub fn good() -> Value {
                 }},
                 {"name": "answers", "renamedFrom": "results", "elastiCache": {
                     "engine": "redis", "engineVersion": "7.1", "nodeType": "cache.r7g.large", "clusterMode": false, "shards": 1,
-                    "replicasPerShard": 1, "automaticFailover": true, "multiAz": true, "parameters": {"maxmemory-policy": "allkeys-lru"},
+                    "replicasPerShard": 1, "scaling": {"maxReplicasPerShard": 3, "cpuPercent": 70},
+                    "automaticFailover": true, "multiAz": true, "parameters": {"maxmemory-policy": "allkeys-lru"},
                     "subnetGroup": "school", "securityGroups": ["sg-0a1b2c3d"], "port": 6380, "transitEncryption": true,
                     "atRestEncryption": true, "kmsKey": "alias/school", "authorities": {"name": "answers", "key": "ca.crt"},
                     "authToken": {"name": "answers", "key": "token"}, "user": {"name": "app", "access": "on ~app:* +@all"},
@@ -255,6 +256,9 @@ pub fn bad() -> Vec<(Vec<(String, Value)>, &'static str)> {
     case(&[(&answers("/replicasPerShard"), json!(0))], "need a replica that takes over");
     case(&[(&answers("/automaticFailover"), json!(false))], "elastiCache.multiAz needs automaticFailover");
     case(&[(&answers("/parameterGroup"), json!("theirs"))], "elastiCache.parameters");
+    case(&[(&answers("/scaling"), json!({}))], "elastiCache.scaling: set maxShards above shards");
+    case(&[(&answers("/scaling"), json!({"maxShards": 5}))], "elastiCache.scaling: set maxShards above shards");
+    case(&[(&answers("/scaling"), json!({"maxReplicasPerShard": 1}))], "elastiCache.scaling.maxReplicasPerShard must");
     case(&[(&answers("/transitEncryption"), json!(false))], "AWS takes tokens and users over TLS alone");
     case(&[(&answers("/passwordRotation/every"), json!("30m"))], "passwordRotation.every");
     case(&[("/spec/aws", none.clone())], "spec.caches[].elastiCache");

@@ -77,7 +77,7 @@ impl Cluster for KubeCluster {
     }
 
     fn cache(&self, key: &StoreKey) -> Option<Arc<cache::Figures>> {
-        self.0.caches.figures(key)
+        self.0.cache_figures(key)
     }
 
     fn hpa(&self, key: &AppKey) -> Option<Arc<HorizontalPodAutoscaler>> {

@@ -134,13 +134,17 @@ impl TierPlan {
 }
 
 fn used_cache(platform: &ValidPlatform, cache: &ValidCache) -> Option<UsedCache> {
-    let caches::Provider::InCluster(item) = &cache.provider else { return None };
+    let keeper = match &cache.provider {
+        caches::Provider::InCluster(item) => caches::in_cluster::key(platform, item),
+        caches::Provider::ElastiCache(item) => caches::elasticache::key(platform, item),
+        caches::Provider::External(..) => return None,
+    };
     let uses = |app: &&ValidApp| {
         app.spec.uses.as_ref().is_some_and(|uses| uses.caches.iter().any(|used| used.name == cache.name))
     };
     Some(UsedCache {
         name: cache.name.clone(),
-        keeper: caches::in_cluster::key(platform, item),
+        keeper,
         users: platform.apps.iter().filter(uses).map(|app| app.key.clone()).collect(),
     })
 }

@@ -51,6 +51,9 @@ pub trait Service: Clone + Debug + Default + PartialEq + Send + Sync + 'static {
         memory: &Self::Memory,
     ) -> impl Future<Output = Result<Self::Seen, Error>> + Send;
 
+    /// Adds to a look what AWS does not tell and other keepers have seen.
+    fn complete(_ctx: &Context, _key: &StoreKey, _wish: &Self::Wish, _memory: &Self::Memory, _seen: &mut Self::Seen) {}
+
     /// Decides.
     fn plan(wish: &Self::Wish, seen: &Self::Seen, memory: &Self::Memory, now: Timestamp) -> StepOf<Self>;
 
@@ -194,7 +197,7 @@ impl<S: Service> Keep for AwsKeeper<S> {
             Mode::Apply if !orders.acts => orders.wish.in_mode(Mode::Plan),
             _ => orders.wish.clone(),
         };
-        let seen = match S::observe(seat, &wish, &known).await {
+        let mut seen = match S::observe(seat, &wish, &known).await {
             Ok(seen) => seen,
             Err(error) => {
                 ctx.metrics.round_failed(S::TIER, RoundFailure::Act);
@@ -208,6 +211,7 @@ impl<S: Service> Keep for AwsKeeper<S> {
             }
         };
         memory.blind = None;
+        S::complete(ctx, key, &wish, &known, &mut seen);
         let step = S::plan(&wish, &seen, &known, now);
         known = step.remember;
         let mut next = if step.requeue == aws::CHANGING { ctx.settings.aws_recheck } else { step.requeue };

@@ -29,7 +29,7 @@ pub struct Beside {
     pub apps: Vec<AppKey>,
     /// The databases that they use beside it and that a keeper of ours looks at, by their names.
     pub databases: Vec<(String, StoreKey)>,
-    /// The caches in this cluster that they use beside it.
+    /// The caches that they use beside it and whose servers are looked at.
     pub caches: Vec<(String, StoreKey)>,
 }
 
@@ -53,7 +53,8 @@ impl Beside {
         });
         let caches = lp.caches.iter().filter(|cache| shared(&cache.name)).filter_map(|cache| match &cache.provider {
             caches::Provider::InCluster(item) => Some((item.name.clone(), in_cluster_caches::key(lp, item))),
-            caches::Provider::External(..) | caches::Provider::ElastiCache(_) => None,
+            caches::Provider::ElastiCache(item) => Some((item.name.clone(), caches::elasticache::key(lp, item))),
+            caches::Provider::External(..) => None,
         });
         Self {
             databases: servers.collect(),
@@ -71,7 +72,7 @@ impl Beside {
             store(name, TierKind::ReadReplicas, ctx.database_figures(key).and_then(|figures| figures.moving))
         });
         let caches = self.caches.iter().filter_map(|(name, key)| {
-            store(name, TierKind::Cache, ctx.caches.figures(key).and_then(|figures| figures.moving))
+            store(name, TierKind::Cache, ctx.cache_figures(key).and_then(|figures| figures.moving))
         });
         let apps = self.apps.iter().filter_map(|key| {
             let view = ctx.scaling.get(key)?;

@@ -1,7 +1,12 @@
 //! The keeper of a cache in the cluster.
 
-pub use super::cache_size::{Rates, Scaling};
-use super::{Keep, Round, StoreKey, beside::Moving, cache_size, pods};
+pub use super::cache_size::{Rates, Scaling, Size};
+use super::{
+    Keep, Round, StoreKey,
+    beside::Moving,
+    cache_size::{self, Servers},
+    pods,
+};
 use crate::{context::Context, metrics::RoundFailure, tiers::store::StoreTier};
 use decide::Time;
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
@@ -125,16 +130,15 @@ impl Keep for CacheKeeper {
             }
         }
         let next = if decision.view.verdict == Verdict::Ready { SETTLED } else { WORKING };
-        let rates = memory.rates(at, &seen.sightings);
+        let rates = memory.rates(at, &cache_size::workers(&seen.sightings));
+        let wanted = Size::from(&orders.wish);
+        let servers = Servers::of(&decision.view, &decision.figures);
         let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
         let (scaled, waits) = scaling.map_or((None, None), |scaling| {
-            let seen = (&decision.view.verdict, &decision.figures, rates);
-            let input = cache_size::input(ctx, scaling, at, &orders.wish, seen);
+            let input = cache_size::input(ctx, scaling, at, &wanted, (&servers, rates));
             memory.decide(&ctx.settings.tunables, scaling, &input)
         });
-        let moving = scaling.and_then(|scaling| {
-            cache_size::moving(scaling, &orders.wish, (&decision.view, &decision.figures), scaled.as_ref())
-        });
+        let moving = scaling.and_then(|it| cache_size::moving(it, &wanted, &servers, scaled.as_ref()));
         let figures = Figures { at, shown: decision.figures.clone(), rates, moving };
         let view = CacheView { scaled, waits, ..view(decision, &seen.sightings, before) };
         Round { view, figures, next }

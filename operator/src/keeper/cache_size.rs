@@ -1,4 +1,5 @@
-//! How many shards and replicas a cache has by its memory and its load. Its servers say both: no Prometheus is asked.
+//! How many shards and replicas a cache has by its memory and its load, whoever keeps its servers. They say both: no Prometheus is
+//! asked.
 
 use super::{
     beside::{Beside, Moving},
@@ -13,7 +14,7 @@ use decide::{
     tier_size::{Asked, Operation},
 };
 use std::collections::BTreeMap;
-use valkey::{Answer, Figures, Mode, Role, Sighting, Verdict, View, Wish};
+use valkey::{Answer, Figures, Managed, Mode, Role, Said, Sighting, Verdict, View, Wish, Work};
 
 /// The shortest time over which work is averaged (P).
 const LEAST: Duration = Duration::from_secs(10);
@@ -29,6 +30,41 @@ pub struct Scaling {
     pub asked: Option<Asked>,
     /// What it shares requests with. The databases get the load of what a smaller cache no longer holds.
     pub beside: Beside,
+}
+
+/// The size that it is wanted to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Size {
+    /// How its servers belong together.
+    pub mode: Mode,
+    /// Shards.
+    pub shards: u32,
+    /// Replicas of each.
+    pub replicas: u32,
+}
+
+/// How its servers are.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    /// What each shard holds, by its number.
+    pub figures: Figures,
+    /// Replicas in step of each shard that there is, also of one that leaves.
+    pub linked: BTreeMap<u32, usize>,
+    /// All servers answer and every replica is linked; None where that is not known.
+    pub links_up: Option<bool>,
+    /// What is done to them.
+    pub under_way: Option<Operation>,
+}
+
+/// A server's work, as it says it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worker {
+    /// Which server: unique.
+    pub name: String,
+    /// It takes writes.
+    pub is_primary: bool,
+    /// None where it does not answer, or does not count.
+    pub work: Option<Work>,
 }
 
 /// What its servers do, per second.
@@ -52,17 +88,17 @@ pub struct Memory {
 
 impl Memory {
     /// What the servers do, as far as they have been watched for long enough.
-    pub fn rates(&mut self, now: Time, sightings: &[Sighting]) -> Rates {
-        self.work.retain(|pod, _| sightings.iter().any(|sighting| sighting.pod.name == *pod));
-        let of = |sighting: &Sighting| {
-            let Answer::Node(node) = &sighting.answer else { return None };
-            let looks = self.work.entry(sighting.pod.name.clone()).or_default();
-            let counted = [node.work.cpu.as_secs_f64(), node.work.evicted as f64];
+    pub fn rates(&mut self, now: Time, workers: &[Worker]) -> Rates {
+        self.work.retain(|name, _| workers.iter().any(|worker| worker.name == *name));
+        let of = |worker: &Worker| {
+            let work = worker.work?;
+            let looks = self.work.entry(worker.name.clone()).or_default();
+            let counted = [work.cpu.as_secs_f64(), work.evicted as f64];
             let [cores, evictions] = looks.rates(now, counted, LEAST)?;
             // A replica removes what its primary tells it to.
-            Some((cores, if node.role == Role::Primary { evictions } else { 0.0 }))
+            Some((cores, if worker.is_primary { evictions } else { 0.0 }))
         };
-        let rates: Vec<Option<(f64, f64)>> = sightings.iter().map(of).collect();
+        let rates: Vec<Option<(f64, f64)>> = workers.iter().map(of).collect();
         let sum = |of: fn(&(f64, f64)) -> f64| {
             // One that does not answer may do much.
             let all: Option<Vec<f64>> = rates.iter().map(|rate| rate.as_ref().map(of)).collect();
@@ -102,28 +138,85 @@ impl Memory {
     }
 }
 
-/// A size that is on its way, since when: more where the servers of the wished size are not all there, less where more are. The
+impl From<&Wish> for Size {
+    fn from(wish: &Wish) -> Self {
+        Self { mode: wish.mode, shards: wish.shards, replicas: wish.replicas }
+    }
+}
+
+impl Servers {
+    /// Those in this cluster.
+    pub fn of(view: &View, figures: &Figures) -> Self {
+        let linked = view.shards.iter().map(|(number, shard)| {
+            let linked = shard.replicas.values().filter(|linked| **linked).count();
+            (*number, linked)
+        });
+        Self {
+            figures: figures.clone(),
+            linked: linked.collect(),
+            links_up: matches!(view.verdict, Verdict::Ready).then_some(true),
+            under_way: under_way(&view.verdict),
+        }
+    }
+
+    /// Those that somebody else keeps, who is told what they are wanted to be.
+    pub fn of_managed(seen: &Managed, wanted: &Size) -> Self {
+        let (linked, replicas) = (seen.linked(), wanted.replicas as usize);
+        let is_empty = seen.shards.iter().any(|shard| shard.slots.is_empty());
+        let has_more = seen.shards.iter().any(|shard| shard.replicas.len() > replicas);
+        let under_way = match (seen.shards.len() != wanted.shards as usize || is_empty, has_more) {
+            (true, _) => Some(Operation::SlotMigration),
+            (false, true) => Some(Operation::Membership),
+            (false, false) => None,
+        };
+        let answer = seen.nodes().all(|node| node.said.is_ok());
+        let links_up = answer && linked.values().all(|linked| *linked >= replicas);
+        Self { figures: seen.figures(), linked, links_up: Some(links_up), under_way }
+    }
+}
+
+/// The work of servers in this cluster.
+pub fn workers(sightings: &[Sighting]) -> Vec<Worker> {
+    let worker = |sighting: &Sighting| {
+        let node = match &sighting.answer {
+            Answer::Node(node) => Some(node),
+            Answer::Unreachable(_) | Answer::Refused | Answer::Loading => None,
+        };
+        Worker {
+            name: sighting.pod.name.clone(),
+            is_primary: node.is_some_and(|node| node.role == Role::Primary),
+            work: node.map(|node| node.work),
+        }
+    };
+    sightings.iter().map(worker).collect()
+}
+
+/// The work of servers that somebody else keeps.
+pub fn managed_workers(seen: &Managed) -> Vec<Worker> {
+    let worker = |node: &valkey::ManagedNode| {
+        let said = node.said.as_ref().ok();
+        let is_primary = said.is_some_and(|said: &Said| said.role == Role::Primary);
+        Worker { name: node.name.clone(), is_primary, work: said.and_then(|said| said.work) }
+    };
+    seen.nodes().map(worker).collect()
+}
+
+/// A size that is on its way, since when: more where the servers of the wanted size are not all there, less where more are. The
 /// spec's own smallest size is no reason for anybody to wait.
-pub fn moving(
-    scaling: &Scaling,
-    wish: &Wish,
-    (view, figures): (&View, &Figures),
-    scaled: Option<&Scaled>,
-) -> Option<Moving> {
-    if let Some(scaled) = scaled.filter(|scaled| (scaled.shards, scaled.replicas) != (wish.shards, wish.replicas)) {
-        let grows = scaled.shards > wish.shards || scaled.replicas > wish.replicas;
+pub fn moving(scaling: &Scaling, wanted: &Size, servers: &Servers, scaled: Option<&Scaled>) -> Option<Moving> {
+    if let Some(scaled) = scaled.filter(|scaled| (scaled.shards, scaled.replicas) != (wanted.shards, wanted.replicas)) {
+        let grows = scaled.shards > wanted.shards || scaled.replicas > wanted.replicas;
         return Some(Moving { grows, since: scaled.at });
     }
     let lacks = |shard: u32| {
-        let empty = figures.shards.get(&shard).is_none_or(|shard| shard.slots == 0);
-        let linked =
-            view.shards.get(&shard).map_or(0, |shard| shard.replicas.values().filter(|linked| **linked).count());
-        (wish.mode == Mode::Cluster && empty) || linked < wish.replicas as usize
+        let empty = servers.figures.shards.get(&shard).is_none_or(|shard| shard.slots == 0);
+        let linked = servers.linked.get(&shard).copied().unwrap_or(0);
+        (wanted.mode == Mode::Cluster && empty) || linked < wanted.replicas as usize
     };
     let since = scaling.last_move?;
-    let beyond = wish.shards > scaling.policy.shards.0 || wish.replicas > scaling.policy.replicas.0;
-    let leaves = view.shards.keys().any(|shard| *shard >= wish.shards);
-    match (beyond && (0..wish.shards).any(lacks), leaves) {
+    let beyond = wanted.shards > scaling.policy.shards.0 || wanted.replicas > scaling.policy.replicas.0;
+    let leaves = servers.linked.keys().any(|shard| *shard >= wanted.shards);
+    match (beyond && (0..wanted.shards).any(lacks), leaves) {
         (true, _) => Some(Moving { grows: true, since }),
         (false, true) => Some(Moving { grows: false, since }),
         (false, false) => None,
@@ -131,27 +224,22 @@ pub fn moving(
 }
 
 /// What a decision looks at.
-pub fn input(
-    ctx: &Context,
-    scaling: &Scaling,
-    now: Time,
-    wish: &Wish,
-    (verdict, figures, rates): (&Verdict, &Figures, Rates),
-) -> Input {
+pub fn input(ctx: &Context, scaling: &Scaling, now: Time, wanted: &Size, (servers, rates): (&Servers, Rates)) -> Input {
+    let figures = &servers.figures;
     let known = |figure: Option<f64>| figure.map_or(Sample::NoData, |value| Sample::value(value, Some(now)));
-    let complete = figures.shards.len() == wish.shards as usize;
+    let complete = figures.shards.len() == wanted.shards as usize;
     let used: u64 = figures.shards.values().map(|shard| shard.memory).sum();
     let tunables = &ctx.settings.tunables;
     Input {
         now,
-        shards: wish.shards,
-        replicas: wish.replicas,
+        shards: wanted.shards,
+        replicas: wanted.replicas,
         load: known(rates.cores),
         used: known(complete.then_some(used as f64)),
         max_memory: figures.shards.values().map(|shard| shard.memory_max).min().unwrap_or_default(),
         evictions: known(rates.evictions),
-        links_up: matches!(verdict, Verdict::Ready).then_some(true),
-        under_way: under_way(verdict),
+        links_up: servers.links_up,
+        under_way: servers.under_way,
         last_move: scaling.last_move,
         asked: scaling.asked.clone(),
         primaries: scaling
@@ -230,6 +318,55 @@ mod tests {
     }
 
     #[test]
+    fn servers_that_somebody_else_keeps_are_steady_once_all_of_the_wanted_size_answer_and_follow() {
+        use valkey::{Error, ManagedNode, ManagedShard, Slots, Store};
+        let node = |role| {
+            let said = Said { role, store: Store::default(), work: None, offset: 0 };
+            ManagedNode { name: "a".to_owned(), said: Ok(said) }
+        };
+        let replica = |link_up| node(Role::Replica { of: String::new(), link_up, syncing: false });
+        let shard = |slots: (u16, u16), replicas: Vec<ManagedNode>| ManagedShard {
+            slots: Slots::range(slots.0, slots.1),
+            primary: node(Role::Primary),
+            replicas,
+        };
+        let empty =
+            || ManagedShard { slots: Slots::none(), primary: node(Role::Primary), replicas: vec![replica(true)] };
+        let silent = || ManagedNode { name: "b".to_owned(), said: Err(Error::Refused { pod: "b".to_owned() }) };
+        let of = |second: ManagedShard| Managed { shards: vec![shard((0, 8191), vec![replica(true)]), second] };
+        let half = |replicas| shard((8192, 16383), replicas);
+        let wanted = |shards, replicas| Size { mode: Mode::Cluster, shards, replicas };
+        let table = [
+            (of(half(vec![replica(true)])), wanted(2, 1), (true, None)),
+            (of(half(vec![replica(false)])), wanted(2, 1), (false, None)),
+            (of(half(vec![])), wanted(2, 1), (false, None)),
+            (of(half(vec![silent()])), wanted(2, 0), (false, Some(Operation::Membership))),
+            (of(half(vec![replica(true)])), wanted(2, 0), (true, Some(Operation::Membership))),
+            (of(half(vec![replica(true)])), wanted(3, 1), (true, Some(Operation::SlotMigration))),
+            (of(empty()), wanted(2, 1), (true, Some(Operation::SlotMigration))),
+        ];
+        for (seen, wanted, (links_up, under_way)) in table {
+            let found = Servers::of_managed(&seen, &wanted);
+            assert_eq!((found.links_up, found.under_way), (Some(links_up), under_way), "{seen:?} {wanted:?}");
+        }
+    }
+
+    #[test]
+    fn work_that_one_server_does_not_tell_is_not_known_of_all() {
+        let worker = |name: &str, cpu: u64, is_primary| {
+            let work = Work { cpu: std::time::Duration::from_secs(cpu), evicted: 10 * cpu };
+            Worker { name: name.to_owned(), is_primary, work: Some(work) }
+        };
+        let mut memory = Memory::default();
+        memory.rates(at(0), &[worker("a", 0, true), worker("b", 0, false)]);
+        let rates = memory.rates(at(20), &[worker("a", 10, true), worker("b", 4, false)]);
+        assert_eq!(rates, Rates { cores: Some(0.7), busiest: Some(0.5), evictions: Some(5.0) });
+        let silent = Worker { work: None, ..worker("b", 0, false) };
+        let rates = memory.rates(at(40), &[worker("a", 20, true), silent]);
+        assert_eq!(rates, Rates { cores: None, busiest: Some(0.5), evictions: None });
+    }
+
+    #[test]
     fn a_size_that_load_asked_for_is_on_its_way_until_all_of_it_serves() {
         use valkey::{Password, Passwords, Rotation, Shard, ShardFigures};
         let wish = |shards, replicas| Wish {
@@ -272,12 +409,12 @@ mod tests {
             (wish(3, 2), seen(3, 0), scaled(3, 1), Some((false, 9)), "decided just now"),
         ];
         for (wish, (view, figures), scaled, expected, why) in table {
-            let found = moving(&moved, &wish, (&view, &figures), scaled.as_ref());
+            let found = moving(&moved, &Size::from(&wish), &Servers::of(&view, &figures), scaled.as_ref());
             assert_eq!(found, expected.map(|(grows, since)| Moving { grows, since: at(since) }), "{why}");
         }
         let (view, figures) = seen(3, 1);
         assert_eq!(
-            moving(&scaling(), &wish(4, 1), (&view, &figures), None),
+            moving(&scaling(), &Size::from(&wish(4, 1)), &Servers::of(&view, &figures), None),
             None,
             "never changed: it is lost, and comes back"
         );

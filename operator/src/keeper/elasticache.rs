@@ -1,10 +1,14 @@
-//! Caches at ElastiCache as their keeper has them. Nothing is made inside of them: AWS keeps users and tokens.
+//! Caches at ElastiCache as their keeper has them. Nothing is made inside of them: AWS keeps users and tokens. How full their servers
+//! are another keeper asks these themselves.
 
-use super::aws::{AwsKeeper, AwsView, Orders, Service};
-use crate::tiers::store::StoreTier;
+use super::{
+    StoreKey,
+    aws::{AwsKeeper, AwsView, Orders, Service},
+};
+use crate::{context::Context, tiers::store::StoreTier};
 use aws::{
     Error,
-    elasticache::{Call, ElastiCache, Memory, Seen, Step, View, Wish, observe, plan},
+    elasticache::{Call, ElastiCache, Memory, Seen, Step, View, Wish, identifier, observe, plan},
 };
 use aws_edge::{Account, elasticache::Seat};
 use jiff::Timestamp;
@@ -35,6 +39,15 @@ impl Service for ElastiCacheService {
 
     async fn observe(seat: &Seat, wish: &Wish, memory: &Memory) -> Result<Seen, Error> {
         observe(seat, wish, memory).await
+    }
+
+    fn complete(ctx: &Context, key: &StoreKey, wish: &Wish, memory: &Memory, seen: &mut Seen) {
+        let id = identifier(wish, memory);
+        let group = seen.groups.iter().find(|group| group.id == id);
+        let goes = group.filter(|group| group.shard_count() > wish.spec.shards && !wish.deleted);
+        if let (Some(group), Some(figures)) = (goes, ctx.elasticache_servers.figures(key)) {
+            seen.usage = figures.usage(group, Timestamp::now().into());
+        }
     }
 
     fn plan(wish: &Wish, seen: &Seen, memory: &Memory, now: Timestamp) -> Step {

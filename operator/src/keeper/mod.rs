@@ -1,4 +1,4 @@
-//! Keepers: a task for each store in the cluster. It looks at the servers, decides, and acts on them, beside the passes, so
+//! Keepers: a task for each store. It looks at the servers, decides, and acts on them, beside the passes, so
 //! that no pass waits for a server. A pass gives it orders and reads its view; when the view changes, it wakes a pass.
 
 pub mod aws;
@@ -8,6 +8,7 @@ mod cache_size;
 pub mod cloudfront;
 pub mod database;
 pub mod elasticache;
+pub mod elasticache_servers;
 mod looks;
 mod pods;
 pub mod rds;

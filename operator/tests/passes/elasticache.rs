@@ -1,9 +1,11 @@
 //! A cache at ElastiCache, from the resource to an app's login and to its end: passes, the real SDK, and a server that speaks AWS's
 //! protocol. What AWS itself does with a token the server does not do: that an app's is the one that AWS was given is all that is
-//! shown of it here.
+//! shown of it here. Nor does it keep servers: those of a cache that is scaled are real, and the proxy says where they are.
 
 use crate::{
+    cache_servers::CacheServers,
     cloud::{Cloud, is_synced, is_true, item},
+    proxy::{each, field},
     world::{PLATFORM, World},
 };
 use ::aws::elasticache::{ElastiCache as _, Field};
@@ -255,4 +257,137 @@ async fn a_plan_is_not_carried_out_and_says_no_token() {
     assert!(!told.to_string().contains(&cloud.secret(AUTH, "password").unwrap()), "no token is in the plan");
     let call = told["aws"]["plan"].as_array().unwrap().last().unwrap().clone();
     assert_eq!(call["costs"], "6 nodes of type cache.t4g.small", "{call:#}");
+}
+
+const RESHARD: &str = "ModifyReplicationGroupShardConfiguration";
+
+/// A cache of so many shards that nobody logs in to, on these servers.
+async fn served(servers: &CacheServers, shards: u32, change: impl FnOnce(&mut Value)) -> Cloud {
+    let open = |cache: &mut Value| {
+        cache["shards"] = json!(shards);
+        cache["replicasPerShard"] = json!(0);
+        cache["transitEncryption"] = json!(false);
+        change(cache);
+    };
+    let cloud = Cloud::new(with(open)).await;
+    let (port, slots) = (servers.port(), servers.slots());
+    cloud.proxy.rewrite(move |operation, content| {
+        if operation != "DescribeReplicationGroups" {
+            return content;
+        }
+        let endpoint = format!("<Address>127.0.0.1</Address><Port>{port}</Port>");
+        let content = each(&content, "ConfigurationEndpoint", |_| endpoint.clone());
+        each(&content, "NodeGroup", |shard| {
+            let id = |number: usize| format!("<NodeGroupId>{number:04}</NodeGroupId>");
+            let owned = (1..).zip(&slots).find(|(number, _)| shard.contains(&id(*number)));
+            let (number, owned) = owned.unwrap_or_else(|| panic!("no shard of the servers: {shard}"));
+            let told = format!("{}<Slots>{owned}</Slots>", id(number));
+            shard.replacen(&id(number), &told, 1)
+        })
+    });
+    cloud
+}
+
+/// The same operator, of which sizes may change at once.
+async fn impatient(cloud: &Cloud) -> Arc<Context> {
+    let context = Context::clone(&*cloud.restarted().await);
+    let mut settings = Settings::clone(&context.settings);
+    settings.tunables.tier_spacing = decide::Duration::from_secs(1);
+    Arc::new(Context { settings: Arc::new(settings), ..context })
+}
+
+fn edit(cloud: &Cloud, change: impl Fn(&mut Value)) {
+    cloud.world.api.edit(PLATFORM, |platform| {
+        change(&mut platform["spec"]["caches"][0]["elastiCache"]);
+        platform["metadata"]["generation"] = json!(platform["metadata"]["generation"].as_i64().unwrap_or(1) + 1);
+    });
+}
+
+/// What was asked of shards: how many there shall be, as it is on the wire.
+fn asked(cloud: &Cloud) -> Vec<String> {
+    let log = cloud.proxy.log().into_iter().filter(|one| one.operation == RESHARD);
+    log.map(|one| field(&one.form, "NodeGroupCount").unwrap_or_default()).collect()
+}
+
+fn planned(world: &World) -> bool {
+    let plan = cache(world)["aws"]["plan"].as_array().cloned().unwrap_or_default();
+    plan.iter().any(|call| call["operation"] == RESHARD)
+}
+
+fn needs_consent(world: &World) -> bool {
+    let conditions = cache(world)["conditions"].as_array().cloned().unwrap_or_default();
+    conditions.iter().any(|condition| condition["type"] == "NeedsConsent" || condition["reason"] == "NeedsConsent")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn full_servers_get_a_shard_which_a_plan_only_shows() {
+    let servers = CacheServers::start(3);
+    servers.fill(40);
+    let cloud = served(&servers, 3, |cache| cache["scaling"] = json!({ "maxShards": 4 })).await;
+    until_ready(&cloud).await;
+    cloud.until("synced", |world| is_synced(world, "caches")).await;
+    edit(&cloud, |cache| cache["mode"] = json!("Plan"));
+    servers.fill(93);
+    cloud.until("a plan", planned).await;
+    let told = cache(&cloud.world)["scaling"].as_str().unwrap_or_default().to_owned();
+    assert!(
+        told.starts_with("4 shards with 0 replicas each since ") && told.contains("of the memory is used"),
+        "{told}"
+    );
+    assert_eq!(asked(&cloud), Vec::<String>::new(), "a plan is not carried out");
+    edit(&cloud, |cache| cache["mode"] = json!("Apply"));
+    cloud.until("a shard more", |_| asked(&cloud).first().is_some_and(|count| count == "4")).await;
+    assert_eq!(cloud.world.api.get(RECORD).unwrap()["data"]["SHARDS"], "4");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_goes_without_a_word_when_its_servers_say_that_the_others_have_room() {
+    let servers = CacheServers::start(4);
+    servers.fill(93);
+    let mut cloud = served(&servers, 4, |_| {}).await;
+    until_ready(&cloud).await;
+    cloud.until("synced", |world| is_synced(world, "caches")).await;
+    cloud.operator = impatient(&cloud).await;
+    // As if it had grown by load.
+    edit(&cloud, |cache| {
+        cache["shards"] = json!(3);
+        cache["scaling"] = json!({ "maxShards": 4 });
+    });
+    cloud.world.api.edit(RECORD, |record| {
+        record["data"]["SHARDS"] = json!("4");
+        record["data"]["REPLICAS"] = json!("0");
+        record["data"]["SCALED_SINCE"] = json!("2026-01-01T00:00:00Z");
+        record["data"]["SCALED_WHY"] = json!("it was full");
+    });
+    let told = |world: &World| cache(world)["scaling"].as_str().is_some_and(|told| told.starts_with("4 shards"));
+    cloud.until("as many as were recorded", told).await;
+    assert_eq!(asked(&cloud), Vec::<String>::new());
+    servers.fill(20);
+    cloud.until("a shard less", |_| asked(&cloud).first().is_some_and(|count| count == "3")).await;
+    assert!(!needs_consent(&cloud.world), "{:#}", cache(&cloud.world));
+    assert_eq!(cloud.world.api.get(RECORD).unwrap()["data"]["SHARDS"], "3");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_shard_does_not_go_without_a_word_while_nobody_knows_how_full_it_is() {
+    let servers = CacheServers::start(4);
+    servers.fill(20);
+    let cloud = served(&servers, 4, |_| {}).await;
+    until_ready(&cloud).await;
+    cloud.until("synced", |world| is_synced(world, "caches")).await;
+    let platform = PlatformKey { namespace: "learning".into(), name: "story".into() };
+    let store = StoreKey { platform, object_name: "story-cache-elasticache".to_owned() };
+    let known = |cloud: &Cloud| cloud.operator.elasticache_servers.figures(&store).map(|it| it.usage.len());
+    cloud.until("all is known", |_| known(&cloud) == Some(4)).await;
+    drop(servers);
+    cloud.until("nothing is known", |_| known(&cloud) == Some(0)).await;
+    edit(&cloud, |cache| cache["shards"] = json!(3));
+    cloud.until("a plan", planned).await;
+    cloud.until("a question", needs_consent).await;
+    for _ in 0..5 {
+        cloud.world.pass(&cloud.operator).await;
+    }
+    assert_eq!(asked(&cloud), Vec::<String>::new());
+    edit(&cloud, |cache| cache["allow"] = json!(["RemoveShardsUnchecked"]));
+    cloud.until("a shard less", |_| asked(&cloud).first().is_some_and(|count| count == "3")).await;
 }

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 mod api;
+mod cache_servers;
 mod cdn;
 mod cloud;
 mod cloud_native_pg;

@@ -117,6 +117,7 @@ impl World {
             rds: Arc::default(),
             rds_servers: Arc::default(),
             elasticache: Arc::default(),
+            elasticache_servers: Arc::default(),
             cloudfront: Arc::default(),
             aws: Arc::new(aws_edge::Accounts::new(
                 Arc::new(aws_edge::Limits::new(AWS_RATE)),

@@ -25,7 +25,7 @@ pub struct Trust {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no certificate among the authorities.
-    #[error("there is no certificate authority in the PEM file")]
+    #[error("there is no certificate authority to trust")]
     NoAuthority,
     /// A name that no certificate can have.
     #[error("the name of the server: {0}")]
@@ -71,6 +71,25 @@ impl Connector {
         for authority in CertificateDer::pem_slice_iter(authorities).filter_map(Result::ok) {
             roots.add(authority)?;
         }
+        Self::of(roots.into())
+    }
+
+    /// One for servers of this name that trusts the authorities that the system does. They are read once.
+    ///
+    /// # Errors
+    /// Where there is none, or the name is none.
+    pub fn public(name: &str) -> Result<Self, Error> {
+        static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+        let roots = ROOTS.get_or_init(|| {
+            let mut roots = RootCertStore::empty();
+            // What is no certificate there is the system's business.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots.into()
+        });
+        Ok(Self { name: Some(ServerName::try_from(name.to_owned())?), ..Self::of(roots.clone())? })
+    }
+
+    fn of(roots: Arc<RootCertStore>) -> Result<Self, Error> {
         if roots.is_empty() {
             return Err(Error::NoAuthority);
         }

@@ -10,7 +10,7 @@ use redis::{
     aio::MultiplexedConnection,
 };
 use std::{fmt, net::SocketAddr, time::Duration};
-use tls::{Certificate, Trust};
+use tls::{Certificate, Connector, Trust};
 use tokio::{net::TcpStream, time::timeout};
 
 /// Speaks to the servers of one store.
@@ -42,33 +42,14 @@ impl Edge {
     pub(crate) async fn connect_for(&self, pod: &Pod, patience: Duration) -> Result<Link> {
         let unreachable = |problem: String| Error::Unreachable { pod: pod.name.clone(), problem };
         let Some(address) = pod.address else { return Err(unreachable("it has no address yet".to_owned())) };
-        let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.patience))
-            .set_response_timeout(Some(patience));
-        let (connection, certificate_ends) = match &self.trust {
-            Some(trust) => {
-                let connected = timeout(self.patience, encrypted(address, trust, &settings, config)).await;
-                connected.unwrap_or_else(|_| Err("no connection in time".to_owned())).map_err(unreachable)?
+        let tls = self.trust.as_ref().map(Trust::connector).transpose();
+        let tls = tls.map_err(|error| unreachable(error.to_string()))?;
+        let mut link = open(&pod.name, address, tls.as_ref(), (self.patience, patience)).await?;
+        for password in [Some(&self.passwords.current), self.passwords.previous.as_ref()].into_iter().flatten() {
+            if link.log_in(password).await? {
+                link.password = password.clone();
+                return Ok(link);
             }
-            None => {
-                let server = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
-                let failed = |error: redis::RedisError| unreachable(error.to_string());
-                let info = server.into_connection_info().map_err(failed)?.set_redis_settings(settings);
-                let client = redis::Client::open(info).map_err(failed)?;
-                (client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?, None)
-            }
-        };
-        let password = self.passwords.current.clone();
-        let mut link = Link { pod: pod.name.clone(), connection, password, certificate_ends };
-        if link.log_in(&self.passwords.current).await? {
-            return Ok(link);
-        }
-        if let Some(previous) = &self.passwords.previous
-            && link.log_in(previous).await?
-        {
-            link.password = previous.clone();
-            return Ok(link);
         }
         Err(Error::Refused { pod: pod.name.clone() })
     }
@@ -79,14 +60,40 @@ impl Edge {
     }
 }
 
+/// Connects to a server of this name, and does not log in. It waits so long for the connection, and for each answer.
+pub(crate) async fn open(
+    name: &str,
+    address: SocketAddr,
+    tls: Option<&Connector>,
+    (to_connect, to_answer): (Duration, Duration),
+) -> Result<Link> {
+    let unreachable = |problem: String| Error::Unreachable { pod: name.to_owned(), problem };
+    let settings = RedisConnectionInfo::default().set_skip_set_lib_name();
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(to_connect)).set_response_timeout(Some(to_answer));
+    let (connection, certificate_ends) = match tls {
+        Some(connector) => {
+            let connected = timeout(to_connect, encrypted(address, connector, &settings, config)).await;
+            connected.unwrap_or_else(|_| Err("no connection in time".to_owned())).map_err(unreachable)?
+        }
+        None => {
+            let server = ConnectionAddr::Tcp(address.ip().to_string(), address.port());
+            let failed = |error: redis::RedisError| unreachable(error.to_string());
+            let info = server.into_connection_info().map_err(failed)?.set_redis_settings(settings);
+            let client = redis::Client::open(info).map_err(failed)?;
+            (client.get_multiplexed_async_connection_with_config(&config).await.map_err(failed)?, None)
+        }
+    };
+    Ok(Link { pod: name.to_owned(), connection, password: Password::new(""), certificate_ends })
+}
+
 /// Connects to a server that speaks TLS. It is reached by its address, which its certificate does not know.
 async fn encrypted(
     address: SocketAddr,
-    trust: &Trust,
+    connector: &Connector,
     settings: &RedisConnectionInfo,
     config: AsyncConnectionConfig,
 ) -> std::result::Result<(MultiplexedConnection, Option<i64>), String> {
-    let connector = trust.connector().map_err(|error| error.to_string())?;
     let stream = TcpStream::connect(address).await.map_err(|error| error.to_string())?;
     // Commands are small and wait for their answers.
     let _ = stream.set_nodelay(true);
@@ -108,7 +115,7 @@ pub(crate) fn find<'a>(seen: &'a Seen, pod: &str) -> Result<&'a Pod> {
 pub(crate) struct Link {
     pub pod: String,
     pub connection: MultiplexedConnection,
-    /// The one that it accepted.
+    /// The one that it accepted; empty before it did.
     pub password: Password,
     /// Until when its certificate is valid, in seconds since 1970.
     pub certificate_ends: Option<i64>,
@@ -123,8 +130,13 @@ impl fmt::Debug for Link {
 impl Link {
     /// Whether the server accepts a password. One without a password accepts any.
     pub async fn log_in(&mut self, password: &Password) -> Result<bool> {
+        self.log_in_as(None, password).await
+    }
+
+    /// The same for a user with a name.
+    pub async fn log_in_as(&mut self, user: Option<&str>, password: &Password) -> Result<bool> {
         let mut auth = redis::cmd("AUTH");
-        auth.arg(password.reveal());
+        auth.arg(user).arg(password.reveal());
         match auth.query_async::<Value>(&mut self.connection).await {
             Ok(_) => Ok(true),
             Err(error) if error.code() == Some("WRONGPASS") => Ok(false),

@@ -82,6 +82,11 @@ impl Info {
             .collect()
     }
 
+    /// What it has done, where it counts that of its main thread: from Redis 6.2 on.
+    pub fn counted_work(&self) -> Option<Work> {
+        self.0.contains_key("used_cpu_user_main_thread").then(|| self.work())
+    }
+
     /// What it has done.
     pub fn work(&self) -> Work {
         let seconds = |name: &str| self.text(name).parse().ok().and_then(|n: f64| Duration::try_from_secs_f64(n).ok());
@@ -114,6 +119,11 @@ pub fn cluster(nodes: &str, info: &Info) -> Option<Cluster> {
     let ok = info.text("cluster_state") == "ok";
     let epoch = info.number("cluster_current_epoch");
     Some(Cluster { id, ok, epoch, peers, migrating, importing, moves_slots: false, jobs: Vec::new() })
+}
+
+/// The nodes of `CLUSTER NODES`.
+pub fn peers(nodes: &str) -> Vec<Peer> {
+    nodes.lines().filter_map(|line| peer(line, &mut Vec::new(), &mut Vec::new())).collect()
 }
 
 /// `<id> <ip:port@cport[,hostname]> <flags> <primary> <ping> <pong> <epoch> <link> <slot> ...`

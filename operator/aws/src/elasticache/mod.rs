@@ -11,7 +11,7 @@ mod wish;
 pub use api::{ElastiCache, observe};
 pub use call::{Call, Resource, Strategy};
 pub use memory::{Memory, Resize, Tokens};
-pub use plan::{Step, View, plan};
+pub use plan::{Step, View, identifier, plan};
 pub use seen::{Event, Group, ParameterGroup, Seen, Shard, Snapshot, State, Usage, User, UserGroup};
 pub use settings::{Field, Settings};
 pub use wish::{Access, Auth, Credential, Engine, Spec, Wish};

@@ -56,6 +56,8 @@ pub struct Group {
     pub endpoint: Option<Endpoint>,
     /// Where the replicas answer; none in cluster mode.
     pub reader: Option<Endpoint>,
+    /// Where each member answers, without cluster mode: `ReadEndpoint`.
+    pub nodes: Vec<Endpoint>,
     /// `AuthTokenEnabled`.
     pub token: bool,
     /// `UserGroupIds`.

@@ -30,6 +30,7 @@ fn foreign(id: &str, tags: Tags) -> Group {
         members: BTreeMap::new(),
         endpoint: Some(Endpoint { address: "theirs".into(), port: 6379 }),
         reader: None,
+        nodes: Vec::new(),
         token: false,
         user_groups: Default::default(),
     }

@@ -97,6 +97,7 @@ fn any_group(id: String) -> impl Strategy_<Group> {
                 shards,
                 endpoint: None,
                 reader: None,
+                nodes: Vec::new(),
                 token: guarded,
                 user_groups: if guarded { BTreeSet::new() } else { [id.clone()].into() },
             }

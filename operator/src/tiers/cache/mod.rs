@@ -3,6 +3,7 @@
 pub mod elasticache;
 mod external;
 pub mod in_cluster;
+mod scaling;
 
 use super::{
     Children, ItemStatus, Plan, Tier, TierStatus,
@@ -17,7 +18,7 @@ use crate::{
     capabilities::Served,
     context::Context,
     error::Result,
-    keeper::{StoreKey, cache::Orders, elasticache::ElastiCacheOrders},
+    keeper::{StoreKey, cache::Orders, elasticache::ElastiCacheOrders, elasticache_servers},
     kinds::ObjectId,
     secrets::{KubeSecrets, Lack, Reader},
     validate::ValidPlatform,
@@ -187,6 +188,11 @@ impl Tier for Caches {
     }
 }
 
+/// A number of the spec, or what it is where the spec says nothing.
+fn count(number: Option<i32>, default: u32) -> u32 {
+    number.and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
+}
+
 /// The caches in this cluster.
 fn in_cluster_items(lp: &ValidPlatform) -> impl Iterator<Item = &InCluster> {
     lp.caches.iter().filter_map(|cache| match &cache.provider {
@@ -239,6 +245,20 @@ pub fn elasticache_orders(
 ) -> Vec<(StoreKey, ElastiCacheOrders)> {
     let orders = elasticache_items(lp).filter_map(|cache| {
         let orders = elasticache::orders(cache, lp.generation, seen.elasticache.get(&cache.name)?, children, acts)?;
+        Some((elasticache::key(lp, cache), orders))
+    });
+    orders.collect()
+}
+
+/// What is wanted of those who look at the servers of the caches at ElastiCache; `children` are those after the pass.
+pub fn elasticache_servers(
+    lp: &ValidPlatform,
+    seen: &Observed,
+    children: &Children,
+    acts: bool,
+) -> Vec<(StoreKey, elasticache_servers::Orders)> {
+    let orders = elasticache_items(lp).filter_map(|cache| {
+        let orders = elasticache::servers(lp, cache, seen.elasticache.get(&cache.name)?, children, acts)?;
         Some((elasticache::key(lp, cache), orders))
     });
     orders.collect()

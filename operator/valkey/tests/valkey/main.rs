@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // Helpers of tests fail as tests do.
 
 mod cluster;
+mod managed;
 mod quiet;
 mod single;
 mod support;

@@ -184,7 +184,8 @@ impl ElastiCache for SdkElastiCache {
         Ok(groups.into())
     }
 
-    /// ElastiCache does not tell it, and its metrics at CloudWatch are not asked for: shards are removed by the user's word only.
+    /// ElastiCache does not tell it, and its metrics at CloudWatch are not asked for. Its servers tell those who log in; without them
+    /// shards are removed by the user's word only.
     async fn usage(&self, _: &Group) -> Result<BTreeMap<String, Usage>, Error> {
         Ok(BTreeMap::new())
     }

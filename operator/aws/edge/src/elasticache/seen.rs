@@ -66,6 +66,9 @@ pub(super) fn group(seen: ReplicationGroup, members: &BTreeMap<String, CacheClus
         _ => seen.cluster_enabled == Some(true),
     };
     let nodes = seen.node_groups.clone().unwrap_or_default();
+    let of_members = nodes.iter().flat_map(|shard| shard.node_group_members.iter().flatten());
+    let each =
+        of_members.filter_map(|member| endpoint(member.read_endpoint.clone())).filter(|_| !is_clustered).collect();
     let first = nodes.first().cloned();
     let (primary, reader) = first.map_or((None, None), |first| (first.primary_endpoint, first.reader_endpoint));
     let (at, reader) =
@@ -97,6 +100,7 @@ pub(super) fn group(seen: ReplicationGroup, members: &BTreeMap<String, CacheClus
         members: statuses,
         endpoint,
         reader,
+        nodes: each,
         token: seen.auth_token_enabled == Some(true),
         user_groups: seen.user_group_ids.unwrap_or_default().into_iter().collect(),
         id: seen.replication_group_id.unwrap_or_default(),

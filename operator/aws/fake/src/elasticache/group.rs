@@ -133,6 +133,7 @@ impl World {
             members: BTreeMap::new(),
             endpoint: None,
             reader: None,
+            nodes: Vec::new(),
             token: secret.is_some(),
             user_groups: used,
         };

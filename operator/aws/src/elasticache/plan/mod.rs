@@ -36,6 +36,8 @@ pub struct View {
     pub endpoint: Option<Endpoint>,
     /// Where its replicas answer; none in cluster mode.
     pub reader: Option<Endpoint>,
+    /// Where each member answers; none in cluster mode, where each member names all others.
+    pub nodes: Vec<Endpoint>,
     /// It serves.
     pub serves: bool,
     /// Shards that there are, and the fewest replicas that one has.
@@ -59,7 +61,7 @@ pub fn plan(wish: &Wish, seen: &Seen, memory: &Memory, now: Timestamp) -> Step {
 }
 
 /// Id of the group.
-pub(super) fn identifier(wish: &Wish, memory: &Memory) -> String {
+pub fn identifier(wish: &Wish, memory: &Memory) -> String {
     memory.identifier.clone().unwrap_or_else(|| wish.owner.identity.replication_group())
 }
 
@@ -123,6 +125,7 @@ impl<'a> Round<'a> {
         self.view.identifier = Some(group.id.clone());
         self.view.endpoint = group.endpoint.clone();
         self.view.reader = group.reader.clone();
+        self.view.nodes = group.nodes.clone();
         self.view.serves = group.serves();
         let replicas = group.shards.iter().map(|shard| shard.replicas()).min();
         self.view.shape = (group.shard_count(), replicas.unwrap_or(0));

@@ -6,10 +6,10 @@ mod orders;
 pub mod status;
 mod wish;
 
-use super::PORT;
+use super::{PORT, count, scaling::Written};
 use crate::{
     context::Context,
-    keeper::{StoreKey, elasticache::ElastiCacheView},
+    keeper::{StoreKey, elasticache::ElastiCacheView, elasticache_servers::ServersView},
     naming::object_name,
     secrets::{Lack, Reader},
     tiers::{
@@ -17,7 +17,7 @@ use crate::{
         aws::recorded::{Held, Kept, Recorded},
         binding::{self, Address, Bindings, Bound, CacheBinding, Login, Password, Tls},
         store::{
-            Identity, StoreTier,
+            self, Identity, StoreTier,
             auth::{self, Passwords},
             left_behind::LeftBehind,
             record::Record,
@@ -28,7 +28,8 @@ use crate::{
 };
 use aws::elasticache::{Memory, TOKEN};
 use crds::tiers::{aws::Aws, cache::Cache, elasticache::ElastiCacheCache, endpoint::StoreTls};
-pub use orders::orders;
+use decide::tier_size::Asked;
+pub use orders::{orders, servers};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// How the record says who runs the servers.
@@ -71,10 +72,26 @@ impl ElastiCache {
             namespace: namespace.to_owned(),
             owner: owner.clone(),
             account: account.clone(),
-            shards: super::in_cluster::count(spec.shards, 1),
-            replicas: super::in_cluster::count(spec.replicas_per_shard, 1),
+            shards: count(spec.shards, 1),
+            replicas: count(spec.replicas_per_shard, 1),
             spec: spec.clone(),
         }
+    }
+
+    /// The size as written.
+    fn written(&self) -> Written<'_> {
+        Written {
+            name: &self.name,
+            shards: count(self.spec.shards, 1),
+            replicas: count(self.spec.replicas_per_shard, 1),
+            scaling: self.spec.scaling.as_ref(),
+        }
+    }
+
+    /// With the shards and replicas that are wanted, by what is recorded.
+    pub fn scaled(&self, record: Option<&Record>) -> Self {
+        let (shards, replicas) = self.written().scaled(record);
+        Self { shards, replicas, ..self.clone() }
     }
 
     /// Whether clients connect by TLS, and show a password.
@@ -119,6 +136,10 @@ pub struct Seen {
     pub tls: Bound<Option<Tls>>,
     /// How far a change of the password is.
     pub rotation: Option<String>,
+    /// What was seen of its servers.
+    pub servers: Option<Arc<ServersView>>,
+    /// An app that it makes slow.
+    pub asked: Option<Asked>,
 }
 
 /// Which keeper keeps it.
@@ -163,6 +184,8 @@ pub async fn observe(
         passwords,
         tls: binding::tls(reader, tls.as_ref()).await,
         rotation: None,
+        servers: ctx.elasticache_servers.view(&key(lp, cache)),
+        asked: store::asked(ctx, lp, &cache.name),
     };
     if let (Ok(passwords), Ok(given), None, true) = (&seen.passwords, &given, &seen.held, cache.is_encrypted()) {
         let (passwords, told) = rotate(ctx, lp, children, cache, &seen, passwords, given.as_deref());

@@ -38,6 +38,7 @@ fn record(cache: &ElastiCache, seen: &Seen) -> Option<Built> {
     if let Err(error) = recorded.write(&mut record, RUNNER) {
         return Some(Err(error));
     }
+    cache.written().keep(&mut record, seen.servers.as_ref().and_then(|servers| servers.scaled.as_ref()));
     if let Some(endpoint) = seen.endpoint(cache) {
         record.insert(ENDPOINT.to_owned(), endpoint.to_string());
     }

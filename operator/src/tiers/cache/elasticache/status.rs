@@ -10,6 +10,7 @@ use crds::status::{AwsStatus, ConditionType, Reason, StoreStatus};
 
 /// The status of a cache.
 pub fn status(cache: &ElastiCache, seen: &Seen) -> ItemStatus {
+    let cache = &cache.scaled(seen.record.as_ref());
     let conditions = seen.view.as_ref().map(|view| view.conditions.as_slice()).unwrap_or_default();
     let passwords = seen.passwords.as_ref().ok();
     let details = StoreStatus {
@@ -17,6 +18,7 @@ pub fn status(cache: &ElastiCache, seen: &Seen) -> ItemStatus {
         deletion: told::deletion(conditions),
         passwords_changed: passwords.and_then(rotation::changed).map(rotation::rfc3339),
         rotation: seen.rotation.clone(),
+        scaling: cache.written().told(seen.record.as_ref(), waits(seen)),
         aws: Some(AwsStatus {
             identifier: seen.view.as_ref().and_then(|view| view.at.identifier.clone()),
             region: cache.account.region.clone(),
@@ -31,6 +33,13 @@ pub fn status(cache: &ElastiCache, seen: &Seen) -> ItemStatus {
         store: Some(Box::new(details)),
         ..ItemStatus::default()
     }
+}
+
+/// What another size waits for.
+fn waits(seen: &Seen) -> Option<String> {
+    let servers = seen.servers.as_ref()?;
+    let problem = || Some(format!("its servers cannot be looked at: {}", servers.problem.as_ref()?));
+    servers.waits.clone().or_else(problem)
 }
 
 /// What an acknowledged write survives.

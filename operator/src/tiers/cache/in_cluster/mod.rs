@@ -1,10 +1,9 @@
 //! Redis and Valkey servers in this cluster: what they are made of, and what passes and keeper tell each other.
 
 pub mod objects;
-mod scaling;
 pub mod status;
 
-use super::PORT;
+use super::{PORT, count, scaling::Written};
 use crate::{
     context::Context,
     keeper::{
@@ -93,6 +92,22 @@ impl InCluster {
         cache
     }
 
+    /// The size as written.
+    fn written(&self) -> Written<'_> {
+        Written {
+            name: &self.name,
+            shards: self.written_shards(),
+            replicas: count(self.spec.replicas_per_shard, 1),
+            scaling: self.spec.scaling.as_ref(),
+        }
+    }
+
+    /// With the shards and replicas that are wanted, by what is recorded.
+    pub fn scaled(&self, record: Option<&Record>) -> Self {
+        let (shards, replicas) = self.written().scaled(record);
+        Self { shards, replicas, ..self.clone() }
+    }
+
     /// Shards that the spec names.
     fn written_shards(&self) -> u32 {
         match self.mode {
@@ -149,11 +164,6 @@ fn pod_key(pod: &str) -> Option<String> {
 fn place(key: &str) -> Option<(u32, u32)> {
     let (shard, ordinal) = key.strip_prefix("POD_")?.split_once('_')?;
     Some((shard.parse().ok()?, ordinal.parse().ok()?))
-}
-
-/// A number of the spec, or what it is where the spec says nothing.
-pub(super) fn count(number: Option<i32>, default: u32) -> u32 {
-    number.and_then(|n| u32::try_from(n).ok()).unwrap_or(default)
 }
 
 /// After which silence the servers take one of them to be down: Redis' own default.
@@ -306,7 +316,7 @@ pub fn orders(lp: &ValidPlatform, cache: &InCluster, seen: &Seen, children: &Chi
         id: cache.identity.id.clone(),
         wish,
         revisions: store::revisions(children, &cache.identity.id),
-        scaling: scaling::of(lp, cache, seen),
+        scaling: cache.written().scaling(lp, seen.record.as_ref(), seen.asked.as_ref()),
         trust: tls::trust(seen.tls.as_ref(), &cache.object_name, children, cache.address().host),
         acts,
     })

@@ -97,7 +97,7 @@ fn record(cache: &InCluster, seen: &Seen, children: &Children) -> record::Record
         let words = held.map(|pod| (pod, record::HELD)).chain(view.rejoin.iter().map(|pod| (pod, "rejoin")));
         known.extend(words.filter_map(|(pod, word)| Some((super::pod_key(pod)?, word.to_owned()))));
     }
-    super::scaling::keep(cache, &mut known, seen.view.as_deref());
+    cache.written().keep(&mut known, seen.view.as_ref().and_then(|view| view.scaled.as_ref()));
     // What is known of a pod goes with its place in the StatefulSet.
     let shards: BTreeSet<u32> = shards(cache, seen, children).collect();
     known.retain(|key, _| {

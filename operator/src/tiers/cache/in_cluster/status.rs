@@ -27,7 +27,7 @@ pub fn status(cache: &InCluster, seen: &Seen) -> ItemStatus {
         servers: servers(cache, seen),
         passwords_changed: told::changed(&seen.passwords),
         rotation: seen.rotation.clone(),
-        scaling: super::scaling::told(cache, seen),
+        scaling: cache.written().told(seen.record.as_ref(), seen.view.as_ref().and_then(|view| view.waits.clone())),
         certificate_expires: tls::expires(seen.tls.as_ref(), seen.view.as_ref().and_then(|view| view.certificate_ends)),
         ..StoreStatus::default()
     };
