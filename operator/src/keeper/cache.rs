@@ -132,7 +132,7 @@ impl Keep for CacheKeeper {
         let next = if decision.view.verdict == Verdict::Ready { SETTLED } else { WORKING };
         let rates = memory.rates(at, &cache_size::workers(&seen.sightings));
         let wanted = Size::from(&orders.wish);
-        let servers = Servers::of(&decision.view, &decision.figures);
+        let servers = Servers::of(&decision.view, &decision.figures, &wanted);
         let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
         let (scaled, waits) = scaling.map_or((None, None), |scaling| {
             let input = cache_size::input(ctx, scaling, at, &wanted, (&servers, rates));

@@ -18,6 +18,9 @@ use valkey::{Answer, Figures, Managed, Mode, Role, Said, Sighting, Verdict, View
 
 /// The shortest time over which work is averaged (P).
 const LEAST: Duration = Duration::from_secs(10);
+/// How long it is waited for that somebody else makes the wanted size (P). Who is slower may have taken it back, or never begun: then
+/// it is decided again.
+const MAKING: Duration = Duration::from_mins(60);
 
 /// How a cache is scaled.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,6 +51,8 @@ pub struct Size {
 pub struct Servers {
     /// What each shard holds, by its number.
     pub figures: Figures,
+    /// Whether these are all that it holds.
+    pub is_whole: bool,
     /// Replicas in step of each shard that there is, also of one that leaves.
     pub linked: BTreeMap<u32, usize>,
     /// All servers answer and every replica is linked; None where that is not known.
@@ -146,32 +151,42 @@ impl From<&Wish> for Size {
 
 impl Servers {
     /// Those in this cluster.
-    pub fn of(view: &View, figures: &Figures) -> Self {
+    pub fn of(view: &View, figures: &Figures, wanted: &Size) -> Self {
         let linked = view.shards.iter().map(|(number, shard)| {
             let linked = shard.replicas.values().filter(|linked| **linked).count();
             (*number, linked)
         });
         Self {
             figures: figures.clone(),
+            is_whole: figures.shards.len() == wanted.shards as usize,
             linked: linked.collect(),
             links_up: matches!(view.verdict, Verdict::Ready).then_some(true),
             under_way: under_way(&view.verdict),
         }
     }
 
-    /// Those that somebody else keeps, who is told what they are wanted to be.
-    pub fn of_managed(seen: &Managed, wanted: &Size) -> Self {
-        let (linked, replicas) = (seen.linked(), wanted.replicas as usize);
+    /// Those that somebody else keeps, who was told of the wanted size at this time; None where it was always the same.
+    pub fn of_managed(seen: &Managed, wanted: &Size, told: Option<Time>, now: Time) -> Self {
+        let is_late = told.is_some_and(|at| now.since(at) >= MAKING);
+        let (linked, figures, replicas) = (seen.linked(), seen.figures(), wanted.replicas as usize);
         let is_empty = seen.shards.iter().any(|shard| shard.slots.is_empty());
-        let has_more = seen.shards.iter().any(|shard| shard.replicas.len() > replicas);
-        let under_way = match (seen.shards.len() != wanted.shards as usize || is_empty, has_more) {
+        let is_other = seen.shards.len() != wanted.shards as usize && !is_late;
+        let has_more = seen.shards.iter().any(|shard| shard.replicas.len() > replicas) && !is_late;
+        let under_way = match (is_other || is_empty, has_more) {
             (true, _) => Some(Operation::SlotMigration),
             (false, true) => Some(Operation::Membership),
             (false, false) => None,
         };
-        let answer = seen.nodes().all(|node| node.said.is_ok());
-        let links_up = answer && linked.values().all(|linked| *linked >= replicas);
-        Self { figures: seen.figures(), linked, links_up: Some(links_up), under_way }
+        let follow = |node: &valkey::ManagedNode| node.said.is_ok() && node.is_linked();
+        let in_step = seen.shards.iter().all(|shard| shard.primary.said.is_ok() && shard.replicas.iter().all(follow));
+        let enough = is_late || linked.values().all(|linked| *linked >= replicas);
+        Self {
+            is_whole: !seen.shards.is_empty() && figures.shards.len() == seen.shards.len() && !is_other,
+            links_up: Some(!seen.shards.is_empty() && in_step && enough),
+            figures,
+            linked,
+            under_way,
+        }
     }
 }
 
@@ -227,7 +242,6 @@ pub fn moving(scaling: &Scaling, wanted: &Size, servers: &Servers, scaled: Optio
 pub fn input(ctx: &Context, scaling: &Scaling, now: Time, wanted: &Size, (servers, rates): (&Servers, Rates)) -> Input {
     let figures = &servers.figures;
     let known = |figure: Option<f64>| figure.map_or(Sample::NoData, |value| Sample::value(value, Some(now)));
-    let complete = figures.shards.len() == wanted.shards as usize;
     let used: u64 = figures.shards.values().map(|shard| shard.memory).sum();
     let tunables = &ctx.settings.tunables;
     Input {
@@ -235,7 +249,7 @@ pub fn input(ctx: &Context, scaling: &Scaling, now: Time, wanted: &Size, (server
         shards: wanted.shards,
         replicas: wanted.replicas,
         load: known(rates.cores),
-        used: known(complete.then_some(used as f64)),
+        used: known(servers.is_whole.then_some(used as f64)),
         max_memory: figures.shards.values().map(|shard| shard.memory_max).min().unwrap_or_default(),
         evictions: known(rates.evictions),
         links_up: servers.links_up,
@@ -337,17 +351,33 @@ mod tests {
         let half = |replicas| shard((8192, 16383), replicas);
         let wanted = |shards, replicas| Size { mode: Mode::Cluster, shards, replicas };
         let table = [
-            (of(half(vec![replica(true)])), wanted(2, 1), (true, None)),
-            (of(half(vec![replica(false)])), wanted(2, 1), (false, None)),
-            (of(half(vec![])), wanted(2, 1), (false, None)),
-            (of(half(vec![silent()])), wanted(2, 0), (false, Some(Operation::Membership))),
-            (of(half(vec![replica(true)])), wanted(2, 0), (true, Some(Operation::Membership))),
-            (of(half(vec![replica(true)])), wanted(3, 1), (true, Some(Operation::SlotMigration))),
-            (of(empty()), wanted(2, 1), (true, Some(Operation::SlotMigration))),
+            (of(half(vec![replica(true)])), wanted(2, 1), (true, true, None)),
+            (of(half(vec![replica(false)])), wanted(2, 1), (true, false, None)),
+            (of(half(vec![])), wanted(2, 1), (true, false, None)),
+            (of(half(vec![silent()])), wanted(2, 0), (true, false, Some(Operation::Membership))),
+            (of(half(vec![replica(true)])), wanted(2, 0), (true, true, Some(Operation::Membership))),
+            (of(half(vec![replica(true)])), wanted(3, 1), (false, true, Some(Operation::SlotMigration))),
+            (of(empty()), wanted(2, 1), (true, true, Some(Operation::SlotMigration))),
+            (Managed::default(), wanted(2, 1), (false, false, Some(Operation::SlotMigration))),
         ];
-        for (seen, wanted, (links_up, under_way)) in table {
-            let found = Servers::of_managed(&seen, &wanted);
-            assert_eq!((found.links_up, found.under_way), (Some(links_up), under_way), "{seen:?} {wanted:?}");
+        let told = |found: &Servers| (found.is_whole, found.links_up == Some(true), found.under_way);
+        for (seen, wanted, expected) in table {
+            for since in [None, Some(at(0))] {
+                let found = Servers::of_managed(&seen, &wanted, since, at(3599));
+                assert_eq!(told(&found), expected, "{seen:?} {wanted:?}");
+            }
+        }
+        // What was told an hour ago, and is not there, is not waited for: it can be taken back.
+        for (seen, wanted, expected) in [
+            (of(half(vec![replica(true)])), wanted(3, 1), (true, true, None)),
+            (of(half(vec![replica(true)])), wanted(2, 2), (true, true, None)),
+            (of(half(vec![replica(true)])), wanted(2, 0), (true, true, None)),
+            (of(half(vec![silent()])), wanted(3, 1), (true, false, None)),
+            (of(empty()), wanted(2, 1), (true, true, Some(Operation::SlotMigration))),
+            (Managed::default(), wanted(2, 1), (false, false, None)),
+        ] {
+            let found = Servers::of_managed(&seen, &wanted, Some(at(0)), at(3600));
+            assert_eq!(told(&found), expected, "{seen:?} {wanted:?}");
         }
     }
 
@@ -409,12 +439,13 @@ mod tests {
             (wish(3, 2), seen(3, 0), scaled(3, 1), Some((false, 9)), "decided just now"),
         ];
         for (wish, (view, figures), scaled, expected, why) in table {
-            let found = moving(&moved, &Size::from(&wish), &Servers::of(&view, &figures), scaled.as_ref());
+            let found =
+                moving(&moved, &Size::from(&wish), &Servers::of(&view, &figures, &Size::from(&wish)), scaled.as_ref());
             assert_eq!(found, expected.map(|(grows, since)| Moving { grows, since: at(since) }), "{why}");
         }
-        let (view, figures) = seen(3, 1);
+        let ((view, figures), size) = (seen(3, 1), Size::from(&wish(4, 1)));
         assert_eq!(
-            moving(&scaling(), &Size::from(&wish(4, 1)), &Servers::of(&view, &figures), None),
+            moving(&scaling(), &size, &Servers::of(&view, &figures, &size), None),
             None,
             "never changed: it is lost, and comes back"
         );

@@ -100,8 +100,9 @@ impl Keep for ElastiCacheServers {
             Some(_) => Rates::default(),
             None => memory.rates(at, &cache_size::managed_workers(&seen)),
         };
-        let servers = Servers::of_managed(&seen, &orders.wanted);
         let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
+        let told = scaling.and_then(|scaling| scaling.last_move);
+        let servers = Servers::of_managed(&seen, &orders.wanted, told, at);
         let (scaled, waits) = scaling.filter(|_| problem.is_none()).map_or((None, None), |scaling| {
             let input = cache_size::input(ctx, scaling, at, &orders.wanted, (&servers, rates));
             memory.decide(&ctx.settings.tunables, scaling, &input)
