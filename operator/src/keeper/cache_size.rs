@@ -2,6 +2,7 @@
 //! asked.
 
 use super::{
+    MAKING,
     beside::{Beside, Moving},
     cache::Scaled,
     looks::Looks,
@@ -18,9 +19,6 @@ use valkey::{Answer, Figures, Managed, Mode, Role, Said, Sighting, Verdict, View
 
 /// The shortest time over which work is averaged (P).
 const LEAST: Duration = Duration::from_secs(10);
-/// How long it is waited for that somebody else makes the wanted size (P). Who is slower may have taken it back, or never begun: then
-/// it is decided again.
-const MAKING: Duration = Duration::from_mins(60);
 
 /// How a cache is scaled.
 #[derive(Clone, Debug, PartialEq)]

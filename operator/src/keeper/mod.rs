@@ -36,6 +36,10 @@ const ROUND: Duration = Duration::from_secs(60);
 /// How long a keeper waits after a round that failed as a whole.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
 
+/// How long it is waited for that somebody else makes the wanted size (P). Who is slower may have taken it back, or never begun: then
+/// it is decided again.
+const MAKING: decide::Duration = decide::Duration::from_mins(60);
+
 /// Which store a keeper keeps.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct StoreKey {

@@ -2,7 +2,7 @@
 //! replicas are watched. AWS is asked far less often than this.
 
 use super::{
-    Keep, Round, StoreKey,
+    Keep, MAKING, Round, StoreKey,
     database::Figures,
     read_replicas::{self, Scaled, Scaling},
 };
@@ -12,7 +12,7 @@ use decide::Time;
 use futures::future::join_all;
 use postgres::{Administrator, Follower};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -107,7 +107,7 @@ impl Keep for RdsServers {
             let settled = make(ctx, key, orders, &mut view).await;
             memory.made = settled.then(|| (Instant::now(), orders.database.clone(), orders.login.clone()));
         }
-        let seen = look(key, orders).await;
+        let seen = look(key, orders, at).await;
         let scaling = orders.scaling.as_ref().filter(|_| orders.acts);
         (view.scaled, view.waits) = scaling.map_or((None, None), |scaling| {
             let beside = scaling.beside.moving(ctx, at);
@@ -120,8 +120,16 @@ impl Keep for RdsServers {
     }
 }
 
+/// The replicas that there are, and those that AWS was told to make lately.
+fn expected(orders: &Orders, now: Time) -> BTreeSet<u32> {
+    let told = orders.scaling.as_ref().and_then(|scaling| scaling.last_move);
+    let is_late = told.is_some_and(|at| now.since(at) >= MAKING);
+    let wanted = 0..if is_late { 0 } else { orders.wanted };
+    wanted.chain(orders.replicas.keys().copied()).collect()
+}
+
 /// How busy the servers are, and how far the replicas are.
-async fn look(key: &StoreKey, orders: &Orders) -> postgres::View {
+async fn look(key: &StoreKey, orders: &Orders, now: Time) -> postgres::View {
     let load = match Server::find(orders, &orders.primary).await {
         Ok(server) => server.administrator().load().await.map_err(|error| error.to_string()),
         Err(problem) => Err(problem),
@@ -129,8 +137,7 @@ async fn look(key: &StoreKey, orders: &Orders) -> postgres::View {
     if let Err(problem) = &load {
         tracing::info!(store = %key, problem, "the primary cannot be looked at");
     }
-    let leaving = orders.replicas.keys().copied().filter(|number| *number >= orders.wanted);
-    let followers = (0..orders.wanted).chain(leaving).map(|number| async move {
+    let followers = expected(orders, now).into_iter().map(|number| async move {
         let Some(Some(endpoint)) = orders.replicas.get(&number) else { return (number, Follower::Making) };
         let seen = match Server::find(orders, endpoint).await {
             Ok(server) => server.administrator().follower().await.map_err(|error| error.to_string()),
@@ -205,5 +212,48 @@ impl<'a> Server<'a> {
     fn administrator(&self) -> Administrator<'_> {
         let Orders { user, administrator, .. } = self.orders;
         Administrator { address: self.address, user, password: administrator, trust: Some(&self.trust) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keeper::beside::Beside;
+    use decide::{budget::Fit, read_replicas::Policy};
+
+    #[test]
+    fn a_replica_that_aws_does_not_make_within_an_hour_is_not_waited_for() {
+        let at = |minute: i64| Time::from_secs(1_800_000_000 + 60 * minute);
+        let scaling = |last_move: Option<Time>| Scaling {
+            policy: Policy { min: 1, max: 4, per_replica: Some(2.0), sync: 0 },
+            last_move,
+            connections: Fit::Fits,
+            asked: None,
+            beside: Beside::default(),
+        };
+        let orders = |there: &[u32], wanted, scaling| Orders {
+            item: "main".to_owned(),
+            primary: Endpoint { address: "primary".to_owned(), port: 5432 },
+            replicas: there.iter().map(|number| (*number, None)).collect(),
+            wanted,
+            database: postgres::Database { name: "app".to_owned(), owner: "app".to_owned(), extensions: Vec::new() },
+            login: postgres::Login { role: "app_a".to_owned(), owner: "app".to_owned(), password: None, other: None },
+            user: postgres::OPERATOR.to_owned(),
+            administrator: postgres::Password::new("x"),
+            authorities: Vec::new(),
+            scaling,
+            acts: true,
+        };
+        let table: [(&[u32], u32, Option<Scaling>, &[u32], &str); 5] = [
+            (&[0], 2, Some(scaling(Some(at(0)))), &[0, 1], "told 59 minutes ago"),
+            (&[0], 2, Some(scaling(Some(at(-1)))), &[0], "told an hour ago"),
+            (&[0], 2, Some(scaling(None)), &[0, 1], "the spec's own"),
+            (&[0], 2, None, &[0, 1], "without scaling"),
+            (&[0, 1, 2], 2, Some(scaling(Some(at(-1)))), &[0, 1, 2], "one that leaves"),
+        ];
+        for (there, wanted, scaling, numbers, why) in table {
+            let found = expected(&orders(there, wanted, scaling), at(59));
+            assert_eq!(found, numbers.iter().copied().collect(), "{why}");
+        }
     }
 }
