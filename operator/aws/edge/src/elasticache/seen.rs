@@ -296,6 +296,22 @@ mod tests {
     }
 
     #[test]
+    fn each_member_is_told_where_it_answers_without_cluster_mode_alone() {
+        let at = |port| types::Endpoint::builder().address("node.example").port(port).build();
+        let member = |port| types::NodeGroupMember::builder().read_endpoint(at(port)).build();
+        let shard = NodeGroup::builder()
+            .node_group_members(member(6379))
+            .node_group_members(member(6380))
+            .node_group_members(types::NodeGroupMember::builder().build())
+            .build();
+        let of = |mode| {
+            let seen = ReplicationGroup::builder().cluster_mode(mode).node_groups(shard.clone()).build();
+            group(seen, &BTreeMap::new(), None).nodes.iter().map(|node| node.port).collect::<Vec<_>>()
+        };
+        assert_eq!((of(ClusterMode::Disabled), of(ClusterMode::Enabled)), (vec![6379, 6380], Vec::new()));
+    }
+
+    #[test]
     fn versions_tell_the_engine() {
         for (version, is) in [("6.2", false), ("7.1", false), ("7.2", true), ("8", true), ("8.0.1", true), ("", false)]
         {
