@@ -143,6 +143,12 @@ fn platform() -> Value {
     })
 }
 
+/// How many events with this reason there are.
+async fn told(ns: &TestNamespace, reason: &str) -> usize {
+    let events = ns.api::<Event>().list(&ListParams::default()).await.expect("events").items;
+    events.iter().filter(|event| event.reason.as_deref() == Some(reason)).count()
+}
+
 #[tokio::test]
 async fn passwords_change_under_load_and_nobody_is_refused() {
     let (ns, mut operator) = scene("rotation").await;
@@ -186,6 +192,8 @@ async fn passwords_change_under_load_and_nobody_is_refused() {
         platforms.patch("story", &PatchParams::default(), &Patch::Merge(&asked)).await.expect("an annotation");
         let under_way = ["next", "nextUsername", "previous", "previousUsername"];
         eventually("a change is under way", MADE, || set(&ns, &under_way), |items| !items.is_empty()).await;
+        // What is told is written down before it is told: a kill in between would make it that it is never told.
+        eventually("its beginning is told", MADE, || told(&ns, "PasswordChanging"), |times| *times >= 3).await;
         operator.kill();
         println!("the operator is killed {:?} after the request", begun.elapsed());
         operator = Operator::spawn(&ns, &account(&ns).await, FLAGS);
@@ -241,8 +249,7 @@ async fn passwords_change_under_load_and_nobody_is_refused() {
         assert!(store.passwords_changed.is_some() && store.rotation.is_none(), "{store:?}");
     }
     let events = ns.api::<Event>().list(&ListParams::default()).await.expect("events").items;
-    let of = |reason: &str| events.iter().filter(|event| event.reason.as_deref() == Some(reason)).count();
-    assert!(of("PasswordChanging") >= 3 && of("PasswordChanged") >= 3, "{events:?}");
+    eventually("its end is told", MADE, || told(&ns, "PasswordChanged"), |times| *times >= 3).await;
 
     let text = format!("{status:?} {events:?} {}", operator.logged());
     for secret in [&old, &given(&ns).await].into_iter().flat_map(|with| [&with.cache, &with.logins, &with.password]) {
