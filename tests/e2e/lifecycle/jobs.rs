@@ -241,6 +241,6 @@ async fn an_urgent_rollout_goes_through_a_freeze() {
     eventually("the change is held", SOON, pending, Option::is_some).await;
     annotate(&ns, "school", crds::URGENT_ANNOTATION, Some("exams")).await;
     rolled_out(&ns, "2").await;
-    assert_eq!(pending().await, None);
+    eventually("nothing is held any more", SOON, pending, Option::is_none).await;
     ns.delete().await;
 }

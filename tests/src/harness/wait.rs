@@ -11,7 +11,7 @@ const POLL: Duration = Duration::from_millis(250);
 /// Until the next look, after so long: what comes soon is seen soon, and what takes long is not asked for at every turn, which
 /// the API server would feel.
 fn pause(waited: Duration) -> Duration {
-    (waited / 8).clamp(Duration::from_millis(100), Duration::from_secs(1))
+    (waited / 8).clamp(POLL, Duration::from_secs(1))
 }
 
 /// Polls `look` until `good` holds of what it returns, and returns that.
