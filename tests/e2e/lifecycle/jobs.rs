@@ -227,7 +227,7 @@ async fn a_rollout_waits_for_the_end_of_a_freeze_and_comes_by_itself() {
     rolled_out(&ns, "2").await;
     // The resync, which would come by itself, is minutes away.
     assert!(end.elapsed() < HEALED, "only {:?} after the end", end.elapsed());
-    assert_eq!(pending().await, None);
+    eventually("nothing is held any more", SOON, pending, Option::is_none).await;
     ns.delete().await;
 }
 
