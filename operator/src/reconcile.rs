@@ -142,6 +142,7 @@ async fn pass(platform: &LearningPlatform, ctx: &Context) -> Result<Outcome> {
         // Its children go with it, by their owner references; what is at AWS has to be seen to before.
         ctx.registry.remove(&key);
         ctx.caches.remove(&key);
+        ctx.rds_servers.remove(&key);
         ctx.elasticache_servers.remove(&key);
         ctx.databases.remove(&key);
         return release::release(platform, ctx).await;
