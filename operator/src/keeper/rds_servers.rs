@@ -130,21 +130,16 @@ fn expected(orders: &Orders, now: Time) -> BTreeSet<u32> {
 
 /// How busy the servers are, and how far the replicas are.
 async fn look(key: &StoreKey, orders: &Orders, now: Time) -> postgres::View {
-    let load = match Server::find(orders, &orders.primary).await {
-        Ok(server) => server.administrator().load().await.map_err(|error| error.to_string()),
-        Err(problem) => Err(problem),
-    };
-    if let Err(problem) = &load {
-        tracing::info!(store = %key, problem, "the primary cannot be looked at");
+    let load =
+        async { Ok::<_, Unseen>(Server::find(orders, &orders.primary).await?.administrator().load().await?) }.await;
+    if let Err(error) = &load {
+        tracing::info!(store = %key, %error, "the primary cannot be looked at");
     }
     let followers = expected(orders, now).into_iter().map(|number| async move {
         let Some(Some(endpoint)) = orders.replicas.get(&number) else { return (number, Follower::Making) };
-        let seen = match Server::find(orders, endpoint).await {
-            Ok(server) => server.administrator().follower().await.map_err(|error| error.to_string()),
-            Err(problem) => Err(problem),
-        };
-        let follower = seen.map(Follower::Answers).unwrap_or_else(|problem| {
-            tracing::info!(store = %key, number, problem, "a replica cannot be looked at");
+        let seen = async { Ok::<_, Unseen>(Server::find(orders, endpoint).await?.administrator().follower().await?) };
+        let follower = seen.await.map(Follower::Answers).unwrap_or_else(|error| {
+            tracing::info!(store = %key, number, %error, "a replica cannot be looked at");
             Follower::Silent
         });
         (number, follower)
@@ -156,18 +151,16 @@ async fn look(key: &StoreKey, orders: &Orders, now: Time) -> postgres::View {
 /// Makes what apps need inside the primary. Returns whether there is nothing left to do.
 async fn make(ctx: &Context, key: &StoreKey, orders: &Orders, view: &mut ServersView) -> bool {
     let (databases, logins) = (std::slice::from_ref(&orders.database), std::slice::from_ref(&orders.login));
-    let seen = match Server::find(orders, &orders.primary).await {
-        Ok(server) => match server.administrator().observe(databases, logins).await {
-            Ok(seen) => Ok((server, seen)),
-            Err(error) => Err(error.to_string()),
-        },
-        Err(problem) => Err(problem),
+    let seen = async {
+        let server = Server::find(orders, &orders.primary).await?;
+        let seen = server.administrator().observe(databases, logins).await?;
+        Ok::<_, Unseen>((server, seen))
     };
-    let (server, seen) = match seen {
+    let (server, seen) = match seen.await {
         Ok(seen) => seen,
-        Err(problem) => {
-            tracing::info!(store = %key, problem, "the server cannot be looked at");
-            view.problem = Some(problem);
+        Err(error) => {
+            tracing::info!(store = %key, %error, "the server cannot be looked at");
+            view.problem = Some(error.to_string());
             return false;
         }
     };
@@ -192,6 +185,15 @@ async fn make(ctx: &Context, key: &StoreKey, orders: &Orders, view: &mut Servers
     decision.acts.is_empty()
 }
 
+/// Why a server cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+enum Unseen {
+    #[error("{0} has no address that this cluster knows")]
+    Nowhere(String),
+    #[error(transparent)]
+    Failed(#[from] postgres::Error),
+}
+
 /// A server whose address is known.
 struct Server<'a> {
     orders: &'a Orders,
@@ -200,11 +202,11 @@ struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
-    async fn find(orders: &'a Orders, endpoint: &Endpoint) -> Result<Self, String> {
+    async fn find(orders: &'a Orders, endpoint: &Endpoint) -> Result<Self, Unseen> {
         let port = u16::try_from(endpoint.port).unwrap_or(crate::tiers::database::PORT);
         let found = tokio::net::lookup_host((endpoint.address.as_str(), port)).await;
         let address = found.ok().and_then(|mut found| found.next());
-        let address = address.ok_or_else(|| format!("{} has no address that this cluster knows", endpoint.address))?;
+        let address = address.ok_or_else(|| Unseen::Nowhere(endpoint.address.clone()))?;
         let trust = tls::Trust { authorities: orders.authorities.clone(), name: endpoint.address.clone() };
         Ok(Self { orders, address, trust })
     }
