@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 
 const SLOTS: u16 = 16384;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 /// A cluster whose shards are one server each.
 pub struct CacheServers(Vec<CacheServer>);

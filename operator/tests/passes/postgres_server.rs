@@ -18,7 +18,7 @@ use tls::{AUTHORITIES, CERTIFICATE, Files, KEY};
 
 /// A user that every Debian has, and that owns nothing: the server does not run as root.
 const NOBODY: u32 = 65534;
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(240);
 
 pub struct PostgresServer {
     directory: TempDir,

@@ -25,7 +25,7 @@ use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
 
 /// Longer than anything takes on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(90);
+pub const PATIENCE: Duration = Duration::from_secs(240);
 pub const SET: &str = "story-main-pg-ro";
 /// The password of the pooler's role.
 pub const POOLER: &str = "pooler-secret-1";
