@@ -76,7 +76,8 @@ fn made(wish: &Wish) -> (Element, BTreeMap<String, Element>) {
 #[test]
 fn the_seven_p_example_is_the_guides_table_field_by_field() {
     let (config, companions) = made(&wished(&example("seven-p.yaml")));
-    seven_p::is_the_table(&config);
+    let certificate = "arn:aws:acm:us-east-1:123456789012:certificate/7e1f2a30-5b6c-4d7e-8f90-a1b2c3d4e5f6";
+    seven_p::is_the_table(&config, certificate);
     // An access control in place of the guide's identity.
     let control = at(&config, &["Origins", "Id=education-platform-s3-origin", "OriginAccessControlId"]);
     assert_eq!(companions[&control].name, "OriginAccessControlConfig");

@@ -90,7 +90,7 @@ fn of(args: &Args) -> Policy {
     let tables: &[&[Grant]] = match args.feature {
         Feature::Rds => &[iam::RDS],
         Feature::Elasticache => &[iam::ELASTICACHE],
-        Feature::Cloudfront => &[iam::CLOUDFRONT_OWN, iam::CLOUDFRONT_COMPANIONS],
+        Feature::Cloudfront => &[iam::CLOUDFRONT_OWN, iam::CLOUDFRONT_COMPANIONS, iam::CLOUDFRONT_CERTIFICATES],
         Feature::CloudfrontAttach => &[iam::CLOUDFRONT_ATTACHED, iam::CLOUDFRONT_COMPANIONS],
     };
     let mode = match args.mode {

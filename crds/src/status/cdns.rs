@@ -18,6 +18,9 @@ pub struct CdnStatus {
     /// The zone of that name, as alias records of Route 53 ask for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosted_zone_id: Option<String>,
+    /// State of its certificate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// Whether the distribution answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,

@@ -53,6 +53,10 @@ pub struct AwsEndpoints {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::endpoint_url")]
     pub cloudfront: Option<String>,
+    /// Of ACM.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "schema::endpoint_url")]
+    pub acm: Option<String>,
     /// Of STS, for the role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::endpoint_url")]

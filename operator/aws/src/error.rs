@@ -60,7 +60,9 @@ impl Class {
             | "SnapshotNotFound"
             | "UserNotFound"
             | "UserGroupNotFound"
-            | "NoSuchDistribution" => Self::Absent,
+            | "NoSuchDistribution"
+            // Of ACM.
+            | "ResourceNotFoundException" => Self::Absent,
             "DBInstanceAlreadyExists"
             | "DBSnapshotAlreadyExists"
             | "DBParameterGroupAlreadyExists"

@@ -213,6 +213,10 @@ pub const CLOUDFRONT_ATTACHED: &[Grant] = {
     ]
 };
 
+/// The call to ACM for the certificate of a distribution of our own.
+pub const CLOUDFRONT_CERTIFICATES: &[Grant] =
+    &[reads("DescribeCertificate", "acm:DescribeCertificate", &["certificate/*"])];
+
 /// Of actions that cannot be bound to a resource.
 const ALL: &[&str] = &["*"];
 const DISTRIBUTIONS: &[&str] = &["distribution/*"];
@@ -271,7 +275,12 @@ pub fn policy<'a>(tables: impl IntoIterator<Item = &'a Grant>, mode: Mode, scope
         let equals = key.map(|key| ("StringEquals", BTreeMap::from([(key, scope.cluster.clone())])));
         let service = action.first().and_then(|action| action.split(':').next()).unwrap_or_default();
         let Scope { partition, account, region, .. } = scope;
-        let region = if service == GLOBAL { "" } else { region };
+        let region = match service {
+            GLOBAL => "",
+            // CloudFront takes certificates of this region only.
+            "acm" => "us-east-1",
+            _ => region,
+        };
         let resource = |on: &&str| match *on {
             "*" => "*".to_owned(),
             on => format!("arn:{partition}:{service}:{region}:{account}:{on}"),

@@ -8,6 +8,7 @@
 //! round knows what may have been done. Losing the memory costs a repeated call, never data: names are
 //! derived from the [`Identity`], and what a name finds is told apart by its owner's tags.
 
+pub mod acm;
 mod bucket;
 pub mod cloudfront;
 mod digest;

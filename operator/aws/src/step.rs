@@ -78,6 +78,8 @@ pub enum Kind {
     NeedsConsent,
     /// It works no more by itself.
     Broken,
+    /// What it needs elsewhere at AWS cannot be used yet.
+    NotUsable,
     /// AWS refuses what is wished.
     Refused,
     /// AWS has not enough, or allows no more.

@@ -102,3 +102,15 @@ fn a_distribution_is_only_changed_where_it_bears_our_tag_and_somebody_elses_is_n
         iam::CLOUDFRONT_ATTACHED.iter().filter(|one| one.only == Only::Untagged).map(|one| one.call).collect();
     assert_eq!(attached, BTreeSet::from(["CreateInvalidation", "UpdateDistribution"]));
 }
+
+#[test]
+fn a_certificate_is_read_where_cloudfront_takes_it_from_and_never_changed() {
+    for mode in [Mode::Observe, Mode::Plan, Mode::Apply] {
+        let policy = serde_json::to_value(of(iam::CLOUDFRONT_CERTIFICATES, mode)).expect("JSON");
+        let statement = &policy["Statement"][0];
+        assert_eq!(statement["Action"], serde_json::json!(["acm:DescribeCertificate"]));
+        let arn = "arn:aws:acm:us-east-1:123456789012:certificate/*";
+        assert_eq!(statement["Resource"], serde_json::json!([arn]));
+        assert_eq!(policy["Statement"].as_array().map(Vec::len), Some(1));
+    }
+}

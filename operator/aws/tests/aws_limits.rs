@@ -29,6 +29,7 @@ fn every_code_has_its_class() {
                 "UserNotFound",
                 "UserGroupNotFound",
                 "NoSuchDistribution",
+                "ResourceNotFoundException",
             ],
         ),
         (

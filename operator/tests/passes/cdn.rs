@@ -1,32 +1,25 @@
 //! CDNs, from the resource to a distribution and to its end: passes, the real SDK, and a server that speaks AWS's protocol.
 
-#[path = "../support/seven_p.rs"]
-mod seven_p;
-
 use crate::{
-    cloud::{Cloud, item},
+    edge::{Edge, asked_at, cdn, example, put_secret, small},
     proxy::Lasting,
+    seven_p::{self, SECRET},
     world::{PLATFORM, World, find},
 };
 use ::aws::{
     Tags,
-    cloudfront::{Call, CloudFront as _, Companion, Distribution, Element},
+    cloudfront::{Call, CloudFront as _, Element},
 };
-use aws_edge::{
-    Clients,
-    cloudfront::{SdkCloudFront, Source as _},
-};
+use aws_edge::cloudfront::Source as _;
 use learningplatform_operator::{
     context::{Context, Settings},
     keeper::StoreKey,
     naming::PlatformKey,
 };
 use serde_json::{Value, json};
-use seven_p::SECRET;
 use std::{
     collections::BTreeSet,
     io::Write,
-    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -35,144 +28,6 @@ const HELD: &str = "learningplatform.dev/aws";
 /// Where the record of a CDN is.
 fn record(cdn: &str) -> String {
     format!("/api/v1/namespaces/learning/configmaps/story-{cdn}-cloudfront-record")
-}
-
-/// A platform of the examples, reduced to its CDN and how that reaches the apps.
-fn example(name: &str) -> Value {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
-    let platform: Value = serde_saphyr::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let spec = &platform["spec"];
-    let kept = ["name", "image", "port", "ports", "exposure"];
-    let apps = spec["apps"].as_array().unwrap().iter().map(|app| {
-        let fields = kept.iter().filter(|field| !app[**field].is_null());
-        fields.map(|field| ((*field).to_owned(), app[*field].clone())).collect::<Value>()
-    });
-    json!({ "aws": spec["aws"], "apps": apps.collect::<Vec<_>>(), "cdns": spec["cdns"] })
-}
-
-/// A platform with one app and a small CDN, whose origin is sent a secret.
-fn small() -> Value {
-    json!({
-        "aws": { "region": "eu-central-1" },
-        "apps": [{
-            "name": "web", "image": "registry.example/web:1", "port": 3000, "replicas": 1,
-            "exposure": { "ingress": { "hosts": ["origin.school.example"] } },
-        }],
-        "cdns": [{ "name": "edge", "cloudFront": {
-            "comment": "school",
-            "origins": [{
-                "name": "web", "app": { "name": "web" },
-                "headers": [{ "name": "X-Origin-Verify", "secret": { "name": "edge", "key": "verify" } }],
-            }],
-            "cachePolicies": [{ "name": "pages", "defaultTTL": "1m" }],
-            "behaviors": [{ "path": "*", "origin": "web", "cachePolicy": { "name": "pages" } }],
-            "invalidateAfter": [{ "app": "web", "paths": ["/courses/*", "/courses/new", "/"] }],
-        } }],
-    })
-}
-
-/// A platform with a CDN, and what there is at AWS.
-struct Edge {
-    cloud: Cloud,
-    clients: Clients,
-    truth: SdkCloudFront,
-}
-
-impl Edge {
-    async fn new(spec: Value) -> Self {
-        let cloud = Cloud::new(|url| asked_at(spec.clone(), url)).await;
-        Self::of(cloud, &spec).await
-    }
-
-    /// With the Secrets that it names.
-    async fn of(cloud: Cloud, spec: &Value) -> Self {
-        let origins = spec["cdns"].as_array().unwrap().iter().flat_map(|cdn| cdn["cloudFront"]["origins"].as_array());
-        let headers = origins.flatten().filter_map(|origin| origin["headers"].as_array()).flatten();
-        for secret in headers.map(|header| &header["secret"]) {
-            let (name, key) = (secret["name"].as_str().unwrap(), secret["key"].as_str().unwrap());
-            put_secret(&cloud.world, name, key, SECRET);
-        }
-        let clients = cloud.clients().await;
-        let truth = SdkCloudFront::new(clients.cloudfront.clone());
-        Self { cloud, clients, truth }
-    }
-
-    /// Until all that is wished is at AWS, and the CDN serves.
-    async fn until_synced(&self) {
-        let done = |world: &World| {
-            let cdn = cdn(world);
-            let is = |type_: &str| find(&cdn["conditions"], type_)["status"] == "True";
-            is("Synced") && is("CdnReady") && cdn["deployed"] == true && !is("Deploying")
-        };
-        self.cloud.until("synced", done).await;
-    }
-
-    /// Changes the spec.
-    fn edit(&self, change: impl FnOnce(&mut Value)) {
-        let mut platform = self.cloud.world.api.get(PLATFORM).unwrap();
-        change(&mut platform["spec"]);
-        self.cloud.world.api.put(PLATFORM, platform);
-    }
-
-    async fn distributions(&self) -> Vec<Distribution> {
-        let mut found = Vec::new();
-        for one in self.truth.summaries().await.unwrap() {
-            found.extend(self.truth.distribution(&one.id).await.unwrap());
-        }
-        found
-    }
-
-    async fn only(&self) -> Distribution {
-        let mut found = self.distributions().await;
-        assert_eq!(found.len(), 1, "{found:?}");
-        found.remove(0)
-    }
-
-    /// All that there is at AWS, with versions.
-    async fn all(&self) -> (Vec<Distribution>, Vec<Companion>) {
-        let mut companions = self.truth.companions().await.unwrap();
-        for one in &mut companions {
-            one.etag = self.truth.version(one).await.unwrap();
-        }
-        companions.sort_by(|a, b| a.id.cmp(&b.id));
-        (self.distributions().await, companions)
-    }
-
-    /// The paths of all invalidations of the only distribution, each sorted.
-    async fn invalidations(&self) -> Vec<Vec<String>> {
-        let (id, client) = (self.only().await.id, &self.clients.cloudfront);
-        let listed = client.list_invalidations().distribution_id(&id).send().await.unwrap();
-        let mut all = Vec::new();
-        for one in listed.invalidation_list.unwrap().items.unwrap_or_default() {
-            let got = client.get_invalidation().distribution_id(&id).id(one.id).send().await.unwrap();
-            let batch = got.invalidation.and_then(|one| one.invalidation_batch).unwrap();
-            let mut paths = batch.paths.and_then(|paths| paths.items).unwrap_or_default();
-            paths.sort();
-            all.push(paths);
-        }
-        all
-    }
-}
-
-/// With AWS at this URL.
-fn asked_at(mut spec: Value, url: &str) -> Value {
-    spec["aws"]["endpoints"] = json!({ "cloudfront": url });
-    spec
-}
-
-fn put_secret(world: &World, name: &str, key: &str, value: &str) {
-    let value = k8s_openapi::ByteString(value.as_bytes().to_vec());
-    world.api.put(
-        &format!("/api/v1/namespaces/learning/secrets/{name}"),
-        json!({
-            "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "learning" },
-            "data": { key: value },
-        }),
-    );
-}
-
-fn cdn(world: &World) -> Value {
-    item(world, "cdns")
 }
 
 /// The patterns of a distribution's behaviours, in their order.
@@ -243,7 +98,7 @@ async fn the_story_platforms_distribution_is_made_and_left_alone() {
 async fn the_seven_p_platforms_distribution_is_its_guides_table_at_aws() {
     let edge = is_applied_and_left_alone("seven-p.yaml").await;
     let config = edge.only().await.config;
-    seven_p::is_the_table(&config);
+    seven_p::is_the_table(&config, &edge.certificate());
     // What all answers bear is in a policy beside it.
     let id = seven_p::at(&config, &["CacheBehaviors", "PathPattern=/static/*", "ResponseHeadersPolicyId"]);
     let policy = edge.clients.cloudfront.get_response_headers_policy().id(id).send().await.unwrap();
@@ -415,6 +270,43 @@ async fn only_what_the_settings_allow_is_asked_and_a_plan_is_not_carried_out() {
         edge.cloud.world.pass(&edge.cloud.operator).await;
     }
     assert_eq!(edge.all().await, (Vec::new(), Vec::new()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_certificate_that_acm_has_not_issued_holds_its_distribution_back_and_says_what_dns_lacks() {
+    let mut spec = small();
+    let item = &mut spec["cdns"][0]["cloudFront"];
+    item["aliases"] = json!(["learn.school.example"]);
+    item["certificate"] = json!({ "arn": "arn:aws:acm:us-east-1:123456789012:certificate/of-the-example" });
+    let edge = Edge::new(spec).await;
+    edge.cloud.proxy.rewrite(|operation, content| match operation {
+        "DescribeCertificate" => {
+            content.replace("\"ISSUED\"", "\"PENDING_VALIDATION\"").replace("\"SUCCESS\"", "\"PENDING_VALIDATION\"")
+        }
+        _ => content,
+    });
+    let told = |world: &World| {
+        let cdn = cdn(world);
+        let lacks =
+            |text: &Value| text.as_str().is_some_and(|words| words.contains("_acme-challenge.learn.school.example."));
+        let (ready, synced) = (find(&cdn["conditions"], "CdnReady"), find(&cdn["conditions"], "Synced"));
+        ready["reason"] == "DependencyNotReady"
+            && lacks(&ready["message"])
+            && (&synced["status"], &synced["reason"]) == (&json!("False"), &json!("DependencyNotReady"))
+            && lacks(&cdn["certificate"])
+    };
+    edge.cloud.until("it says what DNS lacks", told).await;
+    edge.cloud.until("no app waits for it", World::is_ready).await;
+    assert!(edge.distributions().await.is_empty());
+    edge.cloud.proxy.rewrite(|_, content| content);
+    edge.until_synced().await;
+    let issued = cdn(&edge.cloud.world);
+    assert!(
+        issued["certificate"].as_str().is_some_and(|words| words.starts_with("issued, valid until ")),
+        "{issued:#}"
+    );
+    let named = seven_p::at(&edge.only().await.config, &["ViewerCertificate", "ACMCertificateArn"]);
+    assert_eq!(named, edge.certificate());
 }
 
 /// What is written, for many writers.

@@ -93,7 +93,8 @@ impl Cloud {
     /// For what there is at AWS.
     pub async fn clients(&self) -> aws_edge::Clients {
         let url = Some(self.url.clone());
-        let endpoints = Endpoints { rds: url.clone(), elasticache: url.clone(), cloudfront: url, sts: None };
+        let endpoints =
+            Endpoints { rds: url.clone(), elasticache: url.clone(), cloudfront: url.clone(), acm: url, sts: None };
         let account = Account { endpoints, ..Account::new("eu-central-1") };
         aws_edge::Clients::new(&account, &fast(), Some(self.credentials())).await.unwrap()
     }

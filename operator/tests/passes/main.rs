@@ -11,6 +11,7 @@ mod cloud;
 mod cloud_native_pg;
 mod discovery;
 mod drift;
+mod edge;
 mod elasticache;
 mod faults;
 mod freezes;
@@ -31,6 +32,8 @@ mod rotation;
 #[path = "../../aws/edge/tests/aws_wire/server.rs"]
 mod server;
 mod settling;
+#[path = "../support/seven_p.rs"]
+mod seven_p;
 mod snapshots;
 mod stores;
 #[path = "../support/mod.rs"]

@@ -164,6 +164,7 @@ fn a_cdn_with_what_is_left_to_do_for_it() {
             "observedGeneration": 4, "conditions": ready("Ready", ""),
             "cdns": [{
                 "name": "edge", "domainName": "d1.cloudfront.net", "enabled": true, "deployed": false,
+                "certificate": "issued, valid until 2027-03-01",
                 "conditions": ready("CdnReady", "E1 serves at d1.cloudfront.net; next: update E1"),
                 "deletion": "Retain: deleting it leaves the distribution enabled and as it is",
                 "bucketPolicies": [{"origin": "media", "statement": "{}"}],
@@ -174,9 +175,10 @@ fn a_cdn_with_what_is_left_to_do_for_it() {
     .expect("a platform");
     let text = table(&[view(&platform, now())], &Style { width: 200, ..Style::PLAIN }, now());
     let lines: Vec<&str> = text.lines().skip(1).map(str::trim).collect();
-    assert_eq!(lines.len(), 6, "{text}");
+    assert_eq!(lines.len(), 7, "{text}");
     for line in [
         "E1 serves at d1.cloudfront.net; next: update E1",
+        "TLS       certificate issued, valid until 2027-03-01",
         "deploying what AWS has accepted is on its way to the edges, which takes some minutes",
         "deletion  Retain: deleting it leaves the distribution enabled and as it is",
         "bucket    the policy of origin media's bucket needs: {}",

@@ -119,6 +119,11 @@ fn of_cdn(cdn: &CdnView, said: &str, style: &Style) -> String {
     if let Some(domain) = cdn.domain_name.as_ref().filter(|domain| !said.contains(domain.as_str())) {
         line("address", domain);
     }
+    if let Some(certificate) =
+        cdn.certificate.as_ref().filter(|it| !cdn.warnings.iter().any(|said| said.ends_with(*it)))
+    {
+        line("TLS", &format!("certificate {certificate}"));
+    }
     if cdn.deploying {
         line("deploying", "what AWS has accepted is on its way to the edges, which takes some minutes");
     }

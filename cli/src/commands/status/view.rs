@@ -91,6 +91,9 @@ pub struct CdnView {
     /// What becomes of it when the resource is deleted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deletion: Option<String>,
+    /// State of its certificate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
     /// That what AWS has accepted is not at all edges yet.
     pub deploying: bool,
     /// What the policies of its buckets need.
@@ -103,8 +106,8 @@ pub struct CdnView {
 
 impl CdnView {
     fn of(cdn: &CdnStatus) -> Self {
-        let CdnStatus { domain_name, deletion, deployed, bucket_policies, warnings, .. } = cdn.clone();
-        Self { domain_name, deletion, deploying: deployed == Some(false), bucket_policies, warnings }
+        let CdnStatus { domain_name, deletion, certificate, deployed, bucket_policies, warnings, .. } = cdn.clone();
+        Self { domain_name, deletion, certificate, deploying: deployed == Some(false), bucket_policies, warnings }
     }
 }
 

@@ -53,8 +53,9 @@ impl Accounts {
         let rds = rds::Shared::new(SdkRds::new(clients.rds.clone()), self.windows, Timestamp::now);
         let caches = SdkElastiCache::new(clients.elasticache.clone(), Timestamp::now);
         let elasticache = elasticache::Shared::new(caches, self.windows, Timestamp::now);
-        let distributions = SdkCloudFront::new(clients.cloudfront.clone());
-        let windows = cloudfront::Windows { listed: self.windows.listed, ..cloudfront::Windows::default() };
+        let distributions = SdkCloudFront::new(clients.cloudfront.clone(), clients.acm.clone());
+        let listed = self.windows.listed;
+        let windows = cloudfront::Windows { listed, unissued: listed * 12, ..cloudfront::Windows::default() };
         let cloudfront = cloudfront::Shared::new(distributions, windows, Timestamp::now);
         let account = Arc::new(Account { clients, rds, elasticache, cloudfront });
         used.retain(|_, account| account.strong_count() > 0);

@@ -1,4 +1,4 @@
-//! Clients of the three services, of one account and region.
+//! Clients of the services, of one account and region.
 
 use crate::limits::{Limited, Limits};
 use aws::{Service, Spot};
@@ -9,7 +9,7 @@ use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_smithy_http_client::tls;
 use std::{sync::Arc, time::Duration};
 
-/// The region that CloudFront's calls are signed for: it is one service for all regions.
+/// The region that CloudFront's calls are signed for, one service for all regions, and those about its certificates.
 const GLOBAL: &str = "us-east-1";
 
 /// What a platform's clients are made of.
@@ -39,6 +39,8 @@ pub struct Endpoints {
     pub elasticache: Option<String>,
     /// CloudFront.
     pub cloudfront: Option<String>,
+    /// ACM, for the certificates of distributions.
+    pub acm: Option<String>,
     /// STS, for a role.
     pub sts: Option<String>,
 }
@@ -90,11 +92,12 @@ impl Settings {
         if self.region.is_empty() || self.region.len() > 32 || !self.region.chars().all(legal) {
             return wrong("region", &self.region, "write it as AWS does, as eu-central-1");
         }
-        let Endpoints { rds, elasticache, cloudfront, sts } = &self.endpoints;
+        let Endpoints { rds, elasticache, cloudfront, acm, sts } = &self.endpoints;
         for (field, url) in [
             ("endpoints.rds", rds),
             ("endpoints.elasticache", elasticache),
             ("endpoints.cloudfront", cloudfront),
+            ("endpoints.acm", acm),
             ("endpoints.sts", sts),
         ] {
             if let Some(url) = url.as_ref().filter(|url| !["https://", "http://"].iter().any(|it| url.starts_with(it)))
@@ -137,6 +140,8 @@ pub struct Clients {
     pub elasticache: aws_sdk_elasticache::Client,
     /// Distributions.
     pub cloudfront: aws_sdk_cloudfront::Client,
+    /// Certificates of distributions.
+    pub acm: aws_sdk_acm::Client,
 }
 
 impl Clients {
@@ -156,12 +161,16 @@ impl Clients {
             .tls_provider(tls::Provider::Rustls(tls::rustls_provider::CryptoMode::AwsLc))
             .build_https();
         let limited = |service| Limited { client: http.clone(), limits: limits.clone(), spot: settings.spot(service) };
-        let Endpoints { rds, elasticache, cloudfront, sts: _ } = settings.endpoints.clone();
+        let Endpoints { rds, elasticache, cloudfront, acm, sts: _ } = settings.endpoints.clone();
 
         let mut of_rds = aws_sdk_rds::config::Builder::from(&config).http_client(limited(Service::Rds));
         let mut of_elasticache =
             aws_sdk_elasticache::config::Builder::from(&config).http_client(limited(Service::ElastiCache));
         let mut of_cloudfront = aws_sdk_cloudfront::config::Builder::from(&config)
+            .http_client(limited(Service::CloudFront))
+            .region(Region::new(GLOBAL));
+        // It is asked for distributions only, and shares their limit.
+        let mut of_acm = aws_sdk_acm::config::Builder::from(&config)
             .http_client(limited(Service::CloudFront))
             .region(Region::new(GLOBAL));
         // What the environment says holds where the settings say nothing.
@@ -174,10 +183,14 @@ impl Clients {
         if cloudfront.is_some() {
             of_cloudfront.set_endpoint_url(cloudfront);
         }
+        if acm.is_some() {
+            of_acm.set_endpoint_url(acm);
+        }
         Ok(Self {
             rds: aws_sdk_rds::Client::from_conf(of_rds.build()),
             elasticache: aws_sdk_elasticache::Client::from_conf(of_elasticache.build()),
             cloudfront: aws_sdk_cloudfront::Client::from_conf(of_cloudfront.build()),
+            acm: aws_sdk_acm::Client::from_conf(of_acm.build()),
         })
     }
 }

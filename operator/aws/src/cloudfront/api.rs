@@ -3,7 +3,7 @@
 use super::{
     Call, Companion, CompanionKind, Distribution, Listed, Memory, Scope, Seen, Wish, companion::Companions, plan,
 };
-use crate::Error;
+use crate::{Error, acm};
 use std::future::Future;
 
 /// CloudFront, of one account. Nothing is waited for.
@@ -21,6 +21,10 @@ pub trait CloudFront: Send + Sync {
 
     /// Version of one as it is now; a function's in stage `DEVELOPMENT`. None where there is none.
     fn version(&self, companion: &Companion) -> impl Future<Output = Result<Option<String>, Error>> + Send;
+
+    /// A certificate of ACM, which distributions name by its ARN. May be answered from a look of some hours ago while it is issued,
+    /// and of a few minutes else. None where there is none.
+    fn certificate(&self, arn: &str) -> impl Future<Output = acm::Answer> + Send;
 
     /// Carries out a call. It returns as soon as AWS has accepted it.
     fn send(&self, call: &Call) -> impl Future<Output = Result<(), Error>> + Send;
@@ -56,5 +60,9 @@ pub async fn observe(cloudfront: &impl CloudFront, wish: &Wish, memory: &Memory)
             one.etag = cloudfront.version(one).await?;
         }
     }
-    Ok(Seen { listed, read, all_read, companions })
+    let certificate = match &wish.spec.certificate {
+        Some(named) if !wish.deleted => Some(cloudfront.certificate(&named.arn).await),
+        _ => None,
+    };
+    Ok(Seen { listed, read, all_read, companions, certificate })
 }

@@ -1,7 +1,7 @@
 //! What was seen: answers of reads, as plain values.
 
 use super::{CompanionKind, Element};
-use crate::Tags;
+use crate::{Tags, acm};
 
 /// What was seen at one time.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Seen {
     pub all_read: bool,
     /// The account's own policies, access controls and functions.
     pub companions: Vec<Companion>,
+    /// The certificate that is wished, where one is. That it could not be looked at fails nothing else.
+    pub certificate: Option<acm::Answer>,
 }
 
 /// A distribution, as lists show it.

@@ -1,6 +1,7 @@
 //! Distributions at CloudFront, against a strict fake of it.
 
 mod attach;
+mod certificate;
 mod companions;
 mod deletion;
 mod documents;

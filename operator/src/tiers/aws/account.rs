@@ -34,9 +34,9 @@ impl AllowedRole {
 
 /// What the clients of a platform are made of.
 pub fn settings(key: &PlatformKey, spec: &Aws) -> aws_edge::Settings {
-    let AwsEndpoints { rds, elasticache, cloudfront, sts } = spec.endpoints.clone().unwrap_or_default();
+    let AwsEndpoints { rds, elasticache, cloudfront, acm, sts } = spec.endpoints.clone().unwrap_or_default();
     aws_edge::Settings {
-        endpoints: aws_edge::Endpoints { rds, elasticache, cloudfront, sts },
+        endpoints: aws_edge::Endpoints { rds, elasticache, cloudfront, acm, sts },
         role: spec.role_arn.clone().map(|arn| aws_edge::Role {
             arn,
             external_id: spec.external_id.clone(),
@@ -77,8 +77,10 @@ pub fn check(key: &PlatformKey, spec: &Aws, settings: &Settings) -> Vec<Problem>
     {
         problems.push(Problem::new("spec.aws.roleArn", problem));
     }
-    let AwsEndpoints { rds, elasticache, cloudfront, sts } = spec.endpoints.clone().unwrap_or_default();
-    for (name, url) in [("rds", rds), ("elasticache", elasticache), ("cloudfront", cloudfront), ("sts", sts)] {
+    let AwsEndpoints { rds, elasticache, cloudfront, acm, sts } = spec.endpoints.clone().unwrap_or_default();
+    for (name, url) in
+        [("rds", rds), ("elasticache", elasticache), ("cloudfront", cloudfront), ("acm", acm), ("sts", sts)]
+    {
         let allowed = |url: &String| settings.allowed_aws_endpoints.iter().any(|begin| url.starts_with(begin));
         if let Some(url) = url.filter(|url| !allowed(url)) {
             let problem = format!(
@@ -123,5 +125,13 @@ mod tests {
         assert_eq!(of("team-a", Some("arn:aws:iam::123456789012:role/ab"), None), ["spec.aws.roleArn"]);
         assert_eq!(of("team-a", None, Some("https://evil.example/")), ["spec.aws.endpoints.rds"]);
         assert!(AllowedRole::parse("arn:aws:iam::123456789012:role/a").is_err());
+
+        let url = || Some("https://evil.example/".to_owned());
+        let endpoints = AwsEndpoints { rds: url(), elasticache: url(), cloudfront: url(), acm: url(), sts: url() };
+        let spec = Aws { region: "eu-central-1".into(), endpoints: Some(endpoints), ..Aws::default() };
+        let key = PlatformKey { namespace: "team-a".into(), name: "story".into() };
+        let fields: Vec<_> = check(&key, &spec, &settings).into_iter().map(|problem| problem.field).collect();
+        let all = ["rds", "elasticache", "cloudfront", "acm", "sts"].map(|name| format!("spec.aws.endpoints.{name}"));
+        assert_eq!(fields, all);
     }
 }

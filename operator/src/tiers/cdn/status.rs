@@ -9,7 +9,7 @@ use crate::{
         aws::{recorded::Held, told},
     },
 };
-use aws::cloudfront::lint;
+use aws::{acm, cloudfront::lint};
 use crds::status::{AwsStatus, BucketPolicy, CdnStatus, ConditionType, Reason};
 
 /// Where distributions are.
@@ -22,9 +22,13 @@ pub fn status(cdn: &ValidCdn, seen: &Seen) -> ItemStatus {
     // Before the distribution is found, and while nobody looks, there is nothing to say of its state.
     let found = view.filter(|view| view.at.id.is_some());
     let policies = view.map(|view| view.at.bucket_policies.clone()).unwrap_or_default();
+    let certificate = view.and_then(|view| view.at.certificate.as_ref());
+    let mut warnings = seen.spec.as_ref().map(warnings).unwrap_or_default();
+    warnings.extend(certificate.and_then(warning));
     let details = CdnStatus {
         domain_name: seen.domain().map(str::to_owned),
         hosted_zone_id: seen.domain().map(|_| aws::cloudfront::HOSTED_ZONE.to_owned()),
+        certificate: certificate.map(|state| state.words().to_owned()),
         enabled: found.map(|view| view.at.enabled),
         deployed: found.map(|view| view.at.deployed),
         deletion: told::deletion(conditions),
@@ -35,7 +39,7 @@ pub fn status(cdn: &ValidCdn, seen: &Seen) -> ItemStatus {
             plan_hash: view.and_then(|view| view.plan_hash.clone()),
         }),
         bucket_policies: policies.into_iter().map(|(origin, statement)| BucketPolicy { origin, statement }).collect(),
-        warnings: seen.spec.as_ref().map(warnings).unwrap_or_default(),
+        warnings,
         ..CdnStatus::default()
     };
     ItemStatus {
@@ -55,6 +59,14 @@ fn id(seen: &Seen) -> Option<&str> {
 fn warnings(spec: &aws::cloudfront::Spec) -> Vec<String> {
     let words = |one: aws::cloudfront::Warning| format!("{}: {}: {}", one.field, one.message, one.remedy);
     lint(spec).into_iter().map(words).collect()
+}
+
+/// What is to be mended of its certificate.
+fn warning(state: &acm::State) -> Option<String> {
+    match state {
+        acm::State::Good(_) => None,
+        acm::State::Doubtful(words) | acm::State::NotIssued(words) => Some(format!("certificate: {words}")),
+    }
 }
 
 /// A distribution holds no data.

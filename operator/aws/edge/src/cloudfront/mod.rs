@@ -1,5 +1,6 @@
 //! [`aws::cloudfront::CloudFront`] over aws-sdk-cloudfront.
 
+mod certificate;
 mod companions;
 mod raw;
 mod send;
@@ -44,12 +45,13 @@ pub trait Source: CloudFront {
 #[derive(Debug)]
 pub struct SdkCloudFront {
     client: Client,
+    acm: aws_sdk_acm::Client,
 }
 
 impl SdkCloudFront {
-    /// Through this client.
-    pub fn new(client: Client) -> Self {
-        Self { client }
+    /// Through these clients.
+    pub fn new(client: Client, acm: aws_sdk_acm::Client) -> Self {
+        Self { client, acm }
     }
 }
 
@@ -108,6 +110,10 @@ impl CloudFront for SdkCloudFront {
 
     async fn version(&self, companion: &Companion) -> Result<Option<String>, Error> {
         self.version_of(companion).await
+    }
+
+    async fn certificate(&self, arn: &str) -> aws::acm::Answer {
+        self.described(arn).await
     }
 
     async fn send(&self, call: &Call) -> Result<(), Error> {

@@ -3,7 +3,7 @@
 
 use super::{Source, Summary};
 use aws::{
-    Call as _, Error, TAGS, Tags,
+    Call as _, Error, TAGS, Tags, acm,
     cloudfront::{Call, CloudFront, Companion, Distribution, Listed},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -27,17 +27,23 @@ pub struct Windows {
     pub companions: SignedDuration,
     /// Of a distribution and its tags, as long as the list shows the version that was read.
     pub known: SignedDuration,
+    /// Of a certificate that is issued, or may not be asked for.
+    pub certificates: SignedDuration,
+    /// Of one that is waited for: a multiple of `listed`, so that who looks often sees it soon.
+    pub unissued: SignedDuration,
 }
 
 impl Default for Windows {
     /// At rest 200 distributions with seven policies and the like each, looked at every 450 seconds, cost about 4 requests a
-    /// platform and hour: 2 pages each 25 seconds and about 20 each 10 minutes among all, and 2 requests each hour for each
-    /// distribution. Should the list not tell versions, each look reads its distribution, and they cost below 12.
+    /// platform and hour: 2 pages each 25 seconds and about 20 each 10 minutes among all, and for each distribution
+    /// 2 requests an hour and one each three hours for its certificate. Should the list not tell versions, each look reads its distribution, and they cost below 12.
     fn default() -> Self {
         Self {
             listed: SignedDuration::from_secs(25),
             companions: SignedDuration::from_mins(10),
             known: SignedDuration::from_hours(1),
+            certificates: SignedDuration::from_hours(3),
+            unissued: SignedDuration::from_mins(5),
         }
     }
 }
@@ -80,6 +86,7 @@ pub struct Shared<S> {
     companions: Last<Companion>,
     tags: Mutex<Kept>,
     read: parking_lot::Mutex<BTreeMap<String, Look<Distribution>>>,
+    certificates: parking_lot::Mutex<BTreeMap<String, (Timestamp, acm::Answer)>>,
 }
 
 impl<S: Source> Shared<S> {
@@ -95,6 +102,7 @@ impl<S: Source> Shared<S> {
             companions: Mutex::default(),
             tags: Mutex::default(),
             read: parking_lot::Mutex::default(),
+            certificates: parking_lot::Mutex::default(),
         })
     }
 
@@ -267,6 +275,27 @@ impl<S: Source> CloudFront for Seat<S> {
 
     async fn version(&self, companion: &Companion) -> Result<Option<String>, Error> {
         self.shared.source.version(companion).await
+    }
+
+    // Nobody waits for another's look: hardly ever do two distributions name the same certificate.
+    async fn certificate(&self, arn: &str) -> acm::Answer {
+        let (shared, now) = (&*self.shared, (self.shared.now)());
+        let window = |answer: &acm::Answer| match acm::lasts(answer, now) {
+            true => shared.windows.certificates,
+            false => shared.windows.unissued,
+        };
+        let known = {
+            let mut kept = shared.certificates.lock();
+            // Those that nobody names any more are not kept.
+            kept.retain(|_, (at, answer)| now.duration_since(*at) <= window(answer));
+            kept.get(arn).map(|(_, answer)| answer.clone())
+        };
+        if let Some(known) = known {
+            return known;
+        }
+        let answer = shared.source.certificate(arn).await;
+        shared.certificates.lock().insert(arn.to_owned(), (now, answer.clone()));
+        answer
     }
 
     async fn send(&self, call: &Call) -> Result<(), Error> {

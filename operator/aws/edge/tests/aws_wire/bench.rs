@@ -54,7 +54,8 @@ impl Intercept for Calls {
 
 pub fn settings(url: &str) -> Settings {
     let url = Some(url.to_owned());
-    let endpoints = Endpoints { rds: url.clone(), elasticache: url.clone(), cloudfront: url.clone(), sts: url };
+    let endpoints =
+        Endpoints { rds: url.clone(), elasticache: url.clone(), cloudfront: url.clone(), acm: url.clone(), sts: url };
     // The operator repeats what fails; that the SDK does so, too, is for the tests that say so.
     Settings { endpoints, attempts: 1, ..Settings::new("eu-central-1") }
 }

@@ -283,6 +283,7 @@ impl Message {
 async fn serve(state: Arc<Mutex<State>>, server: SocketAddr, mut client: TcpStream) -> io::Result<()> {
     let request = Message::read(&mut client).await?;
     let form = &request.body;
+    let sent = Sent { head: request.head.clone(), body: form.clone() };
     let line = request.head.first().cloned().unwrap_or_default();
     let target = line.rsplit_once(' ').map_or(line.as_str(), |(target, _)| target);
     // What is asked is the form, or the path with its query.
@@ -290,11 +291,12 @@ async fn serve(state: Arc<Mutex<State>>, server: SocketAddr, mut client: TcpStre
         Some((operation, resource)) => (operation, resource, target.replacen('?', "&", 1)),
         None => {
             let resource = NAMES.iter().find_map(|name| field(form, name));
-            let operation = field(form, "Action").unwrap_or_else(|| target.to_owned());
+            // Of the JSON protocol a header names the operation.
+            let named = sent.header("x-amz-target").and_then(|target| Some(target.rsplit_once('.')?.1.to_owned()));
+            let operation = named.or_else(|| field(form, "Action")).unwrap_or_else(|| target.to_owned());
             (operation, resource.unwrap_or_default(), form.clone())
         }
     };
-    let sent = Sent { head: request.head.clone(), body: form.clone() };
     state.lock().sent.push((operation.clone(), sent));
     let (fault, told) = state.lock().meet(&operation, &resource, &asked);
     let note = |done| {

@@ -150,6 +150,13 @@ fn aliases(world: &World, config: &Element, id: Option<&str>) -> Answer<()> {
     if arn.is_some_and(|arn| !arn.starts_with("arn:aws:acm:us-east-1:")) {
         return refuse("InvalidViewerCertificate", "The certificate has to be of us-east-1");
     }
+    // Of those that nothing was said of all is well.
+    if let Some(Ok(known)) = arn.and_then(|arn| world.certificates.get(arn)) {
+        let is_issued = known.as_ref().is_some_and(|one| one.status == "ISSUED");
+        if !is_issued || known.iter().any(|one| !names(config).iter().all(|alias| one.covers(alias))) {
+            return refuse("InvalidViewerCertificate", "The certificate is not issued, or does not cover an alias");
+        }
+    }
     let mirror = certificate.and_then(|certificate| certificate.value("Certificate"));
     if mirror.is_some() && mirror != arn {
         return refuse("InvalidViewerCertificate", "Certificate and ACMCertificateArn differ");

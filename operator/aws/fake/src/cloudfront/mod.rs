@@ -7,7 +7,7 @@ mod fill;
 
 use crate::{Clock, Fault, Faults};
 use aws::{
-    Call as _, Error, Tags,
+    Call as _, Error, Tags, acm,
     cloudfront::{Call, CloudFront, Companion, CompanionKind, Distribution, Element, Listed},
 };
 pub use fill::{fill, shuffle};
@@ -88,6 +88,8 @@ pub(crate) struct World {
     blocks: bool,
     companions: Companions,
     invalidations: Vec<Invalidation>,
+    /// What ACM answers, by ARN; where nothing is said, that it may not be asked.
+    certificates: BTreeMap<String, acm::Answer>,
     durations: Durations,
     hide: u32,
     next: u64,
@@ -150,6 +152,11 @@ impl FakeCloudFront {
     /// Sets how long things take.
     pub fn set_durations(&self, durations: Durations) {
         self.world().durations = durations;
+    }
+
+    /// What ACM answers about a certificate. Of others it says that it may not be asked.
+    pub fn set_certificate(&self, arn: &str, answer: acm::Answer) {
+        self.world().certificates.insert(arn.to_owned(), answer);
     }
 
     /// What is created from now on is not shown for so many reads.
@@ -326,6 +333,17 @@ impl CloudFront for FakeCloudFront {
             let of = if fault == Some(Fault::Stale) { &world.stale.1 } else { &world.companions };
             Ok(of.get(&(companion.kind, companion.name.clone())).map(|kept| kept.etag.clone()))
         })
+    }
+
+    async fn certificate(&self, arn: &str) -> acm::Answer {
+        let denied = || Error {
+            operation: "DescribeCertificate",
+            code: Some("AccessDeniedException".to_owned()),
+            status: Some(400),
+            message: "not authorized to perform acm:DescribeCertificate".to_owned(),
+        };
+        let known = self.answer("DescribeCertificate", |world, _, _| Ok(world.certificates.get(arn).cloned()))?;
+        known.unwrap_or_else(|| Err(denied()))
     }
 
     async fn send(&self, call: &Call) -> Result<(), Error> {

@@ -1,7 +1,7 @@
 //! A distribution of our own that is to be there.
 
 use super::{
-    super::{Call, Distribution, companion::Companions, render},
+    super::{Call, Distribution, Element, companion::Companions, render},
     Found, Round, TAKEN, companions, deletion, invalidate,
 };
 use crate::{Kind, Planned, Standing};
@@ -73,6 +73,7 @@ fn absent(round: &mut Round<'_>) {
     }
     let missing = wish.spec.missing_secrets();
     let hold = hold.or_else(|| (!missing.is_empty()).then(|| format!("{}: the Secret is missing", missing.join(", "))));
+    let hold = round.certificate(false).or(hold);
     round.add(Planned::new(call).costs("a distribution, which costs by what it serves").hold(hold));
 }
 
@@ -88,6 +89,9 @@ fn ours(round: &mut Round<'_>, found: &Found<'_>, distribution: &Distribution) {
     let hold = companions::plan(round, &mut companions);
     let mut config = distribution.config.clone();
     render::distribution(&round.wish.spec, &companions).lay_over(&mut config);
+    let named = |config: &Element| Some(config.get("ViewerCertificate")?.value("ACMCertificateArn")?.to_owned());
+    let has_it = named(&config) == named(&distribution.config);
+    let hold = round.certificate(has_it).or(hold);
     round.update(distribution, config, hold);
     companions::clean(round, &companions, Some(&distribution.config));
     invalidate::plan(round, &distribution.id);

@@ -12,7 +12,7 @@ use super::{
     element::Element, lint, overlay,
 };
 use crate::{
-    Call as _, Condition, Kind, Mode, Plan, Planned, digest,
+    Call as _, Condition, Kind, Mode, Plan, Planned, acm, digest,
     step::{CHANGING, Gate},
 };
 pub(super) use companions::is_ours;
@@ -46,6 +46,8 @@ pub struct View {
     pub deployed: bool,
     /// The statement that the policy of a bucket needs, in JSON, by the origin's id. Buckets are the user's, and left alone.
     pub bucket_policies: Vec<(String, String)>,
+    /// State of its certificate.
+    pub certificate: Option<acm::State>,
     /// What is probably not meant.
     pub warnings: Vec<Warning>,
 }
@@ -120,6 +122,22 @@ impl<'a> Round<'a> {
         is_invalid
     }
 
+    /// Tells the state of the certificate, and what holds a call back that names it, if anything does: CloudFront would refuse it. One
+    /// that the distribution has already is refused by nobody.
+    fn certificate(&mut self, has_it: bool) -> Option<String> {
+        let answer = self.seen.certificate.as_ref()?;
+        let state = acm::state(answer, self.wish.spec.aliases.iter().flatten(), self.now);
+        let hold = match &state {
+            acm::State::NotIssued(words) if !has_it => Some(format!("certificate: {words}")),
+            _ => None,
+        };
+        if let Some(words) = &hold {
+            self.tell(Kind::NotUsable, words.clone());
+        }
+        self.view.certificate = Some(state);
+        hold
+    }
+
     /// What it is, for others; and whether it is everywhere, which is another thing than accepted.
     fn show(&mut self, distribution: &Distribution, companions: &Companions) {
         if !distribution.is_deployed() {
@@ -188,7 +206,8 @@ impl<'a> Round<'a> {
         });
         let unsettled: Vec<String> = self.unsettled.iter().cloned().chain(left).collect();
         let blocked = self.conditions.iter().any(|condition| {
-            let kinds = [Kind::Invalid, Kind::NameConflict, Kind::Retained, Kind::Missing, Kind::Refused];
+            let kinds =
+                [Kind::Invalid, Kind::NameConflict, Kind::Retained, Kind::Missing, Kind::NotUsable, Kind::Refused];
             kinds.contains(&condition.kind)
         });
         self.conditions.push(match unsettled.first() {

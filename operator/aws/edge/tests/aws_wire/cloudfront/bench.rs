@@ -1,6 +1,9 @@
 //! What a test of a distribution stands on: an operator, the SDK, the proxy, the server.
 
-use super::driver::{Double, Operator};
+use super::{
+    driver::{Double, Operator},
+    wishes::seven_p,
+};
 use crate::{
     bench::{Calls, key, limits, settings},
     proxy::{Lasting, Proxy},
@@ -36,6 +39,8 @@ pub struct Bench {
     pub truth: Arc<SdkCloudFront>,
     /// The same, by the SDK's own types.
     pub client: Client,
+    /// ARN of a certificate for all aliases that are wished. The server issues what is requested at once.
+    pub certificate: String,
     _server: Arc<Server>,
 }
 
@@ -51,17 +56,25 @@ impl Bench {
         let config = change(settings(&proxy.url()));
         let clients = Clients::new(&config, &limits(), Some(key(&account))).await.expect("legal");
         let noted = clients.cloudfront.config().to_builder().interceptor(calls.clone()).build();
+        let acm = clients.acm.config().to_builder().interceptor(calls.clone()).build();
         let now = clock.clone();
-        let cloudfront = SdkCloudFront::new(Client::from_conf(noted));
+        let cloudfront = SdkCloudFront::new(Client::from_conf(noted), aws_sdk_acm::Client::from_conf(acm));
         let shared = Shared::new(cloudfront, Windows::default(), move || now.now());
         let direct = settings(&format!("http://{}", server.address()));
         let direct = Clients::new(&direct, &limits(), Some(key(&account))).await.expect("legal");
-        let truth = Arc::new(SdkCloudFront::new(direct.cloudfront.clone()));
-        Self { proxy, clock, calls, shared, truth, client: direct.cloudfront, _server: server }
+        let truth = Arc::new(SdkCloudFront::new(direct.cloudfront.clone(), direct.acm.clone()));
+        let names: Vec<String> = seven_p().aliases.into_iter().flatten().collect();
+        let request = direct.acm.request_certificate().domain_name(&names[0]);
+        let request = request.set_subject_alternative_names(Some(names)).send().await.expect("it is requested");
+        let certificate = request.certificate_arn.expect("set");
+        Self { proxy, clock, calls, shared, truth, client: direct.cloudfront, certificate, _server: server }
     }
 
-    /// An operator that has just begun.
-    pub fn operator(&self, wish: Wish) -> Operator<Seat<SdkCloudFront>> {
+    /// An operator that has just begun. Where it wishes a certificate, it is the one that is there.
+    pub fn operator(&self, mut wish: Wish) -> Operator<Seat<SdkCloudFront>> {
+        if let Some(named) = &mut wish.spec.certificate {
+            named.arn.clone_from(&self.certificate);
+        }
         Operator::at(Arc::new(self.shared.seat()), self.clock.clone(), wish)
     }
 

@@ -24,7 +24,7 @@ use std::time::Duration;
 /// Through the proxy, and asked anew for every look.
 async fn through(bench: &Bench, account: &str) -> (SdkCloudFront, Client) {
     let clients = Clients::new(&settings(&bench.proxy.url()), &limits(), Some(key(account))).await.expect("legal");
-    (SdkCloudFront::new(clients.cloudfront.clone()), clients.cloudfront)
+    (SdkCloudFront::new(clients.cloudfront.clone(), clients.acm.clone()), clients.cloudfront)
 }
 
 fn update(one: &Distribution, etag: &str) -> Call {

@@ -2,6 +2,7 @@
 
 mod attach;
 mod bench;
+mod certificate;
 #[expect(dead_code, reason = "some of it is for the tests against the strict fake")]
 #[path = "../../../../tests/aws_cloudfront/driver.rs"]
 mod driver;

@@ -2,10 +2,11 @@
 
 use super::{
     wire::{Asked, Wire},
-    wishes::{self, seven_p, wish},
+    wishes::{self, CERTIFICATE, seven_p, wish},
 };
 use aws::{
-    Class, Tags,
+    Class, Error, Tags,
+    acm::Certificate,
     cloudfront::{Call, CloudFront, CompanionKind, Element, Memory, Wish, observe, plan},
 };
 use aws_fake::{Clock, Fault, cloudfront::FakeCloudFront};
@@ -50,7 +51,16 @@ impl Account {
 fn of(platform: &str) -> Wish {
     let mut wish = wish(seven_p());
     wish.owner = wishes::owner(platform, "uid-1");
+    wish.spec.certificate.as_mut().expect("set").arn = arn(platform);
     wish
+}
+
+fn arn(platform: &str) -> String {
+    format!("{CERTIFICATE}-{platform}")
+}
+
+fn certificate(status: &str) -> Certificate {
+    Certificate { status: status.into(), ..Certificate::default() }
 }
 
 /// Requests of each platform in an hour, once all are at rest.
@@ -60,6 +70,7 @@ async fn at_rest(versions: bool) -> f64 {
     for number in 0..PLATFORMS {
         let platform = format!("p{number}");
         let id = account.put(&platform);
+        account.fake.set_certificate(&arn(&platform), Ok(Some(certificate("ISSUED"))));
         for (kind, count) in [
             (CompanionKind::CachePolicy, 2),
             (CompanionKind::ResponseHeadersPolicy, 3),
@@ -99,6 +110,30 @@ async fn two_hundred_distributions_at_rest_cost_few_reads_whether_lists_tell_ver
         let each = at_rest(versions).await;
         assert!(each <= most, "{each} requests per platform and hour");
         assert!(each > 1.0, "{each}: they look");
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_is_waited_for_is_asked_for_often_and_what_lasts_seldom() {
+    let account = Account::new(true);
+    let (one, other) = (account.shared.seat(), account.shared.seat());
+    let code = Some("AccessDeniedException".to_owned());
+    let denied = Error { operation: "DescribeCertificate", code, status: Some(400), message: "no".to_owned() };
+    for (answer, window) in [
+        (Ok(Some(certificate("PENDING_VALIDATION"))), 300),
+        (Ok(None), 300),
+        (Ok(Some(certificate("ISSUED"))), 3 * 3600),
+        (Err(denied), 3 * 3600),
+    ] {
+        account.fake.set_certificate("arn", answer.clone());
+        assert_eq!((one.certificate("arn").await, account.asked("DescribeCertificate")), (answer.clone(), 1));
+        account.fake.set_certificate("arn", Ok(Some(certificate("EXPIRED"))));
+        account.pass(window);
+        assert_eq!((other.certificate("arn").await, account.asked("DescribeCertificate")), (answer, 0));
+        account.pass(1);
+        assert_eq!(one.certificate("arn").await, Ok(Some(certificate("EXPIRED"))));
+        assert_eq!((other.certificate("another").await.is_err(), account.asked("DescribeCertificate")), (true, 2));
+        account.pass(3 * 3600 + 1);
     }
 }
 

@@ -130,6 +130,11 @@ impl CloudFront for Wire {
         self.fake.version(companion).await
     }
 
+    async fn certificate(&self, arn: &str) -> aws::acm::Answer {
+        self.request("DescribeCertificate").await;
+        self.fake.certificate(arn).await
+    }
+
     async fn send(&self, call: &Call) -> Result<(), Error> {
         self.request("send").await;
         self.fake.send(call).await
