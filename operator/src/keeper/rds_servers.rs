@@ -171,7 +171,7 @@ async fn make(ctx: &Context, key: &StoreKey, orders: &Orders, view: &mut Servers
         view.problem = Some(format!("RDS has no extension {}", decision.unavailable.join(", ")));
     }
     if !orders.acts {
-        return true;
+        return decision.acts.is_empty();
     }
     for act in &decision.acts {
         tracing::info!(store = %key, act = act.sentence(), "at the server");

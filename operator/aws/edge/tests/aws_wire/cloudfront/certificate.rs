@@ -81,4 +81,19 @@ async fn what_acm_says_of_a_certificate_is_read_field_by_field() {
     assert!(value.ends_with(".acm.amazonaws.com."), "{value}");
     bench.clock.advance(Duration::from_secs(301));
     assert_eq!(source.certificate(&format!("{arn}0")).await, Ok(None), "another that is not there");
+
+    // One that is renewed: what was validated once says nothing of now.
+    bench.proxy.rewrite(|operation, content| match operation {
+        "DescribeCertificate" => content.replace(
+            r#""Type": "AMAZON_ISSUED""#,
+            r#""Type": "AMAZON_ISSUED", "RenewalSummary": {"RenewalStatus": "PENDING_VALIDATION", "UpdatedAt": 1.0,
+            "DomainValidationOptions": [{"DomainName": "a.example.com", "ValidationStatus": "PENDING_VALIDATION",
+            "ResourceRecord": {"Name": "_a.example.com.", "Type": "CNAME", "Value": "_b.acm.aws."}}]}"#,
+        ),
+        _ => content,
+    });
+    let seen = source.certificate(&arn).await.expect("it answers").expect("it is there");
+    let record = Record { name: "_a.example.com.".into(), kind: "CNAME".into(), value: "_b.acm.aws.".into() };
+    assert_eq!((seen.status.as_str(), seen.renewal.as_deref()), ("ISSUED", Some("PENDING_VALIDATION")));
+    assert_eq!(seen.records, [record]);
 }

@@ -5,7 +5,7 @@ use super::{
     wire::{Asked, Gate, Wire},
     wishes::{owner, set, seven_p, wish},
 };
-use aws::{Kind, Rate};
+use aws::{Kind, Rate, acm::Certificate};
 use aws_fake::{
     Clock, Fault,
     cloudfront::{Durations, FakeCloudFront},
@@ -37,7 +37,12 @@ async fn two_hundred_distributions_are_made_under_throttling_and_read_little_at_
         .map(|number| {
             let mut wish = wish(seven_p());
             wish.owner = owner(&format!("p{number}"), "uid-1");
-            wish.spec.aliases = Some(set(&[&format!("p{number}.education.example.com")]));
+            let alias = format!("p{number}.education.example.com");
+            wish.spec.aliases = Some(set(&[&alias]));
+            let arn = &mut wish.spec.certificate.as_mut().expect("set").arn;
+            arn.push_str(&number.to_string());
+            let issued = Certificate { status: "ISSUED".into(), names: vec![alias], ..Certificate::default() };
+            fake.set_certificate(arn, Ok(Some(issued)));
             let mut operator = Operator::at(Arc::new(shared.seat()), clock.clone(), wish);
             let (gate, synced) = (gate.clone(), synced.clone());
             tokio::spawn(async move {
