@@ -28,9 +28,15 @@ impl Stores<'_> {
         pods.items.into_iter().filter_map(address).collect()
     }
 
+    /// Address of one pod, which a pod that is made anew does not have at once.
+    async fn address(&self, item: &str, pod: &str) -> String {
+        let look = || async { self.addresses(item).await.remove(pod) };
+        eventually("the pod has an address", MADE, look, Option::is_some).await.expect("it has")
+    }
+
     /// A connection to one server of a cache.
     pub async fn redis(&self, item: &str, pod: &str) -> MultiplexedConnection {
-        let address = self.addresses(item).await.remove(pod).expect("the pod's address");
+        let address = self.address(item, pod).await;
         let url = format!("redis://:{}@{address}:6379", self.secret(item, "password").await);
         let client = redis::Client::open(url).expect("a URL");
         client.get_multiplexed_async_connection().await.expect("a connection")
@@ -47,7 +53,7 @@ impl Stores<'_> {
 
     /// A session as the apps' role on a server of a database.
     pub async fn postgres(&self, item: &str, pod: &str) -> tokio_postgres::Client {
-        let address = self.addresses(item).await.remove(pod).expect("the pod's address");
+        let address = self.address(item, pod).await;
         let (user, password) = (self.secret(item, "username").await, self.secret(item, "password").await);
         let mut config = tokio_postgres::Config::new();
         config.host(&address).user(&user).password(&password).dbname("app").connect_timeout(Duration::from_secs(5));
