@@ -1,8 +1,11 @@
 //! Real servers looked at as a guest, who may ask for nothing but figures.
 
-use crate::support::{NAME, SECRET, Store, authority, load::fill};
+use crate::support::{DEADLINE, NAME, SECRET, Store, authority, load::fill};
 use learningplatform_valkey::*;
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 use tls::{AUTHORITIES, Files};
 
 const USER: &str = "guest";
@@ -53,7 +56,14 @@ async fn a_guest_sees_all_servers_of_a_cluster_by_one_of_them_and_what_each_hold
     nobody.set_port(1);
     let replica = store.pods.iter().find(|one| one.pod.ordinal == 1).unwrap().pod.address.unwrap();
     let guest = guest(Mode::Cluster, vec![nobody, replica]);
-    let seen = guest.observe().await.unwrap();
+    let mut seen = guest.observe().await.unwrap();
+    let end = Instant::now() + DEADLINE;
+    // What a server knows of the others' parts it hears from them.
+    while !seen.linked().into_values().eq([1, 1, 1]) {
+        assert!(Instant::now() < end, "{seen:?}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        seen = guest.observe().await.unwrap();
+    }
     store.round().await;
     let expected: Vec<u32> = store.figures().shards.values().map(|shard| shard.slots).collect();
     let mut slots: Vec<u32> = seen.shards.iter().map(|shard| shard.slots.len()).collect();

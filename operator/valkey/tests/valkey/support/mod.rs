@@ -24,7 +24,7 @@ use server::{address, client};
 /// Below the range from which the system takes ports for connections; the bus listens 10000 above.
 pub const PORT: u16 = 17001;
 pub const NODE_TIMEOUT: Duration = Duration::from_millis(2500);
-const DEADLINE: Duration = Duration::from_secs(240);
+pub const DEADLINE: Duration = Duration::from_secs(240);
 
 /// A store, and the loop over it.
 pub struct Store {
