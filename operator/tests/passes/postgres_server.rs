@@ -122,6 +122,8 @@ impl PostgresServer {
         let mut server = self.command("postgres");
         server.args(["-D", data, "-p", &self.port.to_string(), "-k", data, "-c", "ssl=on", "-c", "fsync=off"]);
         server.args(["-c", "listen_addresses=127.0.0.1", "-c", "shared_buffers=16MB"]);
+        // One that is killed leaves what it shares through memory; through files it goes with its folder.
+        server.args(["-c", "dynamic_shared_memory_type=mmap"]);
         self.child = Some(server.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
         let end = Instant::now() + PATIENCE;
         while TcpStream::connect((Ipv4Addr::LOCALHOST, self.port)).is_err() {

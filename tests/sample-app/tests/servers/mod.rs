@@ -348,6 +348,8 @@ impl Postgres {
             format!("listen_addresses={host}"),
             format!("port={port}"),
             format!("unix_socket_directories={}", folder.path().display()),
+            // One that is killed leaves what it shares through memory; through files it goes with its folder.
+            "dynamic_shared_memory_type=mmap".to_owned(),
         ];
         let arguments = ["-D".to_owned(), "data".to_owned()].into_iter();
         let arguments = arguments.chain(settings.into_iter().flat_map(|setting| ["-c".to_owned(), setting]));

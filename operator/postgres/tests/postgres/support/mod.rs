@@ -61,7 +61,9 @@ impl Cluster {
         let net = NEXT.fetch_add(1, Ordering::Relaxed);
         let primary = address(net, Role::Primary);
         let port = TcpListener::bind((primary, 0)).unwrap().local_addr().unwrap().port();
-        let parameters = [("log_statement", "mod"), ("shared_buffers", "16MB")];
+        // A server that is killed leaves what it shares through memory; through files it goes with its folder.
+        let shared = ("dynamic_shared_memory_type", "mmap");
+        let parameters = [("log_statement", "mod"), ("shared_buffers", "16MB"), shared];
         let parameters = parameters.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let server = Server { parameters: parameters.into(), volume: 4 << 30, most_replicas: 3, ..Server::default() };
         let database = Database { name: "app".into(), owner: "app_owner".into(), extensions: vec![] };
