@@ -13,10 +13,10 @@ import (
 var templates embed.FS
 
 // configuration is the node's configuration files by path below its folder.
-func (n *Node) configuration() (map[string][]byte, error) {
+func (n *Node) configuration(runtime string) (map[string][]byte, error) {
 	values := map[string]string{
-		"Dir": n.Dir, "Run": runDir, "Socket": n.socket(), "PauseImage": pauseImage, "CNIName": cniName,
-		"Bridge": bridge, "PodCIDR": PodCIDR, "Address": Address, "DNSService": dnsService,
+		"Dir": n.Dir, "Run": runDir, "Socket": n.socket(), "PauseImage": pauseImage, "Runtime": runtime,
+		"CNIName": cniName, "Bridge": bridge, "PodCIDR": PodCIDR, "Address": Address, "DNSService": dnsService,
 	}
 	places := map[string]string{
 		"containerd.toml": "containerd.toml",

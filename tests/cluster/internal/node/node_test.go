@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -66,7 +67,7 @@ func TestEveryPartHasTheKubeconfigThatItIsGiven(t *testing.T) {
 }
 
 func TestConfigurationIsFilledIn(t *testing.T) {
-	files, err := testNode(t).configuration()
+	files, err := testNode(t).configuration("crun")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +80,7 @@ func TestConfigurationIsFilledIn(t *testing.T) {
 
 func TestAnotherFlagIsAnotherNode(t *testing.T) {
 	node := testNode(t)
-	files, err := node.configuration()
+	files, err := node.configuration("crun")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -94,6 +95,37 @@ func TestAnotherFlagIsAnotherNode(t *testing.T) {
 	}
 	if before == after {
 		t.Error("a further flag left the fingerprint as it was, so the node would not be made anew")
+	}
+}
+
+func TestTheRuntimeIsTheChosenOne(t *testing.T) {
+	t.Setenv(RuntimeVariable, "runc")
+	if chosen, err := chooseRuntime(); chosen != "runc" || err != nil {
+		t.Errorf("%s, %v", chosen, err)
+	}
+	t.Setenv(RuntimeVariable, "kata")
+	if chosen, err := chooseRuntime(); err == nil || !strings.Contains(err.Error(), "crun or runc") {
+		t.Errorf("%s, %v", chosen, err)
+	}
+}
+
+func TestOneVersionOfControlGroupsIsLeftAlone(t *testing.T) {
+	root := t.TempDir()
+	if err := separate(root); err != nil {
+		t.Error(err)
+	}
+	unified := filepath.Join(root, "unified")
+	if err := os.Mkdir(unified, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(unified, "cgroup.controllers"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := separate(root); err != nil {
+		t.Error(err)
+	}
+	if entries, err := os.ReadDir(root); err != nil || len(entries) != 1 {
+		t.Errorf("%v, %v", entries, err)
 	}
 }
 

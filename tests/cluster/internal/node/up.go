@@ -41,7 +41,11 @@ func (n *Node) Up() error {
 	if err != nil {
 		return err
 	}
-	files, err := n.configuration()
+	runtime, err := chooseRuntime()
+	if err != nil {
+		return err
+	}
+	files, err := n.configuration(runtime)
 	if err != nil {
 		return err
 	}
