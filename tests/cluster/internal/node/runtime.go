@@ -18,8 +18,8 @@ const RuntimeVariable = "LP_NODE_RUNTIME"
 const cgroups = "/sys/fs/cgroup"
 
 // chooseRuntime names the program that containerd starts containers with. Each
-// probe by a script is a run of it, and with crun a small machine has a quarter
-// less to do in all than with runc, which is left where crun cannot be had.
+// probe by a script is a run of it, and costs a third with crun of what it does
+// with runc, which is left where crun cannot be had.
 func chooseRuntime() (string, error) {
 	switch chosen := os.Getenv(RuntimeVariable); chosen {
 	case "runc":
