@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 /// With the default lease of 15 s and attempts every 2 s: the last renewal may be seen 2 s late, and the lease found to have
 /// ended as late again. The rest is a busy machine's.
-const HANDOVER: Duration = Duration::from_secs(60);
+const HANDOVER: Duration = Duration::from_secs(30);
 
 async fn metric(operator: &Operator, name: &str) -> Option<f64> {
     let text = operator.get("/metrics").await?;

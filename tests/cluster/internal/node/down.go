@@ -175,11 +175,11 @@ func (n *Node) unmount() error {
 // A group with a process in it cannot be removed, so none of another node is
 // touched that is in use.
 func (n *Node) removePodCgroups() {
-	roots, err := filepath.Glob("/sys/fs/cgroup/*/kubepods")
+	roots, err := filepath.Glob(cgroups + "/*/kubepods")
 	if err != nil {
 		return
 	}
-	roots = append(roots, "/sys/fs/cgroup/kubepods")
+	roots = append(roots, cgroups+"/kubepods")
 	for _, root := range roots {
 		var folders []string
 		_ = filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
